@@ -1,0 +1,124 @@
+// Package durable writes files that survive a crash: a reader meets the old
+// content or the new, never half of one, and a power cut after a nil error
+// loses nothing.
+//
+// Every write goes to a temporary file in the same folder, is flushed to the
+// disk (fsync), renamed over the final name, and then the folder itself is
+// flushed. A temporary file left behind by a killed process begins with
+// [TempPrefix]; [Sweep] removes such leftovers.
+//
+//	err := durable.WriteFile("history.json", data)
+package durable
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// TempPrefix begins the name of every unfinished file.
+const TempPrefix = ".unfinished-"
+
+// File is a file under construction. It becomes visible under its final name
+// only when [File.Commit] returns nil.
+type File struct {
+	*os.File
+	path string
+	done bool
+}
+
+// Create starts a file that will appear as path. The folder must exist.
+func Create(path string) (*File, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix+filepath.Base(path)+"-*")
+	if err != nil {
+		return nil, err
+	}
+	// CreateTemp makes files that only their owner can read; results are for everyone the umask allows.
+	if err := f.Chmod(0o666 &^ umask()); err != nil {
+		f.Close()
+		os.Remove(f.Name())
+		return nil, err
+	}
+	return &File{File: f, path: path}, nil
+}
+
+// Commit flushes the content, gives the file its final name and flushes the
+// folder. After an error nothing is left behind and an older file of that name
+// is untouched.
+func (f *File) Commit() error {
+	if f.done {
+		return fmt.Errorf("durable: %s: already committed or aborted", f.path)
+	}
+	if err := f.Sync(); err != nil {
+		f.Abort()
+		return err
+	}
+	f.done = true
+	if err := f.Close(); err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	if err := os.Rename(f.Name(), f.path); err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	return SyncDir(filepath.Dir(f.path))
+}
+
+// Abort throws the unfinished file away. It does nothing after Commit, so it
+// can be deferred.
+func (f *File) Abort() {
+	if f.done {
+		return
+	}
+	f.done = true
+	f.Close()
+	os.Remove(f.Name())
+}
+
+// WriteFile replaces path by data, all or nothing.
+func WriteFile(path string, data []byte) error {
+	f, err := Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return f.Commit()
+}
+
+// SyncDir flushes a folder, so that renames in it are on the disk. File
+// systems that cannot flush folders (some network mounts) are forgiven.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err
+	}
+	return nil
+}
+
+// Sweep removes the unfinished files that killed processes left in dir. Call it
+// only while holding whatever lock guards the folder.
+func Sweep(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), TempPrefix) {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
