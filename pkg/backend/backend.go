@@ -1,0 +1,114 @@
+// Package backend chooses the engine that computes: XLA on an NVIDIA GPU, XLA
+// on the CPU, or GoMLX's engine in pure Go, which is always there.
+//
+//	engine, err := backend.Open("auto")
+//	if err != nil { ... }
+//	fmt.Println(engine.Choice) // go: pure Go on 4 cores (no XLA plugin found)
+//
+// Nothing is ever downloaded: XLA is used where its plugin is installed.
+package backend
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/gomlx/compute"
+)
+
+// Engine is an opened backend and the story of why it was chosen.
+type Engine struct {
+	compute.Backend
+	Choice Choice
+}
+
+// Choice says which engine runs and why, in words for people.
+type Choice struct {
+	Name string // "xla:cuda", "xla:cpu" or "go", or the value of GOMLX_BACKEND
+	Why  string
+}
+
+func (c Choice) String() string {
+	if c.Name == "go" {
+		return fmt.Sprintf("go: pure Go on %d cores (%s)", runtime.GOMAXPROCS(0), c.Why)
+	}
+	return fmt.Sprintf("%s (%s)", c.Name, c.Why)
+}
+
+// Open starts the engine for a Device key of the configuration:
+//
+//	"auto"  xla:cuda where there is an NVIDIA GPU, else xla:cpu, else go
+//	"cuda"  xla:cuda or an error
+//	"cpu"   xla:cpu, else go
+//	"go"    the pure Go engine
+//
+// The environment variable GOMLX_BACKEND, when set, decides instead, and an
+// engine named there that does not start is an error.
+func Open(device string) (*Engine, error) {
+	if name, ok := os.LookupEnv(compute.ConfigEnvVar); ok && name != "" {
+		engine, err := start(name)
+		if err != nil {
+			return nil, fmt.Errorf("backend: %s=%s does not start: %w", compute.ConfigEnvVar, name, err)
+		}
+		return &Engine{engine, Choice{name, "named by " + compute.ConfigEnvVar}}, nil
+	}
+	switch device {
+	case "go":
+		return first(nil, candidate{"go", `Device is "go"`})
+	case "cpu":
+		return first(nil, candidate{"xla:cpu", `Device is "cpu"`}, candidate{"go", "no XLA plugin for the CPU was found"})
+	case "cuda":
+		if !HasGPU() {
+			return nil, fmt.Errorf(`backend: Device is "cuda" but this machine shows no NVIDIA GPU (no /dev/nvidia0); set Device to "auto" or "go"`)
+		}
+		return first(nil, candidate{"xla:cuda", `Device is "cuda"`})
+	case "auto", "":
+		if HasGPU() {
+			return first(nil, candidate{"xla:cuda", "an NVIDIA GPU is present"},
+				candidate{"xla:cpu", "the XLA plugin for CUDA did not start"},
+				candidate{"go", "an NVIDIA GPU is present, but no XLA plugin was found"})
+		}
+		return first(nil, candidate{"xla:cpu", "no NVIDIA GPU"}, candidate{"go", "no NVIDIA GPU and no XLA plugin"})
+	}
+	return nil, fmt.Errorf(`backend: unknown Device %q; it must be "auto", "cuda", "cpu" or "go"`, device)
+}
+
+// HasGPU reports whether the NVIDIA driver shows a GPU. It asks only the file
+// system, so it costs nothing and links nothing.
+func HasGPU() bool {
+	devices, _ := filepath.Glob("/dev/nvidia[0-9]*")
+	return len(devices) > 0
+}
+
+type candidate struct{ name, why string }
+
+// first starts the first candidate that starts.
+func first(err error, candidates ...candidate) (*Engine, error) {
+	for _, c := range candidates {
+		var engine compute.Backend
+		if engine, err = start(c.name); err == nil {
+			return &Engine{engine, Choice{c.name, c.why}}, nil
+		}
+	}
+	return nil, fmt.Errorf("backend: %s does not start: %w", candidates[len(candidates)-1].name, err)
+}
+
+// start opens one engine by GoMLX's configuration string. A broken plugin file
+// and an unknown engine make GoMLX panic: both become errors here.
+func start(config string) (engine compute.Backend, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	name, options, _ := strings.Cut(config, ":")
+	if name == "go" && options == "" {
+		return startGo()
+	}
+	if name == "xla" && !hasXLA {
+		return nil, fmt.Errorf("this program was built without cgo, so without XLA; install gcc and build again")
+	}
+	return compute.NewWithConfig(config)
+}

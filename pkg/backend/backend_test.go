@@ -1,0 +1,114 @@
+package backend
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+func TestAutoFallsBackToGoQuickly(t *testing.T) {
+	if HasGPU() {
+		t.Skip("this machine has a GPU: auto does not fall back here")
+	}
+	os.Unsetenv("GOMLX_BACKEND")
+	start := time.Now()
+	engine, err := Open("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("choosing took %v, want under 2 s", took)
+	}
+	t.Log(engine.Choice)
+	if engine.Choice.Why == "" {
+		t.Error("the choice does not say why")
+	}
+}
+
+func TestTheEnvironmentVariableDecides(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", "go")
+	engine, err := Open("cuda")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if engine.Choice.Name != "go" || !strings.Contains(engine.Choice.Why, "GOMLX_BACKEND") {
+		t.Errorf("got %v, want go because of GOMLX_BACKEND", engine.Choice)
+	}
+	for _, bad := range []string{"abacus", "go:speed=9", "xla:/no/such/plugin.so"} {
+		t.Setenv("GOMLX_BACKEND", bad)
+		if _, err := Open("auto"); err == nil || !strings.Contains(err.Error(), bad) {
+			t.Errorf("GOMLX_BACKEND=%s: got error %v, want one that names it", bad, err)
+		}
+	}
+}
+
+func TestUnknownDeviceIsRefused(t *testing.T) {
+	if _, err := Open("tpu"); err == nil || !strings.Contains(err.Error(), `"tpu"`) {
+		t.Errorf("got %v, want an error naming the device", err)
+	}
+}
+
+// With the engine's default settings this never ends: each product holds a
+// worker and waits for one.
+func TestManyIndependentMatrixProductsDoNotDeadlock(t *testing.T) {
+	engine, err := Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec, err := graph.NewExec(engine.Backend, func(g *graph.Graph) *graph.Node {
+		var sum *graph.Node
+		for i := range 100 {
+			m := graph.AddScalar(graph.IotaFull(g, shapes.Make(dtypes.Float32, 300, 300)), float32(i))
+			p := graph.ReduceAllSum(graph.Dot(m, m).Product())
+			if sum == nil {
+				sum = p
+			} else {
+				sum = graph.Add(sum, p)
+			}
+		}
+		return sum
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for range 3 {
+			if _, e := exec.Exec(); e != nil {
+				err = e
+			}
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("100 independent matrix products did not finish in a minute: the engine is deadlocked")
+	}
+}
+
+func TestOutOfMemoryIsRecognised(t *testing.T) {
+	for text, want := range map[string]bool{
+		"PJRT error (code=8): RESOURCE_EXHAUSTED: Out of memory while trying to allocate 123 bytes": true,
+		"DefaultCPUAllocator: can't allocate memory":                                                true,
+		"Failed to determine best cudnn convolution algorithm":                                      true,
+		"shapes do not match": false,
+	} {
+		if got := IsOutOfMemory(errors.New(text)); got != want {
+			t.Errorf("%q: got %v, want %v", text, got, want)
+		}
+	}
+	if IsOutOfMemory(nil) {
+		t.Error("no error is not out of memory")
+	}
+}

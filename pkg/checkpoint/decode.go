@@ -1,0 +1,284 @@
+package checkpoint
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+
+	"rekindle/pkg/checkpoint/pth"
+	"rekindle/pkg/durable"
+)
+
+// ErrDamaged is returned, wrapped, when a file is no whole checkpoint: cut off,
+// changed, or never one.
+var ErrDamaged = errors.New("not a whole checkpoint")
+
+// Load reads a checkpoint written by [Save] or by the Python original and
+// checks all of it. A file made by PyTorch has no position, seed, history or
+// configuration: those are zero in the State.
+func Load(path string) (*State, error) {
+	f, err := pth.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %w: %w", ErrDamaged, err)
+	}
+	defer f.Close()
+	s, err := decode(f.Root)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint: %s: %w: %w", filepath.Base(path), ErrDamaged, err)
+	}
+	return s, nil
+}
+
+// peek reads how far a checkpoint's training had come, not its tensors.
+func peek(path string) (epoch, position int, err error) {
+	f, err := pth.Open(path)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	defer f.Close()
+	root, ok := f.Root.(*pth.Dict)
+	if !ok {
+		return 0, 0, fmt.Errorf("%w: it holds no dictionary", ErrDamaged)
+	}
+	epoch, err = integer(root, "epoch")
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	x, err := decodeExtra(root)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return epoch, x.Position, nil
+}
+
+func decode(v any) (*State, error) {
+	root, ok := v.(*pth.Dict)
+	if !ok {
+		return nil, errors.New("it holds no dictionary")
+	}
+	s := &State{BestLoss: math.NaN()}
+	var err error
+	if s.Epoch, err = integer(root, "epoch"); err != nil {
+		return nil, err
+	}
+	if err := s.readModel(root); err != nil {
+		return nil, err
+	}
+	if err := s.readMoments(root); err != nil {
+		return nil, err
+	}
+	x, err := decodeExtra(root)
+	if err != nil {
+		return nil, err
+	}
+	if x.Format == 0 {
+		s.readPythonBest(root)
+		return s, nil
+	}
+	if x.Format > format {
+		return nil, fmt.Errorf("it was written by a newer version (format %d, this one knows %d)", x.Format, format)
+	}
+	if got := fmt.Sprintf("%08x", s.checksum()); got != x.Checksum {
+		return nil, fmt.Errorf("its tensors have checksum %s, it was saved with %s", got, x.Checksum)
+	}
+	s.Position, s.Step, s.Seed, s.MicroBatch = x.Position, x.Step, x.Seed, x.MicroBatch
+	s.BestEpoch, s.Patience, s.Partial, s.Anchor, s.Reason, s.History = x.BestEpoch, x.Patience, x.Partial, x.Anchor, x.Reason, x.History
+	if x.BestLoss != nil {
+		s.BestLoss = *x.BestLoss
+	}
+	if err := json.Unmarshal(x.Config, &s.Config); err != nil {
+		return nil, fmt.Errorf("its configuration: %w", err)
+	}
+	return s, nil
+}
+
+func (s *State) readModel(root *pth.Dict) error {
+	model, err := subDict(root, "model_state_dict")
+	if err != nil {
+		return err
+	}
+	for key, v := range model.All() {
+		name, ok := key.(string)
+		t, isTensor := v.(*pth.Tensor)
+		if !ok || !isTensor {
+			return fmt.Errorf("model_state_dict[%v] is no tensor", key)
+		}
+		out := Tensor{Name: name, Shape: t.Shape}
+		if out.IsCounter() {
+			counts, err := t.Int64s()
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			if len(counts) != 1 {
+				return fmt.Errorf("%s holds %d numbers, want one", name, len(counts))
+			}
+			out.Count = counts[0]
+		} else if out.Values, err = t.Float32s(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		s.Model = append(s.Model, out)
+	}
+	return nil
+}
+
+// readMoments reads AdamW's state, keyed by parameter index; a checkpoint from
+// before the first step has none, which means zeros.
+func (s *State) readMoments(root *pth.Dict) error {
+	optimizer, err := subDict(root, "optimizer_state_dict")
+	if err != nil {
+		return err
+	}
+	states, err := subDict(optimizer, "state")
+	if err != nil {
+		return err
+	}
+	for i, p := range s.Parameters() {
+		first, second := make([]float32, len(p.Values)), make([]float32, len(p.Values))
+		if v, ok := states.Get(int64(i)); ok {
+			d, ok := v.(*pth.Dict)
+			if !ok {
+				return fmt.Errorf("optimizer state %d is no dictionary", i)
+			}
+			var step []float32
+			if step, err = floats(d, "step", 1); err == nil {
+				first, err = floats(d, "exp_avg", len(p.Values))
+			}
+			if err == nil {
+				second, err = floats(d, "exp_avg_sq", len(p.Values))
+			}
+			if err != nil {
+				return fmt.Errorf("optimizer state of %s: %w", p.Name, err)
+			}
+			s.Step = int64(step[0])
+		}
+		s.FirstMoments, s.SecondMoments = append(s.FirstMoments, first), append(s.SecondMoments, second)
+	}
+	return nil
+}
+
+// readPythonBest takes the best loss from a best_model.pth of the original,
+// whose own validation loss it is. In other files of the original it is unknown.
+func (s *State) readPythonBest(root *pth.Dict) {
+	meta, err := subDict(root, "metadata")
+	if err != nil {
+		return
+	}
+	best, err := integer(meta, "best_epoch")
+	if err != nil || best != s.Epoch {
+		return
+	}
+	metrics, err := subDict(root, "metrics")
+	if err != nil {
+		return
+	}
+	val, err := subDict(metrics, "val")
+	if err != nil {
+		return
+	}
+	if loss, ok := val.Get("loss"); ok {
+		if loss, ok := loss.(float64); ok {
+			s.BestEpoch, s.BestLoss = best, loss
+		}
+	}
+}
+
+func decodeExtra(root *pth.Dict) (x extra, err error) {
+	meta, err := subDict(root, "metadata")
+	if err != nil {
+		return x, nil // made by PyTorch
+	}
+	v, ok := meta.Get("rekindle")
+	if !ok {
+		return x, nil
+	}
+	text, err := json.Marshal(fromPickle(v))
+	if err != nil {
+		return x, fmt.Errorf("its metadata: %w", err)
+	}
+	if err := json.Unmarshal(text, &x); err != nil {
+		return x, fmt.Errorf("its metadata: %w", err)
+	}
+	return x, nil
+}
+
+func fromPickle(v any) any {
+	switch v := v.(type) {
+	case *pth.Dict:
+		m := map[string]any{}
+		for key, item := range v.All() {
+			m[fmt.Sprint(key)] = fromPickle(item)
+		}
+		return m
+	case pth.List:
+		list := make([]any, len(v))
+		for i, item := range v {
+			list[i] = fromPickle(item)
+		}
+		return list
+	}
+	return v
+}
+
+func subDict(d *pth.Dict, key string) (*pth.Dict, error) {
+	v, ok := d.Get(key)
+	if !ok {
+		return nil, fmt.Errorf("it has no %s", key)
+	}
+	sub, ok := v.(*pth.Dict)
+	if !ok {
+		return nil, fmt.Errorf("its %s is no dictionary", key)
+	}
+	return sub, nil
+}
+
+func integer(d *pth.Dict, key string) (int, error) {
+	v, ok := d.Get(key)
+	if !ok {
+		return 0, fmt.Errorf("it has no %s", key)
+	}
+	i, ok := v.(int64)
+	if !ok {
+		return 0, fmt.Errorf("its %s is no whole number", key)
+	}
+	return int(i), nil
+}
+
+// floats reads a tensor of n numbers; PyTorch before 1.12 kept step as a plain number.
+func floats(d *pth.Dict, key string, n int) ([]float32, error) {
+	v, _ := d.Get(key)
+	switch v := v.(type) {
+	case *pth.Tensor:
+		values, err := v.Float32s()
+		if err == nil && len(values) != n {
+			err = fmt.Errorf("%s holds %d numbers, want %d", key, len(values), n)
+		}
+		return values, err
+	case int64:
+		if n == 1 {
+			return []float32{float32(v)}, nil
+		}
+	}
+	return nil, fmt.Errorf("it has no tensor %s", key)
+}
+
+func trial(dir string, write func(io.Writer) error) (int64, error) {
+	f, err := durable.Create(filepath.Join(dir, "trial"))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Abort()
+	if err := write(f); err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}

@@ -1,0 +1,219 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"rekindle/pkg/checkpoint/pth"
+	"rekindle/pkg/experiment"
+)
+
+// format is the version of what stands under metadata.rekindle.
+const format = 1
+
+// extra is everything of a State that PyTorch's own dictionaries have no place
+// for. It stands under metadata.rekindle as plain dicts, lists and numbers.
+type extra struct {
+	Format     int                `json:"format"`
+	Position   int                `json:"position"` // samples used of the unfinished epoch
+	Step       int64              `json:"step"`
+	Seed       int64              `json:"seed"`
+	BestEpoch  int                `json:"best_epoch"`
+	BestLoss   *float64           `json:"best_val_loss"` // null: not validated yet
+	Patience   int                `json:"patience_counter"`
+	MicroBatch int                `json:"micro_batch"`
+	Partial    Partial            `json:"partial_epoch"`
+	Anchor     Anchor             `json:"lr_anchor"`
+	Reason     string             `json:"saved_because"`
+	Checksum   string             `json:"tensors_crc32c"`
+	Config     json.RawMessage    `json:"config"`
+	History    experiment.History `json:"history"`
+}
+
+// Save writes the State as a PyTorch checkpoint, all or nothing.
+func Save(path string, s *State) error {
+	root, err := encode(s)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %s: %w", path, err)
+	}
+	if err := pth.Save(path, root); err != nil {
+		return fmt.Errorf("checkpoint: save %s: %w", filepath.Base(path), err)
+	}
+	return nil
+}
+
+// encode lays a State out as the dictionary that the Python original saves.
+func encode(s *State) (*pth.Dict, error) {
+	model := pth.NewOrderedDict()
+	for _, t := range s.Model {
+		if t.IsCounter() {
+			model.Set(t.Name, pth.FromInt64([]int64{t.Count}))
+		} else {
+			model.Set(t.Name, pth.FromFloat32(t.Values, t.Shape...))
+		}
+	}
+	meta, err := encodeExtra(s)
+	if err != nil {
+		return nil, err
+	}
+	root := pth.NewDict()
+	root.Set("epoch", int64(s.Epoch))
+	root.Set("model_state_dict", model)
+	root.Set("optimizer_state_dict", optimizerDict(s))
+	root.Set("scheduler_state_dict", schedulerDict(s))
+	root.Set("metrics", metricsDict(s))
+	root.Set("metadata", dict("total_epochs_completed", int64(s.Epoch), "best_epoch", int64(s.BestEpoch), "rekindle", meta))
+	return root, nil
+}
+
+// optimizerDict is what torch.optim.AdamW's state_dict returns.
+func optimizerDict(s *State) *pth.Dict {
+	state := pth.NewDict()
+	indices := pth.List{}
+	for i, p := range s.Parameters() {
+		if s.Step > 0 { // PyTorch creates the moments with the first step
+			state.Set(int64(i), dict(
+				"step", pth.FromFloat32([]float32{float32(s.Step)}),
+				"exp_avg", pth.FromFloat32(s.FirstMoments[i], p.Shape...),
+				"exp_avg_sq", pth.FromFloat32(s.SecondMoments[i], p.Shape...)))
+		}
+		indices = append(indices, int64(i))
+	}
+	group := dict(
+		"lr", s.nextRate(), "betas", pth.Tuple{0.9, 0.999}, "eps", 1e-8, "weight_decay", s.Config.WeightDecay,
+		"amsgrad", false, "foreach", nil, "maximize", false, "capturable", false,
+		"initial_lr", s.Config.LearningRate, "params", indices)
+	return dict("state", state, "param_groups", pth.List{group})
+}
+
+// schedulerDict is what torch.optim.lr_scheduler.CosineAnnealingLR's state_dict
+// returns when it is stepped at the end of each epoch after the warm-up.
+func schedulerDict(s *State) any {
+	if s.Config.Scheduler != "cosine" {
+		return nil
+	}
+	steps := int64(max(0, s.Epoch-s.Config.WarmupEpochs))
+	return dict(
+		"T_max", int64(max(1, s.Config.NumEpochs-s.Config.WarmupEpochs)), "eta_min", s.Config.MinLR,
+		"base_lrs", pth.List{s.Config.LearningRate}, "last_epoch", steps, "verbose", false,
+		"_step_count", steps+1, "_get_lr_called_within_step", false, "_last_lr", pth.List{s.nextRate()})
+}
+
+// nextRate is the learning rate as PyTorch's optimizer would hold it after the
+// epochs of s: that of the cosine after its last step, or the last warm-up rate.
+func (s *State) nextRate() float64 {
+	c := s.Config
+	if s.Epoch <= c.WarmupEpochs || c.Scheduler != "cosine" {
+		if n := s.History.Len(); n > 0 && !math.IsNaN(s.History.LR[n-1]) {
+			return s.History.LR[n-1]
+		}
+		return c.LearningRate
+	}
+	done := float64(s.Epoch-c.WarmupEpochs) / float64(max(1, c.NumEpochs-c.WarmupEpochs))
+	return c.MinLR + (c.LearningRate-c.MinLR)*(1+math.Cos(math.Pi*min(done, 1)))/2
+}
+
+// metricsDict holds the last epoch's numbers, and the last validated ones.
+func metricsDict(s *State) *pth.Dict {
+	metrics := pth.NewDict()
+	n := s.History.Len()
+	if n == 0 {
+		return metrics
+	}
+	e := s.History.At(n - 1)
+	metrics.Set("train", dict("loss", e.TrainLoss, "l1", e.TrainL1, "ssim", e.TrainSSIM))
+	if !math.IsNaN(e.ValLoss) {
+		metrics.Set("val", dict("loss", e.ValLoss, "l1", e.ValL1, "ssim", e.ValSSIM))
+	}
+	return metrics
+}
+
+func encodeExtra(s *State) (*pth.Dict, error) {
+	cfg, err := json.Marshal(s.Config)
+	if err != nil {
+		return nil, err
+	}
+	x := extra{
+		Format: format, Position: s.Position, Step: s.Step, Seed: s.Seed, BestEpoch: s.BestEpoch, Patience: s.Patience, MicroBatch: s.MicroBatch,
+		Partial: s.Partial, Anchor: s.Anchor, Reason: s.Reason, Checksum: fmt.Sprintf("%08x", s.checksum()),
+		Config: cfg, History: s.History,
+	}
+	if s.HasBest() {
+		x.BestLoss = &s.BestLoss
+	}
+	text, err := json.Marshal(x)
+	if err != nil {
+		return nil, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var tree map[string]any
+	if err := decoder.Decode(&tree); err != nil {
+		return nil, err
+	}
+	v, err := toPickle(tree)
+	if err != nil {
+		return nil, err
+	}
+	return v.(*pth.Dict), nil
+}
+
+// toPickle turns decoded JSON into pickle's types, keys sorted.
+func toPickle(v any) (any, error) {
+	switch v := v.(type) {
+	case map[string]any:
+		d := pth.NewDict()
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			item, err := toPickle(v[k])
+			if err != nil {
+				return nil, err
+			}
+			d.Set(k, item)
+		}
+		return d, nil
+	case []any:
+		list := pth.List{}
+		for _, e := range v {
+			item, err := toPickle(e)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, item)
+		}
+		return list, nil
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i, nil
+		}
+		return v.Float64()
+	}
+	return v, nil // string, bool, nil
+}
+
+func dict(pairs ...any) *pth.Dict {
+	d := pth.NewDict()
+	for i := 0; i < len(pairs); i += 2 {
+		d.Set(pairs[i], pairs[i+1])
+	}
+	return d
+}
+
+// TrialSave writes the State into dir, flushes it to the disk and removes it
+// again. It returns the size of the file in bytes.
+func TrialSave(dir string, s *State) (int64, error) {
+	root, err := encode(s)
+	if err != nil {
+		return 0, fmt.Errorf("checkpoint: %w", err)
+	}
+	return trial(dir, func(w io.Writer) error { return pth.Write(w, root) })
+}

@@ -1,0 +1,121 @@
+// Package checkpoint keeps the State of a training run in files that PyTorch
+// can open, and finds the newest good one again.
+//
+// A run is a pure function of (config, State): nothing else carries information
+// from one moment to the next. So resuming is
+//
+//	state, entry, err := checkpoint.Newest(dir, report)
+//
+// and going on from state gives the same weights, bit for bit, as never having
+// stopped.
+//
+// A file is written whole or not at all (package durable). Reading checks the
+// zip's own CRC of every entry and a checksum of all tensors; a file that fails
+// is reported, kept and passed over for the next best. What is not promised:
+// a file system that loses data after a successful fsync is beyond us.
+package checkpoint
+
+import (
+	"hash/crc32"
+	"math"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+)
+
+// State is everything that training depends on, at the end of some optimizer
+// step. Arrays are in PyTorch's layout: convolution weights [out, in, h, w],
+// transposed convolutions [in, out, h, w].
+type State struct {
+	Epoch    int   // completed epochs
+	Position int   // samples already used of epoch Epoch+1; 0 between epochs
+	Step     int64 // optimizer steps taken
+	Seed     int64 // of the data's order and crops
+
+	Model         []Tensor    // as state_dict() lists it, counters and statistics included
+	FirstMoments  [][]float32 // exp_avg of each parameter, in the order of Model
+	SecondMoments [][]float32 // exp_avg_sq
+
+	BestEpoch int     // epoch of the lowest validation loss; 0: none yet
+	BestLoss  float64 // that loss; NaN: none yet
+	Patience  int     // validations since without improvement
+
+	MicroBatch int // samples computed at once since memory ran out; 0: whole batches
+
+	Partial Partial            // what the unfinished epoch has gathered so far
+	History experiment.History // one entry for each completed epoch
+	Anchor  Anchor             // where the learning-rate curve was last re-planned
+	Config  config.Config      // in force when the State was saved
+	Reason  string             // why it was saved, e.g. "epoch" or "out of memory"
+}
+
+// Tensor is one entry of a state_dict.
+type Tensor struct {
+	Name   string
+	Shape  []int
+	Values []float32 // row-major; nil for a counter
+	Count  int64     // value of a counter (num_batches_tracked)
+}
+
+// IsCounter tells num_batches_tracked from arrays of numbers.
+func (t Tensor) IsCounter() bool { return strings.HasSuffix(t.Name, ".num_batches_tracked") }
+
+// IsParameter tells what the optimizer trains from batch-norm statistics.
+func (t Tensor) IsParameter() bool {
+	return !t.IsCounter() && !strings.HasSuffix(t.Name, ".running_mean") && !strings.HasSuffix(t.Name, ".running_var")
+}
+
+// Partial sums over the samples of an epoch that is under way.
+type Partial struct {
+	Samples  int     `json:"samples"`
+	Loss     float64 `json:"loss"` // sum over samples, divide by Samples
+	L1       float64 `json:"l1"`
+	SSIM     float64 `json:"ssim"`
+	Seconds  float64 `json:"seconds"`  // spent training so far
+	Rejected int     `json:"rejected"` // batches left out because their loss was not a number
+}
+
+// Anchor is a point that the learning-rate curve must pass through after its
+// length was changed in mid-run. The zero Anchor means the curve of the config.
+type Anchor struct {
+	Epoch int     `json:"epoch"`
+	LR    float64 `json:"lr"`
+}
+
+// Parameters returns the trained tensors, in the optimizer's order.
+func (s *State) Parameters() []Tensor {
+	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return !t.IsParameter() })
+}
+
+// Before reports whether s is an earlier moment of training than o.
+func (s *State) Before(o *State) bool {
+	if s.Epoch != o.Epoch {
+		return s.Epoch < o.Epoch
+	}
+	return s.Position < o.Position
+}
+
+// HasBest reports whether any epoch was validated yet.
+func (s *State) HasBest() bool { return s.BestEpoch > 0 && !math.IsNaN(s.BestLoss) }
+
+// checksum covers every number of the tensors, in order.
+func (s *State) checksum() uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	var sum uint32
+	add := func(values []float32) {
+		if len(values) > 0 {
+			sum = crc32.Update(sum, table, unsafe.Slice((*byte)(unsafe.Pointer(&values[0])), 4*len(values)))
+		}
+	}
+	for _, t := range s.Model {
+		add(t.Values)
+	}
+	for i := range s.FirstMoments {
+		add(s.FirstMoments[i])
+		add(s.SecondMoments[i])
+	}
+	return sum
+}

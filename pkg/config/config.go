@@ -1,0 +1,125 @@
+// Package config is what a person edits before pressing Run All: one struct, with
+// the keys of the configuration cell and their JSON names.
+//
+//	cfg := config.Default()
+//	cfg.BatchSize = 4
+//	cfg.ResumeFromCheckpoint = true
+//	if err := cfg.Validate(); err != nil { ... }
+//
+// The zero value is not usable; start from [Default] or from [Load].
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"rekindle/pkg/durable"
+)
+
+// Config describes one training run. Two runs with equal Configs and equal data
+// give equal weights.
+type Config struct {
+	// Resume
+	ResumeFromCheckpoint bool   `json:"resume_from_checkpoint"` // go on with an existing experiment
+	ResumeExperiment     string `json:"resume_experiment"`      // "latest" or the name of a folder, e.g. "20251230_153045_v1"
+	ForkExperiment       string `json:"fork_experiment"`        // start a new experiment from the newest checkpoint of this one; "" for none
+
+	// Experiment
+	Model          string `json:"model"`           // network by name, e.g. "unet"
+	Degradation    string `json:"degradation"`     // corruption by name, e.g. "gaussian"
+	ExperimentName string `json:"experiment_name"` // ends the folder's name; may be ""
+	ExperimentsDir string `json:"experiments_dir"` // where all experiments lie
+
+	// Data: folders of PNG or JPEG pictures, degraded and clean ones under the same names
+	TrainDegradedDir   string `json:"train_degraded_dir"`
+	TrainCleanDir      string `json:"train_clean_dir"`
+	ValDegradedDir     string `json:"val_degraded_dir"`
+	ValCleanDir        string `json:"val_clean_dir"`
+	PatchSize          int    `json:"patch_size"`            // side of the square crops in pixels, at least 16
+	PatchesPerImage    int    `json:"patches_per_image"`     // random crops of each image in an epoch
+	ValPatchesPerImage int    `json:"val_patches_per_image"` // fixed crops of each validation image
+	NumWorkers         int    `json:"num_workers"`           // goroutines that prepare batches; no effect on results
+
+	// Training
+	BatchSize    int     `json:"batch_size"`
+	NumEpochs    int     `json:"num_epochs"`
+	LearningRate float64 `json:"learning_rate"`
+	WeightDecay  float64 `json:"weight_decay"`  // decoupled (AdamW)
+	GradientClip float64 `json:"gradient_clip"` // largest global norm of the gradients; 0 never clips
+
+	// Network
+	ModelFeatures int  `json:"model_features"` // channels of the first level; the deepest has 8 or 16 times as many
+	ModelBilinear bool `json:"model_bilinear"` // bilinear upsampling; false: transposed convolutions
+
+	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM)
+	LossAlpha float64 `json:"loss_alpha"`
+	LossBeta  float64 `json:"loss_beta"`
+
+	NoiseSigma float64 `json:"noise_sigma"` // standard deviation of Gaussian noise, in grey levels of 0..255
+
+	// Learning-rate schedule
+	Scheduler    string  `json:"scheduler"`     // "cosine" or "none"
+	WarmupEpochs int     `json:"warmup_epochs"` // linear warm-up
+	MinLR        float64 `json:"min_lr"`        // the cosine ends here
+
+	Patience         int     `json:"patience"`           // stop after so many validations without improvement; 0 never
+	SaveEvery        int     `json:"save_every"`         // keep a checkpoint every so many epochs; 0 keeps none
+	SaveEveryMinutes float64 `json:"save_every_minutes"` // also save in mid-epoch after so many minutes; 0 never
+	ValEvery         int     `json:"val_every"`          // validate every so many epochs, and after the last
+
+	// Machine
+	OOMPolicy     string `json:"oom_policy"`      // out of memory: "stop", or "halve" the batch and accumulate gradients
+	MemoryLimitMB int    `json:"memory_limit_mb"` // on the CPU: stop as out of memory above this; 0 for none
+	UseAMP        bool   `json:"use_amp"`         // bfloat16 on a GPU; no effect on a CPU
+	Device        string `json:"device"`          // "auto", "cuda", "cpu" or "go"
+	Seed          int64  `json:"seed"`
+
+	// Evaluation of full images
+	TileOverlap   int `json:"tile_overlap"`    // pixels that neighbouring tiles share
+	MaxEvalImages int `json:"max_eval_images"` // 0 for all
+}
+
+// Default returns the original's settings: DIV2K on a GPU.
+func Default() Config {
+	return Config{
+		ResumeExperiment: "latest",
+		Model:            "unet", Degradation: "gaussian", ExperimentName: "bilinear", ExperimentsDir: "experiments",
+		TrainDegradedDir: "data/degraded/gaussian/sigma_100/train", TrainCleanDir: "data/raw/train",
+		ValDegradedDir: "data/degraded/gaussian/sigma_100/val", ValCleanDir: "data/raw/val",
+		PatchSize: 128, PatchesPerImage: 20, ValPatchesPerImage: 4, NumWorkers: 4,
+		BatchSize: 16, NumEpochs: 36, LearningRate: 1e-4, WeightDecay: 1e-5, GradientClip: 1,
+		ModelFeatures: 64, ModelBilinear: true,
+		LossAlpha: 0.84, LossBeta: 0.16, NoiseSigma: 100,
+		Scheduler: "cosine", WarmupEpochs: 5, MinLR: 1e-6,
+		Patience: 5, SaveEvery: 5, SaveEveryMinutes: 10, ValEvery: 2,
+		OOMPolicy: "stop", UseAMP: true, Device: "auto", Seed: 42,
+		TileOverlap: 32, MaxEvalImages: 10,
+	}
+}
+
+// Load reads a config.json. Keys that are missing keep their defaults and keys
+// that are unknown are ignored, so that files of other versions can be read.
+func Load(path string) (Config, error) {
+	cfg := Default()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return cfg, fmt.Errorf("config: %w", err)
+	}
+	if err := json.Unmarshal(raw, &cfg); err != nil {
+		return cfg, fmt.Errorf("config: %s is not a configuration: %w", path, err)
+	}
+	return cfg, nil
+}
+
+// Save writes the configuration as indented JSON, all or nothing.
+func (c Config) Save(path string) error {
+	raw, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if err := durable.WriteFile(path, append(raw, '\n')); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Change is one key whose value differs between two configurations.
+type Change struct {
+	Key, Old, New string // values as in JSON
+	ShapesNetwork bool   // weights of the old value do not fit the new one
+}
+
+// Diff lists what differs from old to new, in the order of the struct. The keys
+// that only say how to resume are left out.
+func Diff(old, new Config) []Change {
+	var changes []Change
+	a, b := reflect.ValueOf(old), reflect.ValueOf(new)
+	for i := range a.NumField() {
+		key := a.Type().Field(i).Tag.Get("json")
+		switch key {
+		case "resume_from_checkpoint", "resume_experiment", "fork_experiment":
+			continue
+		}
+		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
+			shapes := key == "model" || key == "model_features" || key == "model_bilinear"
+			changes = append(changes, Change{key, show(x), show(y), shapes})
+		}
+	}
+	return changes
+}
+
+func show(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(raw)
+}
+
+// Override applies a JSON object such as {"num_epochs": 2} on top of c. A key
+// that does not exist is an error that names the nearest one.
+func (c Config) Override(text string) (Config, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(text), &keys); err != nil {
+		return c, fmt.Errorf("config: the overrides are not a JSON object such as {\"num_epochs\": 2}: %w", err)
+	}
+	known := Keys()
+	for key := range keys {
+		if !slices.Contains(known, key) {
+			return c, fmt.Errorf("config: there is no key %q; did you mean %q?", key, nearest(key, known))
+		}
+	}
+	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+	out := c
+	if err := decoder.Decode(&out); err != nil {
+		return c, fmt.Errorf("config: the overrides do not fit: %w", err)
+	}
+	return out, nil
+}
+
+// Keys lists the JSON names of all keys, in the order of the struct.
+func Keys() []string {
+	t := reflect.TypeFor[Config]()
+	keys := make([]string, t.NumField())
+	for i := range keys {
+		keys[i] = t.Field(i).Tag.Get("json")
+	}
+	return keys
+}
+
+func nearest(word string, among []string) string {
+	return slices.MinFunc(among, func(a, b string) int { return distance(word, a) - distance(word, b) })
+}
+
+// distance is Levenshtein's: the least number of letters to insert, remove or replace.
+func distance(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,219 @@
+// Package experiment is where a run lives on disk: its folder, its history and
+// statistics, and the lock that keeps a second writer out.
+//
+//	exp, err := experiment.Create(cfg, time.Now()) // a new folder
+//	exp, err := experiment.Find(cfg)               // the one that cfg.ResumeExperiment names
+//
+//	experiments/<model>/<degradation>/YYYYMMDD_HHMMSS_<name>/
+//	  config.json  history.json  experiment_stats.json  evaluation_metrics.json  training_curves.png
+//	  checkpoints/  samples/  restored_images/  logs/tensorboard_logs/
+//
+// Nothing here needs the engine that computes: a program that only looks at
+// results stays small.
+package experiment
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"rekindle/pkg/config"
+)
+
+// Experiment is one run's folder.
+type Experiment struct {
+	Dir string // absolute
+}
+
+// Name is the folder's own name, e.g. "20251230_153045_v1".
+func (e *Experiment) Name() string { return filepath.Base(e.Dir) }
+
+func (e *Experiment) CheckpointsDir() string { return filepath.Join(e.Dir, "checkpoints") }
+func (e *Experiment) SamplesDir() string     { return filepath.Join(e.Dir, "samples") }
+func (e *Experiment) LogsDir() string        { return filepath.Join(e.Dir, "logs", "tensorboard_logs") }
+func (e *Experiment) RestoredDir() string    { return filepath.Join(e.Dir, "restored_images") }
+func (e *Experiment) ConfigPath() string     { return filepath.Join(e.Dir, "config.json") }
+func (e *Experiment) HistoryPath() string    { return filepath.Join(e.Dir, "history.json") }
+func (e *Experiment) StatsPath() string      { return filepath.Join(e.Dir, "experiment_stats.json") }
+func (e *Experiment) MetricsPath() string    { return filepath.Join(e.Dir, "evaluation_metrics.json") }
+func (e *Experiment) CurvesPath() string     { return filepath.Join(e.Dir, "training_curves.png") }
+
+// ErrNone is returned, wrapped, when there is no experiment at all to resume.
+var ErrNone = errors.New("no experiment yet")
+
+// NotFoundError is returned when an experiment of a given name does not exist.
+type NotFoundError struct {
+	Name   string
+	Folder string
+	Have   []string // what exists there, most similar name first
+}
+
+func (e *NotFoundError) Error() string {
+	if len(e.Have) == 0 {
+		return fmt.Sprintf("experiment: resume %q: no such experiment, and none other under %s", e.Name, e.Folder)
+	}
+	have := e.Have
+	if len(have) > 5 {
+		have = append(slices.Clone(have[:5]), fmt.Sprintf("and %d more", len(e.Have)-5))
+	}
+	return fmt.Sprintf("experiment: resume %q: no such experiment under %s; nearest: %s", e.Name, e.Folder, strings.Join(have, ", "))
+}
+
+const stampLayout = "20060102_150405"
+
+// stamped matches the names that Create gives: a time, then an optional name.
+var stamped = regexp.MustCompile(`^\d{8}_\d{6}(_.*)?$`)
+
+// Folder is where the experiments of cfg's model and degradation lie, absolute.
+func Folder(cfg config.Config) (string, error) {
+	dir, err := filepath.Abs(filepath.Join(cfg.ExperimentsDir, filepath.FromSlash(cfg.Model), filepath.FromSlash(cfg.Degradation)))
+	if err != nil {
+		return "", fmt.Errorf("experiment: %w", err)
+	}
+	return dir, nil
+}
+
+// Create makes the folder of a new experiment and writes its config.json. The
+// name begins with the time now. Where that is not later than the newest
+// experiment's, because two runs began in the same second or the clock went
+// back, the second after the newest is taken, so that "latest" always means the
+// one that was created last.
+func Create(cfg config.Config, now time.Time) (*Experiment, error) {
+	parent, err := Folder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return nil, fmt.Errorf("experiment: %w", err)
+	}
+	for {
+		names, err := List(cfg)
+		if err != nil {
+			return nil, err
+		}
+		if len(names) > 0 {
+			if newest, err := time.ParseInLocation(stampLayout, names[0][:len(stampLayout)], now.Location()); err == nil && !now.Truncate(time.Second).After(newest) {
+				now = newest.Add(time.Second)
+			}
+		}
+		name := now.Format(stampLayout)
+		if cfg.ExperimentName != "" {
+			name += "_" + cfg.ExperimentName
+		}
+		dir := filepath.Join(parent, name)
+		err = os.Mkdir(dir, 0o777)
+		if errors.Is(err, fs.ErrExist) { // another process was quicker
+			now = now.Add(time.Second)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("experiment: %w", err)
+		}
+		e := &Experiment{dir}
+		if err := cfg.Save(e.ConfigPath()); err != nil {
+			return nil, err
+		}
+		return e, e.makeSubfolders()
+	}
+}
+
+func (e *Experiment) makeSubfolders() error {
+	for _, dir := range []string{e.CheckpointsDir(), e.SamplesDir(), e.LogsDir()} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return fmt.Errorf("experiment: %w", err)
+		}
+	}
+	return nil
+}
+
+// List returns the names of the experiments of cfg's model and degradation,
+// newest first. Folders that [Create] did not name are not experiments.
+func List(cfg config.Config) ([]string, error) {
+	parent, err := Folder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(parent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("experiment: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && stamped.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	slices.Reverse(names)
+	return names, nil
+}
+
+// Find returns the experiment that cfg.ResumeExperiment names: "latest" for the
+// newest, or a folder's name. It creates nothing.
+func Find(cfg config.Config) (*Experiment, error) {
+	parent, err := Folder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	names, err := List(cfg)
+	if err != nil {
+		return nil, err
+	}
+	name := cfg.ResumeExperiment
+	if name == "latest" || name == "" {
+		if len(names) == 0 {
+			return nil, fmt.Errorf("experiment: %w under %s; set ResumeFromCheckpoint = false to start one", ErrNone, parent)
+		}
+		return &Experiment{filepath.Join(parent, names[0])}, nil
+	}
+	if name != filepath.Base(name) || name == "." || name == ".." {
+		return nil, fmt.Errorf("experiment: %q is no plain folder name", name)
+	}
+	if info, err := os.Stat(filepath.Join(parent, name)); err != nil || !info.IsDir() {
+		slices.SortStableFunc(names, func(a, b string) int { return likeness(b, name) - likeness(a, name) })
+		return nil, &NotFoundError{name, parent, names}
+	}
+	return &Experiment{filepath.Join(parent, name)}, nil
+}
+
+// likeness counts the letters that two names share at the start and at the end.
+func likeness(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	m := 0
+	for m < len(a)-n && m < len(b)-n && a[len(a)-1-m] == b[len(b)-1-m] {
+		m++
+	}
+	return n + m
+}
+
+// Open returns the experiment in an existing folder.
+func Open(dir string) (*Experiment, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("experiment: %w", err)
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return nil, fmt.Errorf("experiment: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("experiment: %s is a file, not an experiment's folder", abs)
+	}
+	return &Experiment{abs}, nil
+}
+
+// Prepare makes the sub-folders that are missing, as before training goes on in
+// a folder that somebody copied or cleaned.
+func (e *Experiment) Prepare() error { return e.makeSubfolders() }

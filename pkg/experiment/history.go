@@ -1,0 +1,224 @@
+package experiment
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"rekindle/pkg/durable"
+)
+
+// Series is one column of a history, a value for each epoch. NaN means that the
+// epoch was not measured and is null in the file. Reading also accepts the NaN
+// and Infinity that Python writes; only valid JSON is written.
+type Series []float64
+
+// MarshalJSON writes what is not a finite number as null.
+func (s Series) MarshalJSON() ([]byte, error) {
+	values := make([]*float64, len(s))
+	for i := range s {
+		if !math.IsNaN(s[i]) && !math.IsInf(s[i], 0) {
+			values[i] = &s[i]
+		}
+	}
+	return json.Marshal(values)
+}
+
+// UnmarshalJSON reads null as NaN.
+func (s *Series) UnmarshalJSON(raw []byte) error {
+	var values []*float64
+	if err := json.Unmarshal(raw, &values); err != nil {
+		return err
+	}
+	*s = make(Series, len(values))
+	for i, v := range values {
+		(*s)[i] = math.NaN()
+		if v != nil {
+			(*s)[i] = *v
+		}
+	}
+	return nil
+}
+
+// History holds what was measured in each epoch, in columns of equal length;
+// entry i belongs to epoch i+1. Times are in seconds.
+type History struct {
+	TrainLoss         Series `json:"train_loss"`
+	TrainL1           Series `json:"train_l1"`
+	TrainSSIM         Series `json:"train_ssim"`
+	ValLoss           Series `json:"val_loss"`
+	ValL1             Series `json:"val_l1"`
+	ValSSIM           Series `json:"val_ssim"`
+	LR                Series `json:"lr"` // the rate used in the epoch
+	EpochTime         Series `json:"epoch_time"`
+	InferenceTime     Series `json:"inference_time"` // of validation
+	MemoryAllocatedMB Series `json:"memory_allocated_mb"`
+	MemoryReservedMB  Series `json:"memory_reserved_mb"`
+}
+
+// requiredColumns are those that a history must have to be continued.
+const requiredColumns = 7
+
+// Epoch is one row of a history.
+type Epoch struct {
+	TrainLoss, TrainL1, TrainSSIM       float64
+	ValLoss, ValL1, ValSSIM             float64 // NaN where not validated
+	LR                                  float64
+	EpochTime, InferenceTime            float64
+	MemoryAllocatedMB, MemoryReservedMB float64
+}
+
+// ErrInvalidHistory is returned, wrapped with the reason, for a history that
+// cannot be continued.
+var ErrInvalidHistory = errors.New("invalid history")
+
+func (h *History) columns() []*Series {
+	return []*Series{
+		&h.TrainLoss, &h.TrainL1, &h.TrainSSIM, &h.ValLoss, &h.ValL1, &h.ValSSIM, &h.LR,
+		&h.EpochTime, &h.InferenceTime, &h.MemoryAllocatedMB, &h.MemoryReservedMB,
+	}
+}
+
+// Len is the number of epochs recorded.
+func (h *History) Len() int { return len(h.TrainLoss) }
+
+// Append adds the next epoch.
+func (h *History) Append(e Epoch) {
+	for i, v := range []float64{
+		e.TrainLoss, e.TrainL1, e.TrainSSIM, e.ValLoss, e.ValL1, e.ValSSIM, e.LR,
+		e.EpochTime, e.InferenceTime, e.MemoryAllocatedMB, e.MemoryReservedMB,
+	} {
+		c := h.columns()[i]
+		*c = append(*c, v)
+	}
+}
+
+// At returns row i, counted from 0.
+func (h *History) At(i int) Epoch {
+	return Epoch{
+		h.TrainLoss[i], h.TrainL1[i], h.TrainSSIM[i], h.ValLoss[i], h.ValL1[i], h.ValSSIM[i], h.LR[i],
+		h.EpochTime[i], h.InferenceTime[i], h.MemoryAllocatedMB[i], h.MemoryReservedMB[i],
+	}
+}
+
+// Resize cuts the history to n epochs, or fills it up with unmeasured ones.
+func (h *History) Resize(n int) {
+	for _, c := range h.columns() {
+		for len(*c) < n {
+			*c = append(*c, math.NaN())
+		}
+		*c = (*c)[:n:n]
+	}
+}
+
+// Clone returns a history that shares nothing with h.
+func (h *History) Clone() History {
+	out := *h
+	for _, c := range out.columns() {
+		*c = slices.Clone(*c)
+	}
+	return out
+}
+
+// Best returns the 1-based epoch of the lowest validation loss; ok is false
+// where no epoch was validated.
+func (h *History) Best() (epoch int, valLoss float64, ok bool) {
+	for i, v := range h.ValLoss {
+		if !math.IsNaN(v) && (!ok || v < valLoss) {
+			epoch, valLoss, ok = i+1, v, true
+		}
+	}
+	return epoch, valLoss, ok
+}
+
+// Validated returns how many epochs have a validation loss.
+func (h *History) Validated() int {
+	n := 0
+	for _, v := range h.ValLoss {
+		if !math.IsNaN(v) {
+			n++
+		}
+	}
+	return n
+}
+
+// pythonNumbers matches what Python's json module writes for numbers that JSON
+// has no word for. History files hold no strings but their keys, none of which
+// contains these words.
+var pythonNumbers = regexp.MustCompile(`-?\b(NaN|Infinity)\b`)
+
+// LoadHistory reads a history.json. A missing file is fs.ErrNotExist; one that
+// cannot be continued is [ErrInvalidHistory], wrapped with the reason. Columns
+// beyond the guide's seven may be missing: their values are then unmeasured.
+func LoadHistory(path string) (*History, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("experiment: %w", err)
+	}
+	raw = pythonNumbers.ReplaceAll(raw, []byte("null"))
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &keys); err != nil {
+		return nil, fmt.Errorf("experiment: %s: %w: not JSON: %v", path, ErrInvalidHistory, err)
+	}
+	var missing []string
+	for i := range requiredColumns {
+		if key := reflect.TypeFor[History]().Field(i).Tag.Get("json"); keys[key] == nil {
+			missing = append(missing, key)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("experiment: %s: %w: it lacks %s", path, ErrInvalidHistory, strings.Join(missing, ", "))
+	}
+	h := &History{}
+	if err := json.NewDecoder(bytes.NewReader(raw)).Decode(h); err != nil {
+		return nil, fmt.Errorf("experiment: %s: %w: %v", path, ErrInvalidHistory, err)
+	}
+	n := h.Len()
+	for i, c := range h.columns() {
+		if i >= requiredColumns && len(*c) == 0 {
+			for range n {
+				*c = append(*c, math.NaN())
+			}
+		}
+		if len(*c) != n {
+			return nil, fmt.Errorf("experiment: %s: %w: %s has %d epochs, train_loss %d", path, ErrInvalidHistory,
+				reflect.TypeFor[History]().Field(i).Tag.Get("json"), len(*c), n)
+		}
+	}
+	return h, nil
+}
+
+// Save writes the history, all or nothing.
+func (h *History) Save(path string) error {
+	raw, err := json.MarshalIndent(h, "", "  ")
+	if err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	if err := durable.WriteFile(path, append(raw, '\n')); err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	return nil
+}
+
+// SetAside renames a file that cannot be used, so that it is kept but no longer
+// found, and returns its new path.
+func SetAside(path string) (string, error) {
+	for n := 1; ; n++ {
+		kept := fmt.Sprintf("%s.invalid-%d", path, n)
+		if _, err := os.Lstat(kept); !errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err := os.Rename(path, kept); err != nil {
+			return "", fmt.Errorf("experiment: %w", err)
+		}
+		return kept, nil
+	}
+}
