@@ -1,0 +1,35 @@
+package nn
+
+import "github.com/gomlx/gomlx/core/graph"
+
+// custom wires an operation's forward pass to a backward pass written by hand.
+// backward gets the inputs, outputs and the outputs' gradients, and returns a
+// gradient for each input. The automatic gradients of forward are written down
+// as well, but nothing uses them, so the engine drops them; they must exist,
+// which rules out Pad and Reverse in forward.
+func custom(in []*graph.Node, forward func(in []*graph.Node) []*graph.Node, backward func(in, out, dout []*graph.Node) []*graph.Node) []*graph.Node {
+	inside := make([]*graph.Node, len(in))
+	var out, dout, din []*graph.Node
+	for i := range in {
+		inside[i] = graph.IdentityWithCustomGradient(in[i], func(_, _ *graph.Node) *graph.Node {
+			if din == nil {
+				for j := range dout {
+					if dout[j] == nil {
+						dout[j] = graph.ZerosLike(out[j])
+					}
+				}
+				din = backward(inside, out, dout)
+			}
+			return din[i]
+		})
+	}
+	out = forward(inside)
+	dout = make([]*graph.Node, len(out))
+	for i := range out {
+		out[i] = graph.IdentityWithCustomGradient(out[i], func(_, v *graph.Node) *graph.Node {
+			dout[i] = v
+			return v
+		})
+	}
+	return out
+}

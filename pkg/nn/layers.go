@@ -1,0 +1,225 @@
+package nn
+
+import (
+	"math"
+
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+// PyTorch's defaults for BatchNorm2d.
+const (
+	normMomentum = 0.1
+	normEpsilon  = 1e-5
+)
+
+// Conv3x3 is a convolution with kernel 3, padding 1 and no bias.
+type Conv3x3 struct {
+	Name    string
+	In, Out int
+}
+
+func (c Conv3x3) Entries() []Entry {
+	return []Entry{uniform(c.Name+".weight", 9*c.In, c.Out, c.In, 3, 3)}
+}
+
+// Forward joins its inputs along the channels first.
+func (c Conv3x3) Forward(s *Scope, xs ...Map) Map {
+	return s.lower.conv3x3(xs, s.value(c.Name+".weight"), nil, false)
+}
+
+// Conv1x1 is a convolution with kernel 1 and a bias.
+type Conv1x1 struct {
+	Name    string
+	In, Out int
+}
+
+func (c Conv1x1) Entries() []Entry {
+	return []Entry{uniform(c.Name+".weight", c.In, c.Out, c.In, 1, 1), uniform(c.Name+".bias", c.In, c.Out)}
+}
+
+func (c Conv1x1) Forward(s *Scope, x Map) Map {
+	return s.lower.conv1x1(x, s.value(c.Name+".weight"), s.value(c.Name+".bias"))
+}
+
+// BatchNorm normalises each channel over the batch (Ioffe & Szegedy, ICML 2015).
+type BatchNorm struct {
+	Name string
+	C    int
+}
+
+func (b BatchNorm) Entries() []Entry {
+	shape := []int{b.C}
+	return []Entry{
+		{Name: b.Name + ".weight", Shape: shape, constant: 1},
+		{Name: b.Name + ".bias", Shape: shape},
+		{Name: b.Name + ".running_mean", Shape: shape, Role: Statistic},
+		{Name: b.Name + ".running_var", Shape: shape, Role: Statistic, constant: 1},
+		{Name: b.Name + ".num_batches_tracked", Role: Counter},
+	}
+}
+
+// Forward normalises, and applies ReLU as well if asked to.
+func (b BatchNorm) Forward(s *Scope, x Map, relu bool) Map {
+	gamma, beta := s.value(b.Name+".weight"), s.value(b.Name+".bias")
+	if !s.training {
+		scale, shift := b.running(s)
+		return s.lower.affine(x, scale, shift, relu)
+	}
+	y, mean, variance := s.lower.normalize(x, gamma, beta, relu)
+	// The batch is normalised by its biased variance; the unbiased one goes
+	// into the running average. A batch of one value a channel has no unbiased
+	// variance: the running one then stays.
+	count := float64(x.n * x.H * x.W)
+	s.track(b.Name+".running_mean", mean, 1)
+	if count > 1 {
+		s.track(b.Name+".running_var", variance, count/(count-1))
+	} else {
+		s.updates[b.Name+".running_var"] = s.value(b.Name + ".running_var")
+	}
+	return y
+}
+
+func (s *Scope) track(name string, batch *graph.Node, factor float64) {
+	old := s.value(name)
+	s.updates[name] = graph.Add(graph.MulScalar(old, 1-normMomentum), graph.MulScalar(graph.StopGradient(batch), normMomentum*factor))
+}
+
+// running returns evaluation-mode batch norm as scale and shift.
+func (b BatchNorm) running(s *Scope) (scale, shift *graph.Node) {
+	mean, variance := s.value(b.Name+".running_mean"), s.value(b.Name+".running_var")
+	scale = graph.Div(s.value(b.Name+".weight"), graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
+	return scale, graph.Sub(s.value(b.Name+".bias"), graph.Mul(mean, scale))
+}
+
+// ConvNormReLU is a 3x3 convolution, batch norm and ReLU. For inference the
+// three are one convolution with bias.
+type ConvNormReLU struct {
+	Conv Conv3x3
+	Norm BatchNorm
+}
+
+func (c ConvNormReLU) Entries() []Entry { return append(c.Conv.Entries(), c.Norm.Entries()...) }
+
+// Forward joins its inputs along the channels first.
+func (c ConvNormReLU) Forward(s *Scope, xs ...Map) Map {
+	if s.training {
+		return c.Norm.Forward(s, c.Conv.Forward(s, xs...), true)
+	}
+	scale, shift := c.Norm.running(s)
+	w := s.value(c.Conv.Name + ".weight")
+	w = graph.Mul(w, graph.BroadcastToShape(graph.Reshape(scale, c.Conv.Out, 1, 1, 1), w.Shape()))
+	return s.lower.conv3x3(xs, w, shift, true)
+}
+
+// MaxPool halves both sides, rounding down. Of equal largest values the first
+// in row-major order gets the gradient.
+func MaxPool(s *Scope, x Map) Map { return s.lower.maxPool(x) }
+
+// Upsample doubles both sides by bilinear interpolation with align_corners=True.
+func Upsample(s *Scope, x Map) Map {
+	return s.lower.resize(x, alignedCorners(x.H, 2*x.H), alignedCorners(x.W, 2*x.W))
+}
+
+// ResizeTo interpolates bilinearly with align_corners=False.
+func ResizeTo(s *Scope, x Map, h, w int) Map {
+	if x.H == h && x.W == w {
+		return x
+	}
+	return s.lower.resize(x, halfPixels(x.H, h), halfPixels(x.W, w))
+}
+
+// PadTo adds zeros until the map is h high and w wide: half of them before,
+// and where their number is odd one more behind.
+func PadTo(s *Scope, x Map, h, w int) Map {
+	dy, dx := h-x.H, w-x.W
+	if dy == 0 && dx == 0 {
+		return x
+	}
+	return s.lower.pad(x, dx/2, dx-dx/2, dy/2, dy-dy/2)
+}
+
+// Transposed is a transposed convolution with stride 2 that doubles both sides:
+// kernel 2 without padding, or kernel 4 with padding 1.
+type Transposed struct {
+	Name    string
+	In, Out int
+	Kernel  int
+}
+
+func (t Transposed) Entries() []Entry {
+	// PyTorch computes the fan of a transposed weight [in, out, k, k] from its
+	// second axis.
+	fan := t.Out * t.Kernel * t.Kernel
+	return []Entry{uniform(t.Name+".weight", fan, t.In, t.Out, t.Kernel, t.Kernel), uniform(t.Name+".bias", fan, t.Out)}
+}
+
+func (t Transposed) Forward(s *Scope, x Map) Map {
+	w, bias := s.value(t.Name+".weight"), s.value(t.Name+".bias")
+	if t.Kernel == 4 {
+		return s.lower.transpose4x4(x, w, bias)
+	}
+	return s.lower.transpose2x2(x, w, bias)
+}
+
+// AddReLU is ReLU of a sum.
+func AddReLU(s *Scope, a, b Map) Map {
+	return s.lower.zip(func(n ...*graph.Node) *graph.Node { return relu(graph.Add(n[0], n[1])) }, a, b)
+}
+
+// Sigmoid squeezes every value into (0, 1).
+func Sigmoid(s *Scope, x Map) Map {
+	return s.lower.zip(func(n ...*graph.Node) *graph.Node { return graph.Sigmoid(n[0]) }, x)
+}
+
+// Scale multiplies every channel of x by the single channel of by.
+func Scale(s *Scope, x, by Map) Map {
+	return s.lower.zip(func(n ...*graph.Node) *graph.Node { return graph.Mul(n[0], n[1]) }, x, s.lower.spread(by, x.C))
+}
+
+// matrix is a dense matrix for interpolation, rows*columns values.
+type matrix struct {
+	rows, columns int
+	values        []float64
+}
+
+// alignedCorners interpolates n values at m places, the outermost on each other.
+func alignedCorners(n, m int) matrix {
+	return interpolation(n, m, func(i int) float64 {
+		if m == 1 {
+			return 0
+		}
+		return float64(i) * float64(n-1) / float64(m-1)
+	})
+}
+
+// halfPixels is PyTorch's align_corners=False.
+func halfPixels(n, m int) matrix {
+	return interpolation(n, m, func(i int) float64 {
+		return math.Max(0, (float64(i)+0.5)*float64(n)/float64(m)-0.5)
+	})
+}
+
+func interpolation(n, m int, position func(i int) float64) matrix {
+	out := matrix{m, n, make([]float64, m*n)}
+	for i := range m {
+		at := position(i)
+		low := min(int(at), n-1)
+		high := min(low+1, n-1)
+		out.values[i*n+low] += 1 - (at - float64(low))
+		out.values[i*n+high] += at - float64(low)
+	}
+	return out
+}
+
+func (m matrix) transposed() matrix {
+	out := matrix{m.columns, m.rows, make([]float64, len(m.values))}
+	for i := range m.rows {
+		for j := range m.columns {
+			out.values[j*m.rows+i] = m.values[i*m.columns+j]
+		}
+	}
+	return out
+}
+
+// relu has gradient 0 at 0, as PyTorch's: of equal operands Max gives it to the first.
+func relu(x *graph.Node) *graph.Node { return graph.Max(graph.ScalarZero(x.Graph(), x.DType()), x) }

@@ -1,0 +1,141 @@
+package nn
+
+import (
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors/images"
+)
+
+// native is the lowering for XLA: compiled convolutions and pooling, channels
+// last, so that cuDNN can use tensor cores. A map is one part [n, H, W, C].
+type native struct{}
+
+func (m Map) alone(x *graph.Node) Map {
+	d := x.Shape().Dimensions
+	return Map{parts: []*graph.Node{x}, n: d[0], H: d[1], W: d[2], C: d[3]}
+}
+
+func (native) enter(x *graph.Node) Map { return Map{}.alone(graph.TransposeAllAxes(x, 0, 2, 3, 1)) }
+
+func (native) leave(m Map) *graph.Node { return graph.TransposeAllAxes(m.parts[0], 0, 3, 1, 2) }
+
+func nativeJoin(xs []Map) *graph.Node {
+	if len(xs) == 1 {
+		return xs[0].parts[0]
+	}
+	list := make([]*graph.Node, len(xs))
+	for i, x := range xs {
+		list[i] = x.parts[0]
+	}
+	return graph.Concatenate(list, 3)
+}
+
+func (native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
+	kernel := graph.TransposeAllAxes(w, 2, 3, 1, 0)
+	y := graph.Convolve(nativeJoin(xs), kernel).ChannelsAxis(images.ChannelsLast).PadSame().Done()
+	if bias != nil {
+		y = graph.Add(y, perChannel(bias, y))
+	}
+	if rectify {
+		y = relu(y)
+	}
+	return Map{}.alone(y)
+}
+
+func perChannel(v, like *graph.Node) *graph.Node {
+	return graph.BroadcastToShape(graph.Reshape(v, 1, 1, 1, v.Shape().Size()), like.Shape())
+}
+
+func (native) conv1x1(x Map, w, bias *graph.Node) Map {
+	m := graph.Reshape(w, w.Shape().Dim(0), w.Shape().Dim(1))
+	y := graph.DotGeneral(x.parts[0], []int{3}, nil, m, []int{1}, nil)
+	return x.alone(graph.Add(y, perChannel(bias, y)))
+}
+
+func (native) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
+	s := x.parts[0]
+	y := graph.Add(graph.Mul(s, perChannel(scale, s)), perChannel(shift, s))
+	if rectify {
+		y = relu(y)
+	}
+	return x.alone(y)
+}
+
+func (l native) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
+	s := x.parts[0]
+	mean := graph.ReduceMean(s, 0, 1, 2)
+	centred := graph.Sub(s, perChannel(mean, s))
+	variance := graph.ReduceMean(graph.Mul(centred, centred), 0, 1, 2)
+	scale := graph.Mul(gamma, graph.Inverse(graph.Sqrt(graph.AddScalar(variance, normEpsilon))))
+	return l.affine(x.alone(centred), scale, beta, rectify), mean, variance
+}
+
+func (native) maxPool(x Map) Map {
+	return x.alone(graph.MaxPool(x.parts[0]).ChannelsAxis(images.ChannelsLast).Window(2).Strides(2).NoPadding().Done())
+}
+
+func (native) resize(x Map, rows, columns matrix) Map {
+	y := graph.Einsum("oh,nhwc->nowc", constant(x.parts[0], rows), x.parts[0])
+	return x.alone(graph.Einsum("pw,nowc->nopc", constant(y, columns), y))
+}
+
+func (native) pad(x Map, left, right, top, bottom int) Map {
+	s := x.parts[0]
+	add := func(axis, n int, before bool) {
+		if n == 0 {
+			return
+		}
+		d := append([]int{}, s.Shape().Dimensions...)
+		d[axis] = n
+		list := []*graph.Node{s, zeros(s, d...)}
+		if before {
+			list[0], list[1] = list[1], list[0]
+		}
+		s = graph.Concatenate(list, axis)
+	}
+	add(1, top, true)
+	add(1, bottom, false)
+	add(2, left, true)
+	add(2, right, false)
+	return x.alone(s)
+}
+
+func (native) transpose2x2(x Map, w, bias *graph.Node) Map {
+	y := graph.Einsum("nhwi,iokl->nhkwlo", x.parts[0], w)
+	y = graph.Reshape(y, x.n, 2*x.H, 2*x.W, w.Shape().Dim(1))
+	return x.alone(graph.Add(y, perChannel(bias, y)))
+}
+
+// transpose4x4 is a sum of four shifted products, see products.transpose4x4:
+// GoMLX has no gradient for the dilated convolution that would do it at once.
+func (l native) transpose4x4(x Map, w, bias *graph.Node) Map {
+	framed := l.pad(x, 1, 1, 1, 1).parts[0]
+	var rows []*graph.Node
+	for a := range 2 {
+		var pair []*graph.Node
+		for b := range 2 {
+			var list []*graph.Node
+			for i := range 2 {
+				for j := range 2 {
+					window := graph.Slice(framed, graph.AxisRange(), graph.AxisRange(a+i, a+i+x.H), graph.AxisRange(b+j, b+j+x.W), graph.AxisRange())
+					list = append(list, graph.DotGeneral(window, []int{3}, nil, tapOf(w, 3-a-2*i, 3-b-2*j), []int{1}, nil))
+				}
+			}
+			pair = append(pair, sum(list))
+		}
+		rows = append(rows, graph.Stack(pair, 3)) // [n, h, w, 2, out]
+	}
+	y := graph.Reshape(graph.Stack(rows, 2), x.n, 2*x.H, 2*x.W, w.Shape().Dim(1))
+	return x.alone(graph.Add(y, perChannel(bias, y)))
+}
+
+func (native) zip(f func(nodes ...*graph.Node) *graph.Node, xs ...Map) Map {
+	nodes := make([]*graph.Node, len(xs))
+	for i, x := range xs {
+		nodes[i] = x.parts[0]
+	}
+	return xs[0].alone(f(nodes...))
+}
+
+func (native) spread(x Map, c int) Map {
+	return x.alone(graph.BroadcastToDims(x.parts[0], x.n, x.H, x.W, c))
+}

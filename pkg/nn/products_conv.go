@@ -1,0 +1,295 @@
+package nn
+
+import (
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+// Three ways to lay out the taps of a 3x3 convolution with padding 1 so that it
+// becomes one product. All compute the same; which is quickest depends on the
+// width of the map.
+
+// conv3x3 joins xs along the channels and convolves. The backward pass lays out
+// only the taps of dy and uses them for both gradients.
+func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
+	first := xs[0]
+	for i := range xs {
+		if first.W <= together {
+			xs[i] = joined(xs[i])
+		} else {
+			xs[i] = apart(xs[i])
+		}
+	}
+	var t taps
+	switch h, wd := first.H, first.W; {
+	case wd <= together:
+		t = exactTaps{h, wd}
+	case wd >= threeTaps:
+		t = verticalTaps{h, wd}
+	default:
+		t = shiftedTaps{h, wd}
+	}
+	first = xs[0]
+	cout := w.Shape().Dim(0)
+	k := len(first.parts)
+	if bias != nil {
+		parts := make([]*graph.Node, k)
+		for i := range k {
+			parts[i] = t.forward(channels(xs, i), w, bias)
+			if rectify {
+				parts[i] = relu(parts[i])
+			}
+		}
+		return first.with(parts, cout)
+	}
+	var in []*graph.Node
+	for _, x := range xs {
+		in = append(in, x.parts...)
+	}
+	in = append(in, w)
+	input := func(in []*graph.Node, i int) *graph.Node {
+		if len(xs) == 1 {
+			return in[i]
+		}
+		list := make([]*graph.Node, len(xs))
+		for j := range xs {
+			list[j] = in[j*k+i]
+		}
+		return graph.Concatenate(list, 1)
+	}
+	parts := custom(in, func(in []*graph.Node) []*graph.Node {
+		out := make([]*graph.Node, k)
+		for i := range k {
+			out[i] = t.forward(input(in, i), in[len(in)-1], nil)
+		}
+		return out
+	}, func(in, _, dy []*graph.Node) []*graph.Node {
+		grads := make([]*graph.Node, len(in))
+		var dws []*graph.Node
+		for i := range k {
+			dx, dw := t.backward(input(in, i), in[len(in)-1], dy[i])
+			c := 0
+			for j, x := range xs {
+				grads[j*k+i] = dx(c, c+x.C)
+				c += x.C
+			}
+			dws = append(dws, dw)
+		}
+		grads[len(in)-1] = t.weights(sum(dws))
+		return grads
+	})
+	return first.with(parts, cout)
+}
+
+// channels joins part i of several maps along the channels.
+func channels(xs []Map, i int) *graph.Node {
+	if len(xs) == 1 {
+		return xs[0].parts[i]
+	}
+	list := make([]*graph.Node, len(xs))
+	for j := range xs {
+		list[j] = xs[j].parts[i]
+	}
+	return graph.Concatenate(list, 1)
+}
+
+// taps is one layout. x and dy are [n, C, p], w is [out, in, 3, 3].
+type taps interface {
+	forward(x, w, bias *graph.Node) *graph.Node
+	// backward returns the gradient of a range of input channels, and that of
+	// the weights in the layout's own form, which can be summed over parts.
+	backward(x, w, dy *graph.Node) (dx func(from, to int) *graph.Node, dw *graph.Node)
+	// weights brings the sum to [out, in, 3, 3].
+	weights(dw *graph.Node) *graph.Node
+}
+
+// flipped exchanges in- and output channels: [out, in, 3, 3] -> [in, out*9]. With
+// the taps of dy in reverse order it computes the gradient of the input.
+func flipped(w *graph.Node) *graph.Node {
+	cout, cin := w.Shape().Dim(0), w.Shape().Dim(1)
+	return graph.Reshape(graph.TransposeAllAxes(graph.Reshape(w, cout, cin, 9), 1, 0, 2), cin, cout*9)
+}
+
+func unflipped(dw *graph.Node, cin int) *graph.Node {
+	cout := dw.Shape().Size() / cin / 9
+	return graph.Reshape(graph.TransposeAllAxes(graph.Reshape(dw, cin, cout, 9), 1, 0, 2), cout, cin, 3, 3)
+}
+
+// rowsOf is w as a matrix [out, in*9], with the bias as a last column.
+func rowsOf(w, bias *graph.Node) *graph.Node {
+	cout, cin := w.Shape().Dim(0), w.Shape().Dim(1)
+	m := graph.Reshape(w, cout, cin*9)
+	if bias == nil {
+		return m
+	}
+	return graph.Concatenate([]*graph.Node{m, graph.Reshape(bias, cout, 1)}, 1)
+}
+
+// exactTaps lays out exactly what is needed, by nine slices of a padded copy.
+// It works on maps that are kept together: [1, C, n*h*w].
+type exactTaps struct{ h, w int }
+
+func (t exactTaps) layOut(x *graph.Node, reverse bool) *graph.Node { // -> [1, C*9, n*h*w]
+	c, m := x.Shape().Dim(1), x.Shape().Dim(2)
+	images := c * m / (t.h * t.w)
+	p := graph.Reshape(x, images*t.h, t.w)
+	side := zeros(x, images*t.h, 1)
+	p = graph.Reshape(graph.Concatenate([]*graph.Node{side, p, side}, 1), images, t.h*(t.w+2))
+	row := zeros(x, images, t.w+2)
+	p = graph.Reshape(graph.Concatenate([]*graph.Node{row, p, row}, 1), images, t.h+2, t.w+2)
+	var parts []*graph.Node
+	for i := range 3 {
+		for j := range 3 {
+			a, b := i, j
+			if reverse {
+				a, b = 2-i, 2-j
+			}
+			tap := graph.Slice(p, graph.AxisRange(), graph.AxisRange(a, a+t.h), graph.AxisRange(b, b+t.w))
+			parts = append(parts, graph.Reshape(tap, c, m))
+		}
+	}
+	return graph.Reshape(graph.Concatenate(parts, 1), 1, c*9, m)
+}
+
+func (t exactTaps) forward(x, w, bias *graph.Node) *graph.Node {
+	columns := t.layOut(x, false)
+	if bias != nil {
+		columns = addOnes(columns)
+	}
+	return batched(stacked(rowsOf(w, bias), 1), columns)
+}
+
+func (t exactTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Node, *graph.Node) {
+	columns := t.layOut(dy, true)
+	dx := batched(stacked(flipped(w), 1), columns)
+	cin := x.Shape().Dim(1)
+	dw := batchedT(x, columns) // [1, in, out*9]
+	return func(from, to int) *graph.Node {
+		if from == 0 && to == cin {
+			return dx
+		}
+		return graph.Slice(dx, graph.AxisRange(), graph.AxisRange(from, to))
+	}, graph.Reshape(dw, cin, dw.Shape().Size()/cin)
+}
+
+func (t exactTaps) weights(dw *graph.Node) *graph.Node { return unflipped(dw, dw.Shape().Dim(0)) }
+
+// shiftedTaps gives each row one zero of padding, so that every tap is the
+// whole map shifted along: one concatenation of nine copies with zeros between
+// them. The outcome has three rows and a column too many, which are cut off.
+type shiftedTaps struct{ h, w int }
+
+func (t shiftedTaps) layOut(x *graph.Node, reverse bool) *graph.Node { // -> [n, C*9, (h+3)*(w+1)]
+	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
+	wide := t.w + 1
+	p := graph.Concatenate([]*graph.Node{graph.Reshape(x, n*c*t.h, t.w), zeros(x, n*c*t.h, 1)}, 1)
+	p = graph.Reshape(p, n*c, t.h*wide)
+	var parts []*graph.Node
+	lead := 0
+	for i := range 3 {
+		for j := range 3 {
+			shift := (2-i)*wide + 2 - j
+			if reverse {
+				shift = i*wide + j
+			}
+			if lead+shift > 0 {
+				parts = append(parts, zeros(x, n*c, lead+shift))
+			}
+			parts = append(parts, p)
+			lead = 3*wide - shift
+		}
+	}
+	parts = append(parts, zeros(x, n*c, lead))
+	return graph.Reshape(graph.Concatenate(parts, 1), n, c*9, (t.h+3)*wide)
+}
+
+func (t shiftedTaps) cut(y *graph.Node, from, to int) *graph.Node {
+	n, c := y.Shape().Dim(0), y.Shape().Dim(1)
+	y = graph.Slice(graph.Reshape(y, n, c, t.h+3, t.w+1), graph.AxisRange(), graph.AxisRange(from, to), graph.AxisRange(1, t.h+1), graph.AxisRange(1, t.w+1))
+	return graph.Reshape(y, n, to-from, t.h*t.w)
+}
+
+func (t shiftedTaps) forward(x, w, bias *graph.Node) *graph.Node {
+	columns := t.layOut(x, false)
+	if bias != nil {
+		columns = addOnes(columns)
+	}
+	return t.cut(batched(stacked(rowsOf(w, bias), x.Shape().Dim(0)), columns), 0, w.Shape().Dim(0))
+}
+
+func (t shiftedTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Node, *graph.Node) {
+	n, cin := x.Shape().Dim(0), x.Shape().Dim(1)
+	columns := t.layOut(dy, true)
+	dx := batched(stacked(flipped(w), n), columns)
+	zero := graph.ScalarZero(x.Graph(), x.DType())
+	framed := graph.Pad(graph.Reshape(x, n*cin, t.h, t.w), zero, compute.PadAxis{}, compute.PadAxis{Start: 1, End: 2}, compute.PadAxis{Start: 1})
+	dw := overBatch(batchedT(graph.Reshape(framed, n, cin, (t.h+3)*(t.w+1)), columns))
+	return func(from, to int) *graph.Node { return t.cut(dx, from, to) }, dw
+}
+
+func (t shiftedTaps) weights(dw *graph.Node) *graph.Node { return unflipped(dw, dw.Shape().Dim(0)) }
+
+// verticalTaps lays out the three vertical taps and computes the three
+// horizontal ones as separate outputs, which are added shifted.
+type verticalTaps struct{ h, w int }
+
+// layOut gives [n, C*3, (h+2)*(w+2)]: tap i at row R, column c holds x[R-2+i, c-1].
+func (t verticalTaps) layOut(x *graph.Node) *graph.Node {
+	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
+	wide := t.w + 2
+	side := zeros(x, n*c*t.h, 1)
+	p := graph.Concatenate([]*graph.Node{side, graph.Reshape(x, n*c*t.h, t.w), side}, 1)
+	p = graph.Reshape(p, n*c, t.h*wide)
+	one, two := zeros(x, n*c, wide), zeros(x, n*c, 2*wide)
+	// Tap i has 2-i rows of zeros before and i behind.
+	return graph.Reshape(graph.Concatenate([]*graph.Node{two, p, one, p, one, p, two}, 1), n, c*3, (t.h+2)*wide)
+}
+
+// layOutAcross gives [n, C*3, (h+2)*(w+2)]: tap j at row R, column c holds x[R-1, c-2+j].
+func (t verticalTaps) layOutAcross(x *graph.Node) *graph.Node {
+	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
+	wide := t.w + 2
+	one, two := zeros(x, n*c*t.h, 1), zeros(x, n*c*t.h, 2)
+	rows := graph.Reshape(x, n*c*t.h, t.w)
+	tap := func(list ...*graph.Node) *graph.Node { return graph.Reshape(graph.Concatenate(list, 1), n*c, t.h*wide) }
+	above, between := zeros(x, n*c, wide), zeros(x, n*c, 2*wide)
+	all := []*graph.Node{above, tap(two, rows), between, tap(one, rows, one), between, tap(rows, two), above}
+	return graph.Reshape(graph.Concatenate(all, 1), n, c*3, (t.h+2)*wide)
+}
+
+// addUp sums the horizontal taps of z [n, 3*C, (h+2)*(w+2)] for some channels.
+func (t verticalTaps) addUp(z *graph.Node, from, to int) *graph.Node {
+	n, c := z.Shape().Dim(0), z.Shape().Dim(1)/3
+	z = graph.Reshape(z, n, 3*c, t.h+2, t.w+2)
+	var list []*graph.Node
+	for j := range 3 {
+		list = append(list, graph.Slice(z, graph.AxisRange(), graph.AxisRange(j*c+from, j*c+to), graph.AxisRange(1, t.h+1), graph.AxisRange(j, j+t.w)))
+	}
+	return graph.Reshape(sum(list), n, to-from, t.h*t.w)
+}
+
+func (t verticalTaps) forward(x, w, bias *graph.Node) *graph.Node {
+	cout, cin := w.Shape().Dim(0), w.Shape().Dim(1)
+	m := graph.Reshape(graph.TransposeAllAxes(w, 3, 0, 1, 2), 3*cout, cin*3)
+	columns := t.layOut(x)
+	if bias != nil {
+		last := graph.Concatenate([]*graph.Node{graph.Reshape(bias, cout, 1), zeros(x, 2*cout, 1)}, 0)
+		m = graph.Concatenate([]*graph.Node{m, last}, 1)
+		columns = addOnes(columns)
+	}
+	return t.addUp(batched(stacked(m, x.Shape().Dim(0)), columns), 0, cout)
+}
+
+func (t verticalTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Node, *graph.Node) {
+	n, cout, cin := x.Shape().Dim(0), w.Shape().Dim(0), w.Shape().Dim(1)
+	wt := graph.Reshape(graph.TransposeAllAxes(graph.Reverse(w, 2, 3), 3, 1, 0, 2), 3*cin, cout*3)
+	columns := t.layOut(dy)
+	z := batched(stacked(wt, n), columns)
+	dw := overBatch(batchedT(t.layOutAcross(x), columns)) // [in*3(j), out*3(i)]
+	return func(from, to int) *graph.Node { return t.addUp(z, from, to) }, dw
+}
+
+func (t verticalTaps) weights(dw *graph.Node) *graph.Node {
+	cin, cout := dw.Shape().Dim(0)/3, dw.Shape().Dim(1)/3
+	return graph.Reverse(graph.TransposeAllAxes(graph.Reshape(dw, cin, 3, cout, 3), 2, 0, 3, 1), 2)
+}

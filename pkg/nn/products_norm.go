@@ -1,0 +1,104 @@
+package nn
+
+import "github.com/gomlx/gomlx/core/graph"
+
+// fewChannels is up to where scale and shift of channels are quicker as a
+// product with a diagonal matrix than element by element.
+const fewChannels = 32
+
+// combine is the sum of scales[j][c]*xs[j] + shift[c]: maps [n, C, p], the rest [C].
+func combine(scales, xs []*graph.Node, shift *graph.Node) *graph.Node {
+	n, c, p := xs[0].Shape().Dim(0), xs[0].Shape().Dim(1), xs[0].Shape().Dim(2)
+	if c <= fewChannels && p > 16 {
+		identity := constant(shift, eye(c))
+		var m, x []*graph.Node
+		for j := range xs {
+			m = append(m, graph.Mul(identity, graph.BroadcastToDims(graph.Reshape(scales[j], c, 1), c, c)))
+			x = append(x, xs[j])
+		}
+		m = append(m, graph.Reshape(shift, c, 1))
+		x = append(x, ones(shift, n, 1, p))
+		return batched(stacked(graph.Concatenate(m, 1), n), graph.Concatenate(x, 1))
+	}
+	y := column(shift, n, p)
+	for j := range xs {
+		y = graph.Add(y, graph.Mul(column(scales[j], n, p), xs[j]))
+	}
+	return y
+}
+
+func eye(n int) matrix {
+	m := matrix{n, n, make([]float64, n*n)}
+	for i := range n {
+		m.values[i*n+i] = 1
+	}
+	return m
+}
+
+func (products) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
+	parts := make([]*graph.Node, len(x.parts))
+	for i, p := range x.parts {
+		parts[i] = combine([]*graph.Node{scale}, []*graph.Node{p}, shift)
+		if rectify {
+			parts[i] = relu(parts[i])
+		}
+	}
+	return x.with(parts, x.C)
+}
+
+// normalize is batch norm over all parts. The variance is that of the centred
+// values: the mean of squares minus the square of the mean loses all digits
+// where the mean is large.
+func (products) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
+	k := len(x.parts)
+	count := float64(x.n * x.H * x.W)
+	centred := make([]*graph.Node, k)
+	var mean, variance, inverse, scale *graph.Node
+	in := append(append([]*graph.Node{}, x.parts...), gamma, beta)
+	parts := custom(in, func(in []*graph.Node) []*graph.Node {
+		var sums, squares []*graph.Node
+		for i := range k {
+			sums = append(sums, channelSums(in[i]))
+		}
+		mean = graph.MulScalar(sum(sums), 1/count)
+		for i := range k {
+			centred[i] = graph.Sub(in[i], column(mean, in[i].Shape().Dim(0), in[i].Shape().Dim(2)))
+			squares = append(squares, channelDots(centred[i], centred[i]))
+		}
+		variance = graph.MulScalar(sum(squares), 1/count)
+		inverse = graph.Inverse(graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
+		scale = graph.Mul(in[k], inverse)
+		var out []*graph.Node
+		for i := range k {
+			y := combine([]*graph.Node{scale}, []*graph.Node{centred[i]}, in[k+1])
+			if rectify {
+				y = relu(y)
+			}
+			out = append(out, y)
+		}
+		return out
+	}, func(in, out, dz []*graph.Node) []*graph.Node {
+		var dys, sums, dots []*graph.Node
+		for i := range k {
+			dy := dz[i]
+			if rectify {
+				dy = graph.Mul(dy, graph.Sign(out[i])) // out is never negative: 1 where it is positive, 0 at 0
+			}
+			dys = append(dys, dy)
+			sums = append(sums, channelSums(dy))
+			dots = append(dots, channelDots(dy, centred[i]))
+		}
+		dbeta := sum(sums)
+		dgamma := graph.Mul(sum(dots), inverse)
+		// dx = scale * (dy - mean(dy) - normalised * mean(dy * normalised))
+		fromCentred := graph.MulScalar(graph.Mul(graph.Mul(scale, inverse), dgamma), -1/count)
+		fromAll := graph.MulScalar(graph.Mul(scale, dbeta), -1/count)
+		grads := make([]*graph.Node, k+2)
+		for i := range k {
+			grads[i] = combine([]*graph.Node{scale, fromCentred}, []*graph.Node{dys[i], centred[i]}, fromAll)
+		}
+		grads[k], grads[k+1] = dgamma, dbeta
+		return grads
+	})
+	return x.with(parts, x.C), mean, variance
+}

@@ -1,0 +1,147 @@
+// Package nn holds the layers that restoration networks are made of, as GoMLX
+// graph functions with PyTorch's semantics, names and weight layouts.
+//
+// A layer is a small struct. It lists the tensors it needs (Entries) and writes
+// down its forward pass (Forward). A [Scope] binds names to graph nodes; feature
+// maps travel between layers as [Map], whose layout belongs to the engine: the
+// Go engine and XLA want different ones, and a layer has a lowering for each
+// behind the same call.
+//
+//	conv := nn.Conv3x3{Name: "inc.0", In: 3, Out: 16}
+//	y := conv.Forward(scope, scope.Enter(x))
+package nn
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+// Role says what a tensor is for.
+type Role int
+
+const (
+	Weight    Role = iota // trained
+	Statistic             // batch norm's running mean or variance
+	Counter               // num_batches_tracked, kept on the host
+)
+
+// Entry is one tensor of a state_dict.
+type Entry struct {
+	Name  string // PyTorch's
+	Shape []int  // PyTorch's layout; empty for a Counter
+	Role  Role
+
+	// Initialisation: uniform in ±bound where bound > 0, else the constant.
+	bound, constant float64
+}
+
+// Init returns the first value of the tensor, as PyTorch's constructors draw
+// it. The numbers come from r; a Counter has none.
+func (e Entry) Init(r *rand.Rand) []float32 {
+	if e.Role == Counter {
+		return nil
+	}
+	n := 1
+	for _, d := range e.Shape {
+		n *= d
+	}
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = float32(e.constant)
+		if e.bound > 0 {
+			out[i] = float32(e.bound * (2*r.Float64() - 1))
+		}
+	}
+	return out
+}
+
+// uniform is a trained tensor with PyTorch's default for convolutions,
+// kaiming_uniform with a = sqrt(5), which is ±1/sqrt(fan_in) for weights and biases.
+func uniform(name string, fanIn int, shape ...int) Entry {
+	return Entry{Name: name, Shape: shape, bound: 1 / math.Sqrt(float64(fanIn))}
+}
+
+// Scope binds names to nodes while a network's forward pass is written down.
+type Scope struct {
+	graph    *graph.Graph
+	training bool
+	values   map[string]*graph.Node
+	updates  map[string]*graph.Node
+	lower    lowering
+}
+
+// NewScope makes a scope for one graph. In training, batch norm uses the
+// statistics of the batch and records new running ones; otherwise it uses the
+// running ones. values holds every Weight and Statistic by name, in PyTorch's
+// layout, float32 or float64.
+func NewScope(g *graph.Graph, training bool, values map[string]*graph.Node) *Scope {
+	return &Scope{graph: g, training: training, values: values, updates: map[string]*graph.Node{}, lower: loweringFor(g)}
+}
+
+// Updates returns the new running statistics after a training forward pass, by name.
+func (s *Scope) Updates() map[string]*graph.Node { return s.updates }
+
+// Enter takes images [n, c, h, w] into the engine's layout.
+func (s *Scope) Enter(x *graph.Node) Map { return s.lower.enter(x) }
+
+// Leave brings feature maps back to [n, c, h, w].
+func (s *Scope) Leave(m Map) *graph.Node { return s.lower.leave(m) }
+
+// value panics on a missing name, as GoMLX does while a graph is built; whoever
+// runs the graph turns it into an error.
+func (s *Scope) value(name string) *graph.Node {
+	v := s.values[name]
+	if v == nil {
+		panic(fmt.Errorf("nn: no value for %q", name))
+	}
+	return v
+}
+
+// Map is a batch of feature maps in the engine's layout.
+type Map struct {
+	parts    []*graph.Node
+	n        int // images
+	C, H, W  int
+	together bool // Go engine: one part [1, C, n*H*W] instead of shards [m, C, H*W]
+}
+
+// lowering is how one engine computes the heavy layers. Maps given together in
+// a slice are joined along the channels. Weights have PyTorch's layout.
+type lowering interface {
+	enter(x *graph.Node) Map
+	leave(m Map) *graph.Node
+	// conv3x3 pads by one; bias may be nil.
+	conv3x3(xs []Map, w, bias *graph.Node, relu bool) Map
+	conv1x1(x Map, w, bias *graph.Node) Map
+	// normalize is batch norm with the batch's own statistics.
+	normalize(x Map, gamma, beta *graph.Node, relu bool) (y Map, mean, variance *graph.Node)
+	// affine is scale and shift per channel.
+	affine(x Map, scale, shift *graph.Node, relu bool) Map
+	maxPool(x Map) Map
+	// resize multiplies rows by [oh, h] and columns by [ow, w].
+	resize(x Map, rows, columns matrix) Map
+	pad(x Map, left, right, top, bottom int) Map
+	// transpose2x2 is a transposed convolution with kernel 2 and stride 2.
+	transpose2x2(x Map, w, bias *graph.Node) Map
+	// transpose4x4 is one with kernel 4, stride 2 and padding 1.
+	transpose4x4(x Map, w, bias *graph.Node) Map
+	// zip applies an element-wise function to maps of one shape.
+	zip(f func(nodes ...*graph.Node) *graph.Node, xs ...Map) Map
+	// spread repeats a map of one channel c times.
+	spread(x Map, c int) Map
+}
+
+// loweringFor chooses by what the engine is: XLA has compiled convolutions, the
+// Go engine is quick at matrix products only.
+func loweringFor(g *graph.Graph) lowering {
+	if g.Backend().Name() == "xla" || forceNative {
+		return native{}
+	}
+	return products{}
+}
+
+// forceNative lets tests compare the lowerings on one engine.
+var forceNative = false
