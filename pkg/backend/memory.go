@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -11,10 +12,15 @@ import (
 // code 8, and the others are what XLA and the CUDA libraries print when an
 // allocation fails inside them.
 func IsOutOfMemory(err error) bool {
-	if err == nil {
-		return false
+	for ; err != nil; err = errors.Unwrap(err) { // wrappers may shorten the text
+		if tellsOfMemory(err.Error()) {
+			return true
+		}
 	}
-	text := err.Error()
+	return false
+}
+
+func tellsOfMemory(text string) bool {
 	for _, sign := range []string{
 		"PJRT error (code=8)", "RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "out-of-memory",
 		"CUDA_ERROR_OUT_OF_MEMORY", "ALLOC_FAILED", "cannot allocate memory", "can't allocate memory",

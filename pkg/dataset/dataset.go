@@ -1,0 +1,105 @@
+// Package dataset turns folders of pictures into batches of patches for
+// training and validation.
+//
+// A [Set] is a folder of degraded pictures beside a folder of clean ones. It is
+// decoded once. A [Sampler] says which patch is which: patch number i of epoch e
+// is a pure function of the seed, e and i, so that training that stopped
+// anywhere goes on with the very patches it would have seen. A [Loader] cuts
+// them ahead of time in the background.
+//
+//	set, err := dataset.Open("data/degraded/gaussian/sigma_100/train", "data/raw/train", 128, warn)
+//	loader := set.Train(128, 20, 42).Batches(ctx, epoch, 0, 16, 4)
+//	defer loader.Close()
+//	for {
+//		batch, err := loader.Next() // io.EOF ends the epoch
+//		...
+//		loader.Recycle(batch)
+//	}
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"rekindle/pkg/rgb"
+)
+
+// ErrEmpty is returned when a folder holds no pictures.
+var ErrEmpty = errors.New("no PNG or JPEG pictures")
+
+// ErrTooSmall is returned when no picture is as large as a patch.
+var ErrTooSmall = errors.New("no picture is as large as a patch")
+
+// SizeError is returned when a degraded picture and its clean one differ in
+// size.
+type SizeError struct {
+	Degraded, Clean                      string // paths
+	DegradedW, DegradedH, CleanW, CleanH int
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("%s is %d x %d pixels but %s is %d x %d", e.Degraded, e.DegradedW, e.DegradedH, e.Clean, e.CleanW, e.CleanH)
+}
+
+// Set is pairs of pictures, degraded and clean, held decoded. It may be used by
+// several goroutines at once.
+type Set struct {
+	pairs []pair
+}
+
+// pair is one scene. The pictures have the same size and are never written to.
+type pair struct {
+	stem            string
+	degraded, clean *rgb.Image
+}
+
+// Open reads all pairs of pictures (PNG, JPEG) directly in two folders. A pair
+// shares its stem; the ending may differ. Pictures smaller than patchSize in a
+// side are skipped, and warn, if not nil, is told.
+//
+// The first thing that is wrong is returned as an error of one sentence that
+// names the folder or file: a missing folder (fs.ErrNotExist), an empty one
+// ([ErrEmpty]), folders that do not match ([MismatchError]), sizes that differ
+// ([SizeError]), a picture that cannot be read, nothing left ([ErrTooSmall]).
+func Open(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set, error) {
+	if patchSize < 1 {
+		return nil, fmt.Errorf("dataset: patch size is %d: must be at least 1", patchSize)
+	}
+	found, err := match(degradedDir, cleanDir)
+	if err != nil {
+		return nil, err
+	}
+	if err := measure(found); err != nil {
+		return nil, err
+	}
+	var kept []scene
+	for _, s := range found {
+		if min(s.w, s.h) >= patchSize {
+			kept = append(kept, s)
+			continue
+		}
+		if warn != nil {
+			warn(fmt.Sprintf("dataset: %s (%d x %d) is smaller than a patch of %d and is skipped", filepath.Base(s.clean), s.w, s.h, patchSize))
+		}
+	}
+	if len(kept) == 0 {
+		return nil, fmt.Errorf("dataset: %s: %w of %d x %d: choose a smaller PatchSize or larger pictures", cleanDir, ErrTooSmall, patchSize, patchSize)
+	}
+	pairs, err := decode(kept)
+	if err != nil {
+		return nil, err
+	}
+	return &Set{pairs: pairs}, nil
+}
+
+// Images is the number of pairs.
+func (s *Set) Images() int { return len(s.pairs) }
+
+// Pair returns pair i, in the order of the file names. name is the stem that
+// the two files share, such as "0801". The pictures belong to the set: do not
+// write to them.
+func (s *Set) Pair(i int) (name string, degraded, clean *rgb.Image) {
+	p := s.pairs[i]
+	return p.stem, p.degraded, p.clean
+}

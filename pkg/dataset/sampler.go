@@ -1,0 +1,102 @@
+package dataset
+
+import (
+	"fmt"
+
+	"rekindle/pkg/rgb"
+)
+
+// Sampler says which patches make up an epoch. It has no state: it may be used
+// by several goroutines at once, and any patch of any epoch can be asked for in
+// any order.
+type Sampler struct {
+	pairs    []pair
+	size     int
+	perImage int
+	seed     uint64
+	shuffled bool
+	err      error // why there are no patches
+}
+
+// What a choice is for, so that choices for different things are unrelated.
+const (
+	forOrder = iota + 1
+	forTraining
+	forValidation
+)
+
+// Train returns the patches for training: patchesPerImage from each picture, of
+// patchSize by patchSize pixels, in an order that mixes the pictures. Each patch
+// is cut at a random place and shown in one of the eight symmetries of the
+// square (flips and quarter turns), all equally likely, anew in each epoch.
+func (s *Set) Train(patchSize, patchesPerImage int, seed int64) *Sampler {
+	t := s.sampler(patchSize, patchesPerImage, seed)
+	t.shuffled = true
+	return t
+}
+
+// Validation returns patches to measure progress with: fixed places, upright,
+// the same in every epoch and every run, picture by picture. Places depend on
+// the seed, the picture's stem and its size, not on other pictures.
+func (s *Set) Validation(patchSize, patchesPerImage int, seed int64) *Sampler {
+	return s.sampler(patchSize, patchesPerImage, seed)
+}
+
+func (s *Set) sampler(patchSize, patchesPerImage int, seed int64) *Sampler {
+	t := &Sampler{size: patchSize, perImage: patchesPerImage, seed: uint64(seed)}
+	if patchSize < 1 || patchesPerImage < 1 {
+		t.err = fmt.Errorf("dataset: %d patches an image of size %d: both must be at least 1", patchesPerImage, patchSize)
+		return t
+	}
+	for _, p := range s.pairs {
+		if min(p.clean.W, p.clean.H) >= patchSize {
+			t.pairs = append(t.pairs, p)
+		}
+	}
+	if len(t.pairs) == 0 {
+		t.err = fmt.Errorf("dataset: %w of %d x %d", ErrTooSmall, patchSize, patchSize)
+	}
+	return t
+}
+
+// Len is the number of patches in an epoch. It is 0 if the sampler was asked
+// for the impossible; [Loader.Next] then says why.
+func (s *Sampler) Len() int { return len(s.pairs) * s.perImage }
+
+// PatchSize is the side of a patch in pixels.
+func (s *Sampler) PatchSize() int { return s.size }
+
+// Patch writes patch index (0 to Len-1) of an epoch, degraded and clean with
+// the same place and symmetry, as planes red, green, blue in [-1,1]. Both
+// slices have 3*size*size elements.
+func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) {
+	c := s.choose(epoch, index)
+	cut(c.degraded, c.x, c.y, s.size, c.turn, degraded)
+	cut(c.clean, c.x, c.y, s.size, c.turn, clean)
+}
+
+// choice is where and how a patch is cut.
+type choice struct {
+	degraded, clean *rgb.Image
+	x, y            int
+	turn            symmetry
+}
+
+func (s *Sampler) choose(epoch, index int) choice {
+	var chance stream
+	if s.shuffled {
+		index = permute(index, s.Len(), hash(forOrder, s.seed, uint64(epoch)))
+		chance = stream(hash(forTraining, s.seed, uint64(epoch), uint64(index)))
+	}
+	p := &s.pairs[index/s.perImage]
+	if !s.shuffled {
+		chance = stream(hash(forValidation, s.seed, hashText(p.stem), uint64(index%s.perImage)))
+	}
+	c := choice{degraded: p.degraded, clean: p.clean}
+	c.x = chance.below(p.clean.W - s.size + 1)
+	c.y = chance.below(p.clean.H - s.size + 1)
+	if s.shuffled {
+		c.turn = symmetry(chance.below(8))
+	}
+	return c
+}

@@ -1,0 +1,112 @@
+package degrade
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"rekindle/pkg/durable"
+)
+
+// ManifestName is the file in a degraded folder that says how each picture in
+// it was made.
+const ManifestName = "manifest.json"
+
+// manifestFormat is raised when the same inputs begin to give other pictures,
+// so that older folders are made anew.
+const manifestFormat = 1
+
+// manifest lists the pictures of a folder that are known to be whole and right.
+// A picture that is not listed counts as not there.
+type manifest struct {
+	Format      int              `json:"format"`
+	Degradation string           `json:"degradation"`
+	Seed        int64            `json:"seed"`
+	Pictures    map[string]entry `json:"pictures"` // by name in the degraded folder
+}
+
+type entry struct {
+	Source   string `json:"source"`
+	Clean    stamp  `json:"clean"`
+	Degraded stamp  `json:"degraded"`
+}
+
+// stamp identifies a file's content. Size, time and inode are a quick first
+// look; when the size is right but another differs, as after copying a data set
+// to another machine, the checksum decides.
+type stamp struct {
+	Size   int64  `json:"size"`
+	Time   int64  `json:"mtime_ns"`
+	Inode  uint64 `json:"inode"` // two files written within one tick of the clock can share size and time
+	SHA256 string `json:"sha256"`
+}
+
+func (m *manifest) sameRecipe(other *manifest) bool {
+	return m.Format == other.Format && m.Degradation == other.Degradation && m.Seed == other.Seed
+}
+
+// readManifest returns nil if there is none. One that cannot be understood is
+// returned empty: its folder is ours, but nothing in it is trusted.
+func readManifest(dir string) (*manifest, error) {
+	data, err := os.ReadFile(filepath.Join(dir, ManifestName))
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("degrade: %w", err)
+	}
+	m := new(manifest)
+	if json.Unmarshal(data, m) != nil {
+		return new(manifest), nil
+	}
+	return m, nil
+}
+
+func (m *manifest) write(dir string) error {
+	data, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return fmt.Errorf("degrade: %w", err)
+	}
+	if err := durable.WriteFile(filepath.Join(dir, ManifestName), append(data, '\n')); err != nil {
+		return fmt.Errorf("degrade: %w", err)
+	}
+	return nil
+}
+
+func stampOf(info fs.FileInfo, sum []byte) stamp {
+	s := stamp{Size: info.Size(), Time: info.ModTime().UnixNano(), SHA256: hex.EncodeToString(sum)}
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.Inode = sys.Ino
+	}
+	return s
+}
+
+// holds says whether path still has the stamped content. now is the stamp to
+// keep: time and inode may have changed though the content did not.
+func (s stamp) holds(path string) (now stamp, ok bool) {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() != s.Size {
+		return s, false
+	}
+	now = stampOf(info, nil)
+	now.SHA256 = s.SHA256
+	if now == s {
+		return now, true
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return s, false
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return s, false
+	}
+	return now, hex.EncodeToString(h.Sum(nil)) == s.SHA256
+}

@@ -1,0 +1,117 @@
+package train
+
+import (
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/nn"
+)
+
+// A batch that does not fit into memory is cut into micro-batches: their
+// gradients are added up, each weighted by its share of the batch, and one
+// optimizer step is taken with the sum. The step, its learning rate and its
+// place in the schedule are those of the whole batch; only batch norm sees
+// micro-batches.
+
+// gradientGraph adds one micro-batch's share to the gradients.
+//
+//	in:  share of the batch in (0, 1], degraded, clean, weights, statistics, gradients so far
+//	out: [loss, l1, ssim], the new statistics, gradients so far
+func (e *engine) gradientGraph(in []*graph.Node) []*graph.Node {
+	share, degraded, clean, in := in[0], in[1], in[2], in[3:]
+	weights, in := take(in, len(e.weights))
+	statistics, sums := take(in, len(e.statistics))
+
+	scope := nn.NewScope(degraded.Graph(), true, e.values(weights, statistics))
+	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
+	out := []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
+	updates := scope.Updates()
+	for _, entry := range e.statistics {
+		out = append(out, updates[entry.Name])
+	}
+	for i, gradient := range graph.Gradient(total, weights...) {
+		out = append(out, graph.Add(sums[i], graph.Mul(gradient, share)))
+	}
+	return out
+}
+
+// applyGraph takes the optimizer step with gradients that are complete.
+//
+//	in:  lr, 1-beta1^t, sqrt(1-beta2^t), weights, first and second moments, gradients
+//	out: gradient norm, weights, first and second moments
+func (e *engine) applyGraph(in []*graph.Node) []*graph.Node {
+	scalars, in := [3]*graph.Node(in[:3]), in[3:]
+	weights, in := take(in, len(e.weights))
+	first, in := take(in, len(e.weights))
+	second, gradients := take(in, len(e.weights))
+	weights, first, second, norm := e.optimizer.Update(scalars, weights, gradients, first, second)
+	return append(append(append([]*graph.Node{norm}, weights...), first...), second...)
+}
+
+// advanceInParts is advance with micro-batches of at most micro samples.
+func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64, lr float64) (*arrays, measures, error) {
+	var sum measures
+	statistics, gradients := at.statistics, e.zeroGradients()
+	done := func() { // gives back what belongs to this step alone
+		release(gradients...)
+		if len(statistics) > 0 && statistics[0] != at.statistics[0] {
+			release(statistics...)
+		}
+	}
+	for from := 0; from < b.N; from += micro {
+		part := slice(b, from, min(from+micro, b.N))
+		share := float64(part.N) / float64(b.N)
+		degraded, clean := batchTensors(part)
+		args := appendAll([]any{float32(share), degraded, clean}, at.weights, statistics, gradients)
+		out, err := call(e.gradient, args)
+		release(degraded, clean)
+		if err != nil {
+			done()
+			return nil, measures{}, err
+		}
+		done()
+		m := toMeasures(out[0])
+		statistics, gradients = take(out[1:], len(e.statistics))
+		sum.loss += m.loss * share
+		sum.l1 += m.l1 * share
+		sum.ssim += m.ssim * share
+	}
+	var args []any
+	for _, s := range e.optimizer.Scalars(t, lr) {
+		args = append(args, float32(s))
+	}
+	out, err := call(e.apply, appendAll(args, at.weights, at.first, at.second, gradients))
+	if err != nil {
+		done()
+		return nil, measures{}, err
+	}
+	release(gradients...)
+	sum.gradientNorm = float64(tensors.ToScalar[float32](out[0]))
+	release(out[0])
+	next := &arrays{statistics: statistics}
+	next.weights, out = take(out[1:], len(e.weights))
+	next.first, next.second = take(out, len(e.weights))
+	return next, sum, nil
+}
+
+func (e *engine) zeroGradients() []*tensors.Tensor {
+	zeros := make([]*tensors.Tensor, len(e.weights))
+	for i, entry := range e.weights {
+		n := 1
+		for _, d := range entry.Shape {
+			n *= d
+		}
+		zeros[i] = tensors.FromFlatDataAndDimensions(make([]float32, n), entry.Shape...)
+	}
+	return zeros
+}
+
+// slice returns samples from..to-1 of a batch without copying.
+func slice(b *dataset.Batch, from, to int) *dataset.Batch {
+	n := 3 * b.Size * b.Size
+	return &dataset.Batch{
+		N: to - from, Size: b.Size, From: b.From + from,
+		Degraded: b.Degraded[from*n : to*n], Clean: b.Clean[from*n : to*n],
+	}
+}

@@ -1,0 +1,232 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/loss"
+	"rekindle/pkg/model"
+	"rekindle/pkg/nn"
+	"rekindle/pkg/optim"
+)
+
+// engine holds the compiled computations of training. Each is a pure function
+// of its inputs: a step reads the arrays of one moment and makes new ones for
+// the next, and nothing is given away before it succeeded. So a step that fails
+// or is abandoned half-way costs nothing: the arrays before it are intact. The
+// price is a second set of weights and moments while a step runs.
+type engine struct {
+	backend   compute.Backend
+	net       *model.Network
+	loss      loss.Combined
+	optimizer optim.AdamW
+
+	weights    []nn.Entry // trained, in the optimizer's order
+	statistics []nn.Entry // batch norm's running means and variances
+
+	step, eval      *graph.Exec
+	gradient, apply *graph.Exec // of a batch in parts
+}
+
+// arrays are the tensors of one moment of training, on the device.
+type arrays struct {
+	weights, first, second []*tensors.Tensor // by parameter
+	statistics             []*tensors.Tensor
+}
+
+// measures of one batch, means over its samples.
+type measures struct {
+	loss, l1, ssim float64
+	gradientNorm   float64 // before clipping; 0 in evaluation
+}
+
+func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW) (*engine, error) {
+	e := &engine{backend: backend, net: net, loss: l, optimizer: o, weights: net.Weights()}
+	for _, entry := range net.Entries() {
+		if entry.Role == nn.Statistic {
+			e.statistics = append(e.statistics, entry)
+		}
+	}
+	for _, c := range []struct {
+		exec  **graph.Exec
+		graph func([]*graph.Node) []*graph.Node
+	}{{&e.step, e.stepGraph}, {&e.eval, e.evalGraph}, {&e.gradient, e.gradientGraph}, {&e.apply, e.applyGraph}} {
+		var err error
+		if *c.exec, err = graph.NewExec(backend, c.graph); err != nil {
+			return nil, fmt.Errorf("train: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// stepGraph is one optimizer step: forward, loss, gradients, AdamW.
+//
+//	in:  lr, 1-beta1^t, sqrt(1-beta2^t), degraded, clean, weights, first and second moments, statistics
+//	out: [loss, l1, ssim, gradient norm], then the new weights, moments and statistics
+func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
+	scalars, in := [3]*graph.Node(in[:3]), in[3:]
+	degraded, clean, in := in[0], in[1], in[2:]
+	weights, in := take(in, len(e.weights))
+	first, in := take(in, len(e.weights))
+	second, in := take(in, len(e.weights))
+
+	scope := nn.NewScope(degraded.Graph(), true, e.values(weights, in))
+	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
+	gradients := graph.Gradient(total, weights...)
+	weights, first, second, norm := e.optimizer.Update(scalars, weights, gradients, first, second)
+
+	out := []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim, norm}, 0)}
+	out = append(append(append(out, weights...), first...), second...)
+	updates := scope.Updates()
+	for _, entry := range e.statistics {
+		out = append(out, updates[entry.Name])
+	}
+	return out
+}
+
+// evalGraph measures the loss with batch norm's running statistics.
+//
+//	in:  degraded, clean, weights, statistics
+//	out: [loss, l1, ssim]
+func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
+	degraded, clean, in := in[0], in[1], in[2:]
+	weights, statistics := take(in, len(e.weights))
+	scope := nn.NewScope(degraded.Graph(), false, e.values(weights, statistics))
+	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
+	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
+}
+
+func (e *engine) values(weights, statistics []*graph.Node) map[string]*graph.Node {
+	values := make(map[string]*graph.Node, len(weights)+len(statistics))
+	for i, entry := range e.weights {
+		values[entry.Name] = weights[i]
+	}
+	for i, entry := range e.statistics {
+		values[entry.Name] = statistics[i]
+	}
+	return values
+}
+
+func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:] }
+
+// advance runs optimizer step number t (1-based) at learning rate lr and
+// returns the arrays after it. The arrays before it stay valid. A batch of more
+// than micro samples is computed in parts; micro 0 never cuts.
+func (e *engine) advance(at *arrays, b *dataset.Batch, micro int, t int64, lr float64) (*arrays, measures, error) {
+	if micro > 0 && micro < b.N {
+		return e.advanceInParts(at, b, micro, t, lr)
+	}
+	var args []any
+	for _, s := range e.optimizer.Scalars(t, lr) {
+		args = append(args, float32(s))
+	}
+	degraded, clean := batchTensors(b)
+	defer release(degraded, clean)
+	args = append(args, degraded, clean)
+	args = appendAll(args, at.weights, at.first, at.second, at.statistics)
+	out, err := call(e.step, args)
+	if err != nil {
+		return nil, measures{}, err
+	}
+	next := &arrays{}
+	head, out := out[0], out[1:]
+	n := len(e.weights)
+	next.weights, out = take(out, n)
+	next.first, out = take(out, n)
+	next.second, out = take(out, n)
+	next.statistics = out
+	m := toMeasures(head)
+	return next, m, nil
+}
+
+// evaluate measures one batch without training.
+func (e *engine) evaluate(at *arrays, b *dataset.Batch) (measures, error) {
+	degraded, clean := batchTensors(b)
+	defer release(degraded, clean)
+	args := appendAll([]any{degraded, clean}, at.weights, at.statistics)
+	out, err := call(e.eval, args)
+	if err != nil {
+		return measures{}, err
+	}
+	return toMeasures(out[0]), nil
+}
+
+// call runs a compiled computation; what GoMLX throws becomes an error.
+func call(exec *graph.Exec, args []any) (out []*tensors.Tensor, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+			if e, ok := r.(error); ok {
+				err = e
+			}
+		}
+		if err != nil {
+			err = &engineError{err}
+		}
+	}()
+	return exec.Exec(args...)
+}
+
+// engineError says what went wrong in the engine in one line. GoMLX's own text
+// goes on with the values of tensors and stack traces; it stays within reach of
+// errors.As and Unwrap.
+type engineError struct{ err error }
+
+func (e *engineError) Unwrap() error { return e.err }
+
+func (e *engineError) Error() string {
+	cause := e.err
+	for {
+		next := errors.Unwrap(cause)
+		if next == nil {
+			break
+		}
+		cause = next
+	}
+	line, _, _ := strings.Cut(cause.Error(), "\n")
+	return line
+}
+
+func batchTensors(b *dataset.Batch) (degraded, clean *tensors.Tensor) {
+	return tensors.FromFlatDataAndDimensions(b.Degraded, b.N, 3, b.Size, b.Size),
+		tensors.FromFlatDataAndDimensions(b.Clean, b.N, 3, b.Size, b.Size)
+}
+
+func toMeasures(t *tensors.Tensor) measures {
+	defer release(t)
+	v := tensors.MustCopyFlatData[float32](t)
+	m := measures{loss: float64(v[0]), l1: float64(v[1]), ssim: float64(v[2])}
+	if len(v) > 3 {
+		m.gradientNorm = float64(v[3])
+	}
+	return m
+}
+
+func appendAll(args []any, lists ...[]*tensors.Tensor) []any {
+	for _, list := range lists {
+		for _, t := range list {
+			args = append(args, t)
+		}
+	}
+	return args
+}
+
+// release gives memory back at once instead of when the garbage collector finds it.
+func release(list ...*tensors.Tensor) {
+	for _, t := range list {
+		t.FinalizeAll()
+	}
+}
+
+func (a *arrays) release() {
+	release(a.weights...)
+	release(a.first...)
+	release(a.second...)
+	release(a.statistics...)
+}

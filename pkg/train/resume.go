@@ -1,0 +1,110 @@
+package train
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+)
+
+// findState chooses the State to start from: the newest good one of the
+// experiment when resuming, a fresh one otherwise.
+func (r *run) findState() error {
+	dir := r.exp.CheckpointsDir()
+	found, entry, err := checkpoint.Newest(dir, func(line string) { r.report.Message("⚠️  %s", line) })
+	if err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	switch {
+	case found == nil && r.cfg.ResumeFromCheckpoint:
+		r.report.Message("ℹ️  %s has no checkpoint yet: training starts from the beginning in this folder", r.exp.Name())
+		fallthrough
+	case found == nil:
+		r.state = fresh(r.engine.net, r.cfg.Seed)
+		return nil
+	case !r.cfg.ResumeFromCheckpoint:
+		return fmt.Errorf("train: %s already holds training up to epoch %d; set ResumeFromCheckpoint = true to go on with it, "+
+			"or run \"Create Output Directories\" again for a new experiment", r.exp.Dir, found.Epoch)
+	}
+	if err := r.adopt(found); err != nil {
+		return fmt.Errorf("train: %s cannot be resumed: %w", entry.Path, err)
+	}
+	r.lastFile = entry.Path
+	if err := r.takeUpHistory(); err != nil {
+		return err
+	}
+	r.sayResumed(entry)
+	return checkpoint.EnsureBest(dir, func(line string) { r.report.Message("%s", line) })
+}
+
+// adopt checks a State found on disk against the configuration and makes it
+// the run's own.
+func (r *run) adopt(found *checkpoint.State) error {
+	if found.Config.Model != "" { // empty: the file was made by PyTorch
+		r.changes = config.Diff(found.Config, r.cfg)
+		var wrong []string
+		for _, c := range r.changes {
+			if c.ShapesNetwork {
+				wrong = append(wrong, fmt.Sprintf("%s was %s when it was saved and is %s now", c.Key, c.Old, c.New))
+			}
+		}
+		if len(wrong) > 0 {
+			return fmt.Errorf("%s; set it back, or start a new experiment", strings.Join(wrong, "; "))
+		}
+		found.Anchor = replan(found.Config, r.cfg, found.Anchor, found.Epoch)
+	} else {
+		found.Seed = r.cfg.Seed
+	}
+	if err := fits(r.engine.net, found); err != nil {
+		return err
+	}
+	r.state = found
+	return nil
+}
+
+// takeUpHistory makes history.json and the State agree. The State carries its
+// own history, so a file that is broken, missing, too short or too long is
+// replaced by it; only a State made by PyTorch has to trust the file.
+func (r *run) takeUpHistory() error {
+	path := r.exp.HistoryPath()
+	onDisk, err := experiment.LoadHistory(path)
+	switch {
+	case errors.Is(err, experiment.ErrInvalidHistory):
+		kept, e := experiment.SetAside(path)
+		if e != nil {
+			return fmt.Errorf("train: %w", e)
+		}
+		r.report.Message("⚠️  Previous history has invalid structure (%v)", err)
+		r.report.Message("   The old file is kept as %s", kept)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("train: %w", err)
+	}
+	if r.state.History.Len() == 0 && r.state.Epoch > 0 && err == nil {
+		r.state.History = *onDisk
+		r.state.History.Resize(r.state.Epoch)
+	}
+	if err := r.state.History.Save(path); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	if n := r.state.History.Len(); n > 0 {
+		r.report.Message("📊 Continuing from previous history (%d epochs recorded)", n)
+	}
+	return nil
+}
+
+func (r *run) sayResumed(entry checkpoint.Entry) {
+	r.report.Message("🔄 Resuming from %s: epoch %d of %d done", entry.Name(), r.state.Epoch, r.cfg.NumEpochs)
+	if r.state.Position > 0 {
+		r.report.Message("   and %d of %d patches of epoch %d", r.state.Position, r.data.Train.Len(), r.state.Epoch+1)
+	}
+	if r.state.HasBest() {
+		r.report.Message("   Best so far: epoch %d (val_loss: %.4f)", r.state.BestEpoch, r.state.BestLoss)
+	}
+	for _, c := range r.changes {
+		r.report.Message("   ✏️  %s: %s → %s", c.Key, c.Old, c.New)
+	}
+}

@@ -1,0 +1,302 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"runtime"
+	"time"
+
+	"rekindle/pkg/backend"
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/loss"
+	"rekindle/pkg/model"
+	"rekindle/pkg/optim"
+)
+
+// run is one call of [Run]. Its State's numbers are those of this moment; its
+// arrays live on the device, in at, and are copied out when something is saved.
+type run struct {
+	exp    *experiment.Experiment
+	cfg    config.Config
+	data   Data
+	engine *engine
+	report Reporter
+	now    func() time.Time
+
+	state     *checkpoint.State
+	at        *arrays
+	counted   int64             // steps that the State's batch-norm counters include
+	safe      *checkpoint.State // the newest State held on the host, arrays included
+	lastSave  time.Time
+	lastFile  string    // the checkpoint written last
+	started   time.Time // of this session
+	fromEpoch int       // first epoch of this session
+	changes   []config.Change
+}
+
+func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Options) (*run, error) {
+	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	if err != nil {
+		return nil, err
+	}
+	optimizer := optim.Default()
+	optimizer.WeightDecay, optimizer.ClipNorm = cfg.WeightDecay, cfg.GradientClip
+	engine, err := newEngine(opts.Backend, net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optimizer)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now}
+	if r.report == nil {
+		r.report = silent{}
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	r.started = r.now()
+	return r, nil
+}
+
+// begin finds the State to start from, checks that it can be saved, and puts
+// it on the device.
+func (r *run) begin() error {
+	if err := r.findState(); err != nil {
+		return err
+	}
+	if err := r.preflight(); err != nil {
+		return err
+	}
+	r.safe, r.counted = r.state, r.state.Step
+	r.at = r.engine.upload(r.state)
+	r.lastSave = r.now()
+	r.fromEpoch = r.state.Epoch + 1
+	return nil
+}
+
+// epochs advances the State until the run is over.
+func (r *run) epochs(ctx context.Context) (Outcome, error) {
+	if r.finished() == "" {
+		batches := (r.data.Train.Len() + r.cfg.BatchSize - 1) / r.cfg.BatchSize
+		r.report.Start(r.fromEpoch, r.cfg.NumEpochs, batches)
+	}
+	for r.finished() == "" {
+		if err := r.epoch(ctx); err != nil {
+			return r.stop(err)
+		}
+	}
+	return r.finished(), nil
+}
+
+// finished reports how the run ended, from the State alone, or "" if there is
+// more to do.
+func (r *run) finished() Outcome {
+	switch {
+	case r.state.Epoch >= r.cfg.NumEpochs:
+		return Completed
+	case r.cfg.Patience > 0 && r.state.Patience >= r.cfg.Patience:
+		return EarlyStopped
+	}
+	return ""
+}
+
+// epoch trains what is left of the current epoch, validates and saves.
+func (r *run) epoch(ctx context.Context) error {
+	epoch := r.state.Epoch + 1
+	lr := learningRate(r.cfg, r.state.Anchor, epoch)
+	if err := r.trainEpoch(ctx, epoch, lr); err != nil {
+		return err
+	}
+	e := experiment.Epoch{
+		TrainLoss: mean(r.state.Partial, r.state.Partial.Loss), TrainL1: mean(r.state.Partial, r.state.Partial.L1),
+		TrainSSIM: mean(r.state.Partial, r.state.Partial.SSIM),
+		ValLoss:   nan, ValL1: nan, ValSSIM: nan, InferenceTime: nan, LR: lr,
+	}
+	validated := epoch%r.cfg.ValEvery == 0 || epoch == r.cfg.NumEpochs
+	if validated {
+		if err := r.validate(ctx, epoch, &e); err != nil {
+			return err
+		}
+	}
+	r.completeEpoch(&e, validated)
+	if err := r.saveEpoch(epoch, validated); err != nil {
+		return err
+	}
+	r.report.EpochDone(epoch, e, r.state.BestEpoch, r.state.BestLoss)
+	return nil
+}
+
+// trainEpoch takes the optimizer steps that are left in the epoch.
+func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
+	loader := r.data.Train.Batches(ctx, epoch, r.state.Position, r.cfg.BatchSize, r.cfg.NumWorkers)
+	defer loader.Close()
+	for {
+		batch, err := loader.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		began := r.now()
+		err = r.step(ctx, batch, lr)
+		for backend.IsOutOfMemory(err) && r.halve(batch.N) {
+			err = r.step(ctx, batch, lr)
+		}
+		if err != nil {
+			return err
+		}
+		loader.Recycle(batch)
+		seconds := r.now().Sub(began).Seconds()
+		r.state.Partial.Seconds += seconds
+		number := (r.state.Position + r.cfg.BatchSize - 1) / r.cfg.BatchSize
+		r.report.Batch(epoch, number, mean(r.state.Partial, r.state.Partial.Loss), float64(batch.N)/seconds)
+		if err := r.saveIfDue(); err != nil {
+			return err
+		}
+	}
+}
+
+// step advances the State by one batch.
+func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error {
+	type outcome struct {
+		next *arrays
+		m    measures
+		err  error
+	}
+	at, micro, t := r.at, r.state.MicroBatch, r.state.Step+1
+	got, err := within(ctx, func() outcome {
+		next, m, err := r.engine.advance(at, batch, micro, t, lr)
+		return outcome{next, m, err}
+	})
+	if err != nil {
+		return err
+	}
+	if got.err != nil {
+		return got.err
+	}
+	r.state.Position += batch.N
+	if !isFinite(got.m.loss) || !isFinite(got.m.gradientNorm) {
+		got.next.release()
+		return r.reject(got.m)
+	}
+	r.at.release()
+	r.at = got.next
+	r.state.Step++
+	addTo(&r.state.Partial, got.m, batch.N)
+	return nil
+}
+
+// halve makes micro-batches half as large when the configuration allows it, and
+// reports whether there is anything left to try.
+func (r *run) halve(n int) bool {
+	size := n
+	if r.state.MicroBatch > 0 {
+		size = min(n, r.state.MicroBatch)
+	}
+	if r.cfg.OOMPolicy != "halve" || size < 2 {
+		return false
+	}
+	r.state.MicroBatch = (size + 1) / 2
+	runtime.GC() // what the failed step left behind
+	r.report.Message("⚠️  Out of memory: from here on each batch is computed in parts of %d samples whose gradients are added up; batch size and schedule stay the same", r.state.MicroBatch)
+	return true
+}
+
+// maxRejected is how many batches of an epoch may give a loss that is not a
+// number before the run stops.
+const maxRejected = 3
+
+// reject leaves a batch out whose loss or gradient is not a number: the weights
+// stay those before it. The same batch is rejected again in a repeated run, so
+// the run stays a pure function of its State.
+func (r *run) reject(m measures) error {
+	r.state.Partial.Rejected++
+	what := fmt.Sprintf("loss %v, gradient norm %v, in epoch %d", m.loss, m.gradientNorm, r.state.Epoch+1)
+	if r.state.Partial.Rejected > maxRejected {
+		return fmt.Errorf("%w: %s, after %d batches were left out; lower LearningRate or check the data", ErrDiverged, what, maxRejected)
+	}
+	r.report.Message("⚠️  Not a number: %s; going on from the state before this batch (%d of at most %d)", what, r.state.Partial.Rejected, maxRejected)
+	return nil
+}
+
+// validate measures the weights on the validation crops.
+func (r *run) validate(ctx context.Context, epoch int, e *experiment.Epoch) error {
+	began := r.now()
+	loader := r.data.Val.Batches(ctx, epoch, 0, r.cfg.BatchSize, r.cfg.NumWorkers)
+	defer loader.Close()
+	var sum checkpoint.Partial
+	for {
+		batch, err := loader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		type outcome struct {
+			m   measures
+			err error
+		}
+		at := r.at
+		got, err := within(ctx, func() outcome {
+			m, err := r.engine.evaluate(at, batch)
+			return outcome{m, err}
+		})
+		if err != nil {
+			return err
+		}
+		if got.err != nil {
+			return got.err
+		}
+		addTo(&sum, got.m, batch.N)
+		loader.Recycle(batch)
+	}
+	e.ValLoss, e.ValL1, e.ValSSIM = mean(sum, sum.Loss), mean(sum, sum.L1), mean(sum, sum.SSIM)
+	e.InferenceTime = r.now().Sub(began).Seconds()
+	return nil
+}
+
+// completeEpoch closes the epoch in the State.
+func (r *run) completeEpoch(e *experiment.Epoch, validated bool) {
+	s := r.state
+	e.EpochTime = s.Partial.Seconds
+	if validated {
+		e.EpochTime += e.InferenceTime
+	}
+	e.MemoryAllocatedMB, e.MemoryReservedMB = backend.ProcessMemoryMB()
+	s.Epoch++
+	s.Position, s.Partial = 0, checkpoint.Partial{}
+	s.History.Append(*e)
+	switch {
+	case !validated:
+	case isFinite(e.ValLoss) && (!s.HasBest() || e.ValLoss < s.BestLoss):
+		s.BestEpoch, s.BestLoss, s.Patience = s.Epoch, e.ValLoss, 0
+	default:
+		s.Patience++
+	}
+}
+
+func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func addTo(p *checkpoint.Partial, m measures, n int) {
+	p.Samples += n
+	p.Loss += m.loss * float64(n)
+	p.L1 += m.l1 * float64(n)
+	p.SSIM += m.ssim * float64(n)
+}
+
+func mean(p checkpoint.Partial, sum float64) float64 {
+	if p.Samples == 0 {
+		return nan
+	}
+	return sum / float64(p.Samples)
+}
+
+func (r *run) result(outcome Outcome) *Result {
+	return &Result{outcome, r.state.History, r.state.BestEpoch, r.state.BestLoss, r.lastFile}
+}

@@ -1,0 +1,123 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rekindle/pkg/backend"
+	"rekindle/pkg/checkpoint"
+)
+
+// grace is how long a step that is under way may go on after an interruption.
+// The program is killed 5 s after Jupyter's interrupt; saving needs the rest.
+const grace = 1500 * time.Millisecond
+
+// within runs f and returns what it returns. When ctx is cancelled f gets a
+// moment to finish; after that its result is given up, and f goes on in the
+// background with arrays that nobody changes.
+func within[T any](ctx context.Context, f func() T) (T, error) {
+	var zero T
+	if err := ctx.Err(); err != nil {
+		return zero, err
+	}
+	done := make(chan T, 1)
+	go func() { done <- f() }()
+	select {
+	case v := <-done:
+		return v, nil
+	case <-ctx.Done():
+	}
+	select {
+	case v := <-done:
+		return v, nil
+	case <-time.After(grace):
+		return zero, ctx.Err()
+	}
+}
+
+// stop saves what can be saved when a run cannot go on, and says what to do.
+func (r *run) stop(cause error) (Outcome, error) {
+	epoch := r.state.Epoch + 1
+	switch {
+	case errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded):
+		file, err := r.saveEmergency(checkpoint.Emergency("interrupt", epoch), "interrupted")
+		if err != nil {
+			return "", err
+		}
+		r.sayInterrupted(file)
+		return Interrupted, nil
+	case backend.IsOutOfMemory(cause):
+		file, err := r.saveEmergency(checkpoint.Emergency("oom", epoch), "out of memory")
+		if err != nil {
+			return "", errors.Join(cause, err)
+		}
+		r.sayOutOfMemory(file)
+		return OutOfMemory, fmt.Errorf("train: %w with batch_size %d in epoch %d: lower BatchSize to %d, set ResumeFromCheckpoint = true and run Configuration and Training again",
+			ErrOutOfMemory, r.cfg.BatchSize, epoch, max(1, r.cfg.BatchSize/2))
+	case errors.Is(cause, ErrDiverged):
+		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), "diverged"); err != nil {
+			return "", errors.Join(cause, err)
+		}
+		return Diverged, fmt.Errorf("train: %w", cause)
+	}
+	// Anything else, such as a full disk: what was saved stays, and one more save is tried.
+	if _, err := r.saveEmergency(checkpoint.Emergency("error", epoch), "error"); err != nil {
+		return "", errors.Join(fmt.Errorf("train: epoch %d: %w", epoch, cause), err)
+	}
+	return "", fmt.Errorf("train: epoch %d: %w", epoch, cause)
+}
+
+// snapshot copies the State to the host. A device that cannot be read any more
+// leaves the newest State that was held on the host already.
+func (r *run) snapshot() *checkpoint.State {
+	r.state.Reason = ""
+	full, err := r.engine.download(r.at, r.state)
+	if err != nil {
+		r.report.Message("⚠️  The device cannot be read (%v); saving the state of epoch %d, position %d", err, r.safe.Epoch, r.safe.Position)
+		return r.safe
+	}
+	for i := range full.Model {
+		if full.Model[i].IsCounter() {
+			full.Model[i].Count += r.state.Step - r.counted
+		}
+	}
+	full.Config = r.cfg
+	r.safe = full
+	return full
+}
+
+func (r *run) saveEmergency(name, reason string) (string, error) {
+	path := checkpoint.Path(r.exp.CheckpointsDir(), name)
+	s := *r.snapshot()
+	s.Reason = reason
+	if err := checkpoint.Save(path, &s); err != nil {
+		return "", fmt.Errorf("train: the emergency checkpoint could not be saved: %w", err)
+	}
+	r.lastFile = path
+	if err := s.History.Save(r.exp.HistoryPath()); err != nil {
+		return "", fmt.Errorf("train: %w", err)
+	}
+	return path, nil
+}
+
+func (r *run) sayInterrupted(file string) {
+	r.report.Message("")
+	r.report.Message("================================================================================")
+	r.report.Message("⚠️  Training interrupted in epoch %d; nothing is lost", r.state.Epoch+1)
+	r.report.Message("   💾 Emergency checkpoint: %s", file)
+	r.report.Message("   📊 History: %s", r.exp.HistoryPath())
+	r.report.Message("   ▶️  To go on: ResumeFromCheckpoint = true, then Run All")
+	r.report.Message("================================================================================")
+}
+
+func (r *run) sayOutOfMemory(file string) {
+	r.report.Message("")
+	r.report.Message("================================================================================")
+	r.report.Message("❌ OUT OF MEMORY in epoch %d with BatchSize %d; nothing is lost", r.state.Epoch+1, r.cfg.BatchSize)
+	r.report.Message("   💾 Emergency checkpoint: %s", file)
+	r.report.Message("   📊 History: %s", r.exp.HistoryPath())
+	r.report.Message("   ▶️  To go on: BatchSize = %d and ResumeFromCheckpoint = true, then run Configuration and Training Loop", max(1, r.cfg.BatchSize/2))
+	r.report.Message("================================================================================")
+}

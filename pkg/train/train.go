@@ -1,0 +1,120 @@
+// Package train runs training: epochs, validation, the learning-rate schedule,
+// checkpoints, early stopping, and everything that can stop a run in between.
+//
+// A run is a pure function of (config, State). [Run] loads the newest good State
+// of an experiment, or makes a fresh one, and advances it until the planned
+// epochs are done or something stops it; what happened is in the [Result]. Ten
+// epochs in one go and ten epochs with seven interruptions give the same
+// weights bit for bit on the same backend.
+//
+//	result, err := train.Run(ctx, exp, cfg, train.Data{Train: t, Val: v}, train.Options{Backend: engine})
+//
+// Cancelling ctx stops the run at the last finished batch with an emergency
+// checkpoint, within two seconds and the time to write it, however long a step takes.
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/gomlx/compute"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/experiment"
+)
+
+var nan = math.NaN()
+
+// Data is what a run trains on and is judged by.
+type Data struct {
+	Train, Val *dataset.Sampler
+}
+
+// Options are the surroundings of a run: none changes its numbers.
+type Options struct {
+	Backend  compute.Backend
+	Reporter Reporter         // nil: silent
+	Now      func() time.Time // nil: time.Now
+}
+
+// Reporter is told how a run goes. Calls come from one goroutine.
+type Reporter interface {
+	// Start says which epochs will run (1-based, inclusive) and how many batches
+	// an epoch has.
+	Start(startEpoch, numEpochs, batchesPerEpoch int)
+	// Batch reports a finished batch, 1-based, with its training loss.
+	Batch(epoch, batch int, loss, imagesPerSecond float64)
+	// EpochDone reports a finished epoch; bestEpoch is 0 before the first validation.
+	EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64)
+	// Message prints a line for people.
+	Message(format string, args ...any)
+	// Close ends the display.
+	Close()
+}
+
+// Outcome is how a run ended.
+type Outcome string
+
+const (
+	Completed    Outcome = "completed"     // all planned epochs are done
+	EarlyStopped Outcome = "early_stopped" // no better validation loss for Patience validations
+	Interrupted  Outcome = "interrupted"   // ctx was cancelled; an emergency checkpoint was saved
+	OutOfMemory  Outcome = "out_of_memory" // a batch did not fit; an emergency checkpoint was saved
+	Diverged     Outcome = "failed"        // the loss became NaN or infinite too often; the State before was saved
+)
+
+// Result is what a run leaves in memory; the experiment's folder has the rest.
+type Result struct {
+	Outcome    Outcome
+	History    experiment.History
+	BestEpoch  int     // 0: never validated
+	BestLoss   float64 // NaN: never validated
+	Checkpoint string  // the file that resume will take
+}
+
+// ErrOutOfMemory is returned, wrapped, when a batch does not fit into memory.
+var ErrOutOfMemory = errors.New("out of memory")
+
+// ErrDiverged is returned, wrapped, when the loss is NaN or infinite again and again.
+var ErrDiverged = errors.New("the loss is not a number")
+
+// silent is the Reporter of runs that nobody watches.
+type silent struct{}
+
+func (silent) Start(int, int, int)                           {}
+func (silent) Batch(int, int, float64, float64)              {}
+func (silent) EpochDone(int, experiment.Epoch, int, float64) {}
+func (silent) Message(string, ...any)                        {}
+func (silent) Close()                                        {}
+
+// Run trains on from the newest State of the experiment, or from a fresh one.
+//
+// The caller must hold the experiment's lock. A nil error comes with the
+// outcomes Completed, EarlyStopped and Interrupted; OutOfMemory and Diverged come
+// with an error that says what to do, and a Result all the same. Any other error
+// means that training did not start or could not be saved.
+func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, data Data, opts Options) (*Result, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	r, err := newRun(exp, cfg, data, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer r.report.Close()
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
+	outcome, err := r.epochs(ctx)
+	if outcome == "" {
+		return nil, err
+	}
+	if e := r.recordSession(outcome); e != nil && err == nil {
+		err = fmt.Errorf("train: %w", e)
+	}
+	return r.result(outcome), err
+}
