@@ -1,0 +1,111 @@
+package experiment
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+
+	"rekindle/pkg/durable"
+)
+
+// Scores of one picture or their mean; a number that is not finite is null in
+// JSON (an infinite PSNR: the pictures are identical).
+type Scores struct {
+	PSNR Number `json:"psnr"` // dB
+	SSIM Number `json:"ssim"` // Gaussian window, as published
+	MAE  Number `json:"mae"`  // of values in [0, 1]
+	MSE  Number `json:"mse"`
+}
+
+// Number is a float64 whose JSON is null where it is not finite.
+type Number float64
+
+// MarshalJSON writes null for NaN and infinities.
+func (n Number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// UnmarshalJSON reads null as NaN.
+func (n *Number) UnmarshalJSON(raw []byte) error {
+	if string(raw) == "null" {
+		*n = Number(math.NaN())
+		return nil
+	}
+	return json.Unmarshal(raw, (*float64)(n))
+}
+
+// ImageScores are the scores of one file.
+type ImageScores struct {
+	Filename string `json:"filename"`
+	Scores
+}
+
+// Summary is one set of pictures, scored against the clean ones.
+type Summary struct {
+	Mean     Scores        `json:"mean"` // over the pictures where a score is finite
+	Std      Scores        `json:"std"`
+	PerImage []ImageScores `json:"per_image"`
+}
+
+// Evaluation is evaluation_metrics.json: the restored pictures under the
+// original's keys, and the degraded ones they were made from.
+type Evaluation struct {
+	NImages int `json:"n_images"`
+	Summary
+	Degraded Summary `json:"degraded"`
+}
+
+// Summarise computes mean and standard deviation from the single pictures.
+func (s *Summary) Summarise() {
+	for _, field := range []func(*Scores) *Number{
+		func(s *Scores) *Number { return &s.PSNR }, func(s *Scores) *Number { return &s.SSIM },
+		func(s *Scores) *Number { return &s.MAE }, func(s *Scores) *Number { return &s.MSE },
+	} {
+		var values []float64
+		for i := range s.PerImage {
+			if v := float64(*field(&s.PerImage[i].Scores)); !math.IsNaN(v) && !math.IsInf(v, 0) {
+				values = append(values, v)
+			}
+		}
+		mean, variance := math.NaN(), math.NaN()
+		if len(values) > 0 {
+			mean, variance = 0, 0
+			for _, v := range values {
+				mean += v / float64(len(values))
+			}
+			for _, v := range values {
+				variance += (v - mean) * (v - mean) / float64(len(values))
+			}
+		}
+		*field(&s.Mean), *field(&s.Std) = Number(mean), Number(math.Sqrt(variance))
+	}
+}
+
+// Save writes evaluation_metrics.json, all or nothing.
+func (e *Evaluation) Save(path string) error {
+	raw, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	if err := durable.WriteFile(path, append(raw, '\n')); err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	return nil
+}
+
+// LoadEvaluation reads an evaluation_metrics.json.
+func LoadEvaluation(path string) (*Evaluation, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("experiment: %w", err)
+	}
+	e := &Evaluation{}
+	if err := json.Unmarshal(raw, e); err != nil {
+		return nil, fmt.Errorf("experiment: %s: %w", path, err)
+	}
+	return e, nil
+}
