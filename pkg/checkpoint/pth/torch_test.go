@@ -2,34 +2,13 @@ package pth
 
 import (
 	"math"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-)
 
-// python runs a script of testdata with an interpreter that has PyTorch. Without
-// one the test is skipped, except in CI, which has to have it.
-func python(t *testing.T, script string, args ...string) string {
-	t.Helper()
-	for _, p := range []string{os.Getenv("REKINDLE_PYTHON"), "/usr/bin/python3", "python3"} {
-		if p == "" || exec.Command(p, "-c", "import torch").Run() != nil {
-			continue
-		}
-		out, err := exec.Command(p, append([]string{filepath.Join("testdata", script)}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s %s: %v\n%s", p, script, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("CI needs a Python with PyTorch (Debian: python3-torch); none was found")
-	}
-	t.Skip("no Python with PyTorch on this machine (Debian: python3-torch; or name one in REKINDLE_PYTHON)")
-	return ""
-}
+	"rekindle/pkg/internal/reference"
+)
 
 func TestPyTorchLoadsWhatGoWrites(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "go.pth")
@@ -38,7 +17,7 @@ func TestPyTorchLoadsWhatGoWrites(t *testing.T) {
 	}
 	want := `{"small": 5, "word": 300, "long": 1048576, "negative": -7, "huge": 1125899906842624, "tiny": -1125899906842624,
 		"float": 0.1, "none": null, "yes": true, "no": false, "text": "grün", "list": [1, [], "x"]}`
-	if got := python(t, "read.py", path, want); got != "ok" {
+	if got := reference.Python(t, "read.py", path, want); got != "ok" {
 		t.Errorf("got %q", got)
 	}
 }
@@ -46,7 +25,7 @@ func TestPyTorchLoadsWhatGoWrites(t *testing.T) {
 func TestGoLoadsWhatPyTorchWrites(t *testing.T) {
 	dir := t.TempDir()
 	paths := []string{filepath.Join(dir, "zip.pth"), filepath.Join(dir, "legacy.pth")}
-	python(t, "write.py", paths...)
+	reference.Python(t, "write.py", paths...)
 	for _, path := range paths {
 		f, err := Open(path)
 		if err != nil {

@@ -1,0 +1,137 @@
+package train
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/checkpoint/pth"
+	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/loss"
+	"rekindle/pkg/model"
+	"rekindle/pkg/optim"
+)
+
+// TestPyTorchGoesOnWhereGoStopped: a checkpoint of Go's is loaded into PyTorch's
+// network, AdamW and scheduler; their next step and Go's are the same, and Go
+// resumes from what PyTorch saves.
+func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
+	cfg := tiny(t)
+	cfg.PatchSize, cfg.BatchSize, cfg.ModelFeatures, cfg.NumEpochs = 32, 4, 4, 6
+	exp := newExperiment(t, cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watch{}
+	w.onBatch = func(epoch, _ int) {
+		if epoch == 4 {
+			cancel()
+		}
+	}
+	mustRun(t, ctx, exp, cfg, Options{Reporter: w})
+	state, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state.Epoch != 3 || state.Position != 0 {
+		t.Fatalf("stopped at epoch %d, position %d", state.Epoch, state.Position)
+	}
+
+	loader := load(t, cfg).Train.Batches(context.Background(), 4, 0, cfg.BatchSize, 1)
+	defer loader.Close()
+	batch, err := loader.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := pth.NewDict()
+	given.Set("features", int64(cfg.ModelFeatures))
+	given.Set("degraded", pth.FromFloat32(batch.Degraded, batch.N, 3, batch.Size, batch.Size))
+	given.Set("clean", pth.FromFloat32(batch.Clean, batch.N, 3, batch.Size, batch.Size))
+	dir := t.TempDir()
+	batchFile, outFile := filepath.Join(dir, "batch.pth"), filepath.Join(dir, "out.pth")
+	if err := pth.Save(batchFile, given); err != nil {
+		t.Fatal(err)
+	}
+	reference.Python(t, "step.py", checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), batchFile, outFile)
+
+	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	lr := learningRate(cfg, state.Anchor, 4)
+	next, m, err := e.advance(e.upload(state), batch, 0, state.Step+1, lr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.Step++
+	mine, err := e.download(next, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	f, err := pth.Open(outFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	number := func(key string) float64 {
+		v, _ := f.Root.(*pth.Dict).Get(key)
+		return v.(float64)
+	}
+	if used := number("used_lr"); math.Abs(used-lr) > 1e-15 {
+		t.Errorf("PyTorch's optimizer holds the rate %g, Go uses %g", used, lr)
+	}
+	if then := number("next_lr"); math.Abs(then-learningRate(cfg, state.Anchor, 5)) > 1e-12 {
+		t.Errorf("PyTorch's schedule goes on with %g, Go's with %g", then, learningRate(cfg, state.Anchor, 5))
+	}
+	// Advised for gradients in float32: 3e-4.
+	if norm := number("norm"); math.Abs(norm-m.gradientNorm) > 3e-4*norm {
+		t.Errorf("PyTorch's gradient norm is %g, Go's %g", norm, m.gradientNorm)
+	}
+	theirs, err := checkpoint.Load(outFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if theirs.Epoch != 4 || theirs.Step != state.Step {
+		t.Errorf("Go reads epoch %d, step %d; want 4, %d", theirs.Epoch, theirs.Step, state.Step)
+	}
+	count, far := 0, 0
+	for i, want := range theirs.Model {
+		got := mine.Model[i]
+		if want.Name != got.Name {
+			t.Fatalf("tensor %d is %s in PyTorch, %s in Go", i, want.Name, got.Name)
+		}
+		if want.IsCounter() {
+			continue
+		}
+		for j, v := range want.Values {
+			off := math.Abs(float64(v - got.Values[j]))
+			count++
+			if off > 0.01*lr {
+				far++
+			}
+			if want.IsParameter() && off > 2*lr {
+				t.Errorf("%s: PyTorch has %g, Go %g after one step of rate %g", want.Name, v, got.Values[j], lr)
+			}
+		}
+	}
+	if far*100 > count {
+		t.Errorf("%d of %d values differ by more than a hundredth of the learning rate", far, count)
+	}
+
+	// And Go resumes from PyTorch's file.
+	if err := os.Rename(outFile, checkpoint.Path(exp.CheckpointsDir(), "checkpoint_epoch_004.pth")); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ResumeFromCheckpoint = true
+	w = &watch{}
+	result, _ := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	if result.Outcome != Completed || result.History.Len() != 6 || !w.said("checkpoint_epoch_004.pth") {
+		t.Errorf("resume from PyTorch's file ended %q with %d epochs; messages %q", result.Outcome, result.History.Len(), w.messages)
+	}
+}
