@@ -1,0 +1,291 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/reference"
+)
+
+// sample is a small State at a moment of training.
+func sample(epoch, position int) *State {
+	r := rand.New(rand.NewPCG(uint64(epoch), uint64(position)))
+	values := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = r.Float32()
+		}
+		return v
+	}
+	s := &State{
+		Epoch: epoch, Position: position, Step: int64(epoch*10 + position), Seed: 42,
+		Model: []Tensor{
+			{Name: "a.weight", Shape: []int{4, 3, 3, 3}, Values: values(108)},
+			{Name: "b.weight", Shape: []int{4}, Values: values(4)},
+			{Name: "b.running_mean", Shape: []int{4}, Values: values(4)},
+			{Name: "b.num_batches_tracked", Count: int64(epoch * 10)},
+		},
+		FirstMoments: [][]float32{values(108), values(4)}, SecondMoments: [][]float32{values(108), values(4)},
+		BestLoss: math.NaN(), Patience: 1, MicroBatch: 2,
+		Partial: Partial{Samples: position, Loss: 0.1 + 0.2, Seconds: 1.5}, Anchor: Anchor{2, 1e-5}, Config: config.Default(), Reason: "test",
+	}
+	if s.Step == 0 { // before the first step the moments are zero
+		clear(s.FirstMoments[0])
+		clear(s.FirstMoments[1])
+		clear(s.SecondMoments[0])
+		clear(s.SecondMoments[1])
+	}
+	for i := range epoch {
+		s.History.Append(experiment.Epoch{TrainLoss: 1 / float64(i+3), ValLoss: math.NaN(), LR: 1e-4})
+	}
+	if epoch > 1 {
+		s.BestEpoch, s.BestLoss = 1, 0.1234567890123456789
+	}
+	return s
+}
+
+func save(t *testing.T, dir, name string, s *State) string {
+	t.Helper()
+	if err := Save(Path(dir, name), s); err != nil {
+		t.Fatal(err)
+	}
+	return Path(dir, name)
+}
+
+func TestAStateComesBackAsItWas(t *testing.T) {
+	for _, want := range []*State{sample(0, 0), sample(3, 0), sample(12, 7)} {
+		got, err := Load(save(t, t.TempDir(), "a.pth", want))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Epoch != want.Epoch || got.Position != want.Position || got.Seed != want.Seed || got.Patience != want.Patience ||
+			got.MicroBatch != want.MicroBatch || got.Partial != want.Partial || got.Anchor != want.Anchor || got.Config != want.Config ||
+			got.BestEpoch != want.BestEpoch || got.Reason != want.Reason || got.Step != want.Step {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if got.BestLoss != want.BestLoss && !(math.IsNaN(got.BestLoss) && math.IsNaN(want.BestLoss)) {
+			t.Errorf("best loss %v, want %v", got.BestLoss, want.BestLoss)
+		}
+		if !slices.Equal(got.History.TrainLoss, want.History.TrainLoss) || len(got.History.ValLoss) != want.Epoch {
+			t.Errorf("history %+v, want %+v", got.History, want.History)
+		}
+		for i, w := range want.Model {
+			g := got.Model[i]
+			if g.Name != w.Name || g.Count != w.Count || !slices.Equal(g.Values, w.Values) || !slices.Equal(g.Shape, w.Shape) {
+				t.Errorf("tensor %+v, want %+v", g, w)
+			}
+		}
+		if want.Step > 0 && (!slices.Equal(got.FirstMoments[0], want.FirstMoments[0]) || !slices.Equal(got.SecondMoments[1], want.SecondMoments[1])) {
+			t.Error("moments differ")
+		}
+	}
+}
+
+func TestTheOriginalsCheckpointsAreRead(t *testing.T) {
+	for _, name := range []string{"unet_f4_zip.pth", "unet_f4_legacy.pth"} {
+		s, err := Load(reference.Path(t, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Epoch != 3 || s.Step != 9 || s.BestEpoch != 3 || s.BestLoss != 0.48116472363471985 || len(s.Model) != 110 || len(s.FirstMoments) != 56 {
+			t.Errorf("%s: epoch %d step %d best %d %v, %d tensors, %d moments", name, s.Epoch, s.Step, s.BestEpoch, s.BestLoss, len(s.Model), len(s.FirstMoments))
+		}
+		if s.Config.Model != "" {
+			t.Errorf("%s: a configuration from nowhere: %+v", name, s.Config)
+		}
+	}
+}
+
+func TestTheNewestStateIsTakenWhateverItsName(t *testing.T) {
+	for _, c := range []struct {
+		files map[string]*State
+		want  string
+	}{
+		{map[string]*State{Best: sample(2, 0), Periodic(10): sample(10, 0), Periodic(9): sample(9, 0)}, Periodic(10)},
+		{map[string]*State{Emergency("oom", 9): sample(8, 3), Periodic(30): sample(30, 0)}, Periodic(30)},
+		{map[string]*State{Emergency("oom", 10): sample(9, 1), Emergency("oom", 9): sample(8, 5)}, Emergency("oom", 10)},
+		{map[string]*State{Periodic(999): sample(999, 0), Periodic(1000): sample(1000, 0)}, Periodic(1000)},
+		{map[string]*State{Last: sample(5, 0), Emergency("interrupt", 6): sample(5, 12)}, Emergency("interrupt", 6)},
+		{map[string]*State{Best: sample(5, 0), Last: sample(5, 0)}, Last},
+		{map[string]*State{"renamed by hand.pth": sample(7, 0), Last: sample(6, 0)}, "renamed by hand.pth"},
+	} {
+		dir := t.TempDir()
+		for name, s := range c.files {
+			save(t, dir, name, s)
+		}
+		_, entry, err := Newest(dir, func(line string) { t.Error(line) })
+		if err != nil || entry.Name() != c.want {
+			t.Errorf("took %s (%v), want %s", entry.Name(), err, c.want)
+		}
+	}
+}
+
+func bytesOf(values []float32) []byte {
+	raw, _ := binary.Append(nil, binary.LittleEndian, values)
+	return raw
+}
+
+func TestDamagedFilesAreReportedKeptAndPassedOver(t *testing.T) {
+	dir := t.TempDir()
+	good := save(t, dir, Periodic(5), sample(5, 0))
+	write := func(name string, content []byte) {
+		if err := os.WriteFile(Path(dir, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newer, err := os.ReadFile(save(t, t.TempDir(), "x.pth", sample(9, 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("cut.pth", newer[:len(newer)-100])
+	write("empty.pth", nil)
+	write("text.pth", []byte("hello"))
+	flipped := slices.Clone(newer)
+	copied := bytesOf(sample(9, 0).Model[0].Values) // a bit of the first tensor
+	flipped[bytes.Index(flipped, copied)+5] ^= 1
+	write("flipped.pth", flipped)
+	if err := os.Mkdir(Path(dir, "folder.pth"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	s, entry, err := Newest(dir, func(line string) { lines = append(lines, line) })
+	if err != nil || s.Epoch != 5 || entry.Path != good {
+		t.Fatalf("took %v, %v", entry, err)
+	}
+	for _, name := range []string{"cut", "empty", "text", "flipped", "folder"} {
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+".pth is damaged") }) {
+			t.Errorf("%s.pth was not reported: %q", name, lines)
+		}
+		if _, err := os.Stat(Path(dir, name+".pth")); err != nil {
+			t.Errorf("%s.pth was not kept", name)
+		}
+	}
+	os.Remove(good)
+	if _, _, err := Newest(dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "none of the 5 checkpoints") {
+		t.Errorf("only damaged files: %v", err)
+	}
+}
+
+// TestNoDamageIsTakenForAState cuts a checkpoint at many places and flips bits
+// all over it: it is refused, or it is read as it was saved.
+func TestNoDamageIsTakenForAState(t *testing.T) {
+	dir := t.TempDir()
+	want := sample(4, 3)
+	raw, err := os.ReadFile(save(t, dir, "a.pth", want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "b.pth")
+	check := func(what string, at int, content []byte) {
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Load(path)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s at %d: error is not ErrDamaged: %v", what, at, err)
+			}
+			return
+		}
+		if s.Epoch != want.Epoch || s.Position != want.Position || s.checksum() != want.checksum() || s.Partial != want.Partial || s.Config != want.Config {
+			t.Errorf("%s at byte %d of %d is read as another State", what, at, len(raw))
+		}
+	}
+	for at := 0; at < len(raw); at += 53 {
+		check("cut", at, raw[:at])
+	}
+	r := rand.New(rand.NewPCG(7, 7))
+	for range 500 {
+		at := r.IntN(len(raw))
+		changed := slices.Clone(raw)
+		changed[at] ^= 1 << r.IntN(8)
+		check("bit flip", at, changed)
+	}
+}
+
+func TestAFailedSaveLeavesTheOldFile(t *testing.T) {
+	dir := t.TempDir()
+	path := save(t, dir, Last, sample(1, 0))
+	before, _ := os.ReadFile(path)
+	bad := sample(2, 0)
+	bad.Model[0].Shape = []int{5, 5} // does not fit its values
+	if err := Save(path, bad); err == nil {
+		t.Fatal("a State that makes no sense was saved")
+	}
+	after, _ := os.ReadFile(path)
+	if !slices.Equal(before, after) {
+		t.Error("the old file was changed")
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("left behind: %v", entries)
+	}
+}
+
+func TestAnUnwritableFolderIsSaidSo(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := Save(Path(file, Last), sample(1, 0)); err == nil || !strings.Contains(err.Error(), Last) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := TrialSave(file, sample(1, 0)); err == nil {
+		t.Error("a trial save into a file succeeded")
+	}
+}
+
+func TestTrialSaveTellsTheSizeAndLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	size, err := TrialSave(dir, sample(1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("left behind: %v", entries)
+	}
+	info, err := os.Stat(save(t, dir, Last, sample(1, 0)))
+	if err != nil || info.Size() != size {
+		t.Errorf("a checkpoint has %d bytes, the trial said %d", info.Size(), size)
+	}
+}
+
+func TestEnsureBestCopiesTheNewest(t *testing.T) {
+	dir := t.TempDir()
+	if err := EnsureBest(dir, func(string) {}); err == nil {
+		t.Error("an empty folder has a best model")
+	}
+	save(t, dir, Emergency("oom", 10), sample(9, 2))
+	save(t, dir, Emergency("oom", 9), sample(8, 2))
+	var lines []string
+	if err := EnsureBest(dir, func(l string) { lines = append(lines, l) }); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Load(Path(dir, Best))
+	if err != nil || s.Epoch != 9 {
+		t.Errorf("best is %+v, %v", s, err)
+	}
+	want := []string{
+		"⚠️  best_model.pth not found in " + dir,
+		"   📋 Found alternative checkpoint: emergency_checkpoint_oom_epoch_10.pth",
+		"   🔄 Copying to best_model.pth...",
+		"   ✅ Successfully created best_model.pth",
+		"   ⚠️  Note: This may not be the actual best model, just the most recent checkpoint",
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("printed %q, want the guide's %q", lines, want)
+	}
+	lines = nil
+	if err := EnsureBest(dir, func(l string) { lines = append(lines, l) }); err != nil || len(lines) > 0 {
+		t.Errorf("an existing best model: %v, %q", err, lines)
+	}
+}
