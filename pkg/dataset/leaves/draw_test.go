@@ -4,9 +4,9 @@ func TestDraw(t *testing.T) {
 	dir := os.Getenv("LEAVES_OUT"); if dir=="" { t.Skip() }
 	os.MkdirAll(dir,0o777)
 	start:=time.Now()
-	for i := range 24 {
-		im := Image(384,384,rand.New(rand.NewPCG(1,uint64(i))))
-		im.SavePNG(fmt.Sprintf("%s/%02d.png",dir,i))
+	n:=24; S:=uint64(1); if os.Getenv("S")!="" { fmt.Sscan(os.Getenv("S"),&S) }; if os.Getenv("N")!="" { fmt.Sscan(os.Getenv("N"),&n) }; for i := range n {
+		im := Image(384,384,rand.New(rand.NewPCG(S,uint64(i))))
+		im.SavePNG(fmt.Sprintf("%s/%03d.png",dir,i))
 	}
 	fmt.Println(time.Since(start))
 }

@@ -26,20 +26,20 @@ type palette struct {
 }
 
 func newPalette(r *rand.Rand) palette {
-	p := palette{spread: between(r, 4, 16)}
+	p := palette{spread: between(r, 6, 20)}
 	mean := between(r, 60, 150)
-	contrast := between(r, 25, 80)
-	warm, green := 12+18*r.NormFloat64(), -2+4*r.NormFloat64()
-	vivid := math.Exp(between(r, math.Log(5), math.Log(28)))
-	for range 3 + r.IntN(7) {
+	contrast := between(r, 40, 90)
+	warm, green := 10+12*r.NormFloat64(), -3+3*r.NormFloat64()
+	vivid := math.Exp(between(r, math.Log(6), math.Log(30)))
+	for range 6 + r.IntN(15) {
 		strength := vivid
-		if r.Float64() < 0.1 { // flowers, paint, shop signs
-			strength = 60
+		if r.Float64() < 0.12 { // flowers, paint, shop signs
+			strength = 50
 		}
 		p.colours = append(p.colours, inGamut(
 			mean+contrast*between(r, -1.7, 1.7),
 			warm+strength*r.NormFloat64(),
-			green+0.4*strength*r.NormFloat64()))
+			green+0.3*strength*r.NormFloat64()))
 	}
 	return p
 }
