@@ -1,0 +1,83 @@
+package machine
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// write makes a file with its folders under dir.
+func write(t *testing.T, dir, name, content string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGPUsAreThoseTheProcessMayUse(t *testing.T) {
+	const h100 = "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   \t\t 200\n"
+	for _, c := range []struct {
+		name    string
+		devices []string
+		listed  int
+		want    []string
+	}{
+		{"no driver", nil, 0, nil},
+		{"driver but no device lent", nil, 2, nil},
+		{"one of two lent", []string{"nvidia0"}, 2, []string{"NVIDIA H100 80GB HBM3"}},
+		{"device of unknown model", []string{"nvidia0"}, 0, []string{"NVIDIA GPU"}},
+		{"control devices are no GPUs", []string{"nvidiactl", "nvidia-uvm"}, 1, nil},
+	} {
+		dev, proc := t.TempDir(), t.TempDir()
+		for _, d := range c.devices {
+			write(t, dev, d, "")
+		}
+		for i := range c.listed {
+			write(t, proc, filepath.Join("driver/nvidia/gpus", string(rune('0'+i)), "information"), h100)
+		}
+		if got := gpus(dev, proc); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAContainersLimitIsItsMemory(t *testing.T) {
+	const meminfo = "MemTotal:       16384000 kB\nMemFree:  1 kB\nMemAvailable:   8192000 kB\n"
+	for _, c := range []struct {
+		limit, used string
+		want        Memory
+	}{
+		{"", "", Memory{16384000 * 1024, 8192000 * 1024}},
+		{"max\n", "5\n", Memory{16384000 * 1024, 8192000 * 1024}},
+		{"1073741824\n", "73741824\n", Memory{1 << 30, 1000000000}},
+		{"1073741824\n", "2073741824\n", Memory{1 << 30, 0}},
+	} {
+		proc, cgroup := t.TempDir(), t.TempDir()
+		write(t, proc, "meminfo", meminfo)
+		if c.limit != "" {
+			write(t, cgroup, "memory.max", c.limit)
+			write(t, cgroup, "memory.current", c.used)
+		}
+		if got := mainMemory(proc, cgroup); got != c.want {
+			t.Errorf("limit %q: got %+v, want %+v", c.limit, got, c.want)
+		}
+	}
+}
+
+func TestThisProcessHoldsMemory(t *testing.T) {
+	if _, err := os.Stat("/proc/self/status"); err != nil {
+		t.Skip("no /proc here")
+	}
+	now, peak := ProcessMemory()
+	if now < MB || peak < now {
+		t.Errorf("got %d bytes now and %d at most, want more than 1 MB now and no more than the peak", now, peak)
+	}
+	if CPU() == "" {
+		t.Error("the processor has no name")
+	}
+}

@@ -1,0 +1,63 @@
+package notebook
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/machine"
+)
+
+// ConfigVariable names an environment variable with a JSON object of keys that
+// override those of the configuration cell, for runs without an editor:
+//
+//	REKINDLE_CONFIG='{"num_epochs": 2}' make run
+const ConfigVariable = "REKINDLE_CONFIG"
+
+// Configure completes a configuration: it applies [ConfigVariable] and checks
+// every key. A configuration that cannot work ends the cell with a sentence for
+// each problem. It prints nothing, because GoNB runs it again before every
+// later cell.
+func Configure(cfg config.Config) config.Config {
+	cfg, err := configure(cfg)
+	Check(err)
+	return cfg
+}
+
+func configure(cfg config.Config) (config.Config, error) {
+	if err := enterClone(); err != nil {
+		return cfg, err
+	}
+	if text := os.Getenv(ConfigVariable); text != "" {
+		var err error
+		if cfg, err = cfg.Override(text); err != nil {
+			return cfg, fmt.Errorf("%s: %w", ConfigVariable, err)
+		}
+	}
+	return cfg, cfg.Validate()
+}
+
+// HasGPU reports whether the NVIDIA driver shows a GPU.
+func HasGPU() bool { return machine.HasGPU() }
+
+// ShowConfig prints what differs from the original's settings, and every key
+// that [ConfigVariable] overrides.
+func ShowConfig(cfg config.Config) {
+	say("📋 Configuration: every key is valid")
+	if text := os.Getenv(ConfigVariable); text != "" {
+		say("   %s: %s", ConfigVariable, strings.Join(strings.Fields(text), " "))
+	}
+	changes := config.Diff(config.Default(), cfg)
+	if len(changes) == 0 {
+		say("   The original's settings, for DIV2K on a GPU")
+	} else {
+		say("   Other than the original's settings for DIV2K on a GPU:")
+	}
+	for _, c := range changes {
+		say("      %-22s %s instead of %s", c.Key, c.New, c.Old)
+	}
+	if cfg.ResumeFromCheckpoint {
+		say("   Resume: %s", cfg.ResumeExperiment)
+	}
+}

@@ -1,0 +1,183 @@
+package notebook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/degrade"
+)
+
+// The built-in set is as small as it can be for a network to learn from it in
+// minutes: more pictures gain little before training takes much longer.
+const (
+	builtInTrain = 32
+	builtInVal   = 8
+	builtInSide  = 320 // pixels
+)
+
+// PrepareData makes whatever is missing of the data. Where there are no
+// photographs and the clean folders are the default ones, the built-in set is
+// drawn. Degraded copies are made where they are missing or out of date;
+// degraded pictures that were not made here are used as they are.
+func PrepareData(cfg config.Config) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	Check(prepareData(ctx, cfg))
+}
+
+func prepareData(ctx context.Context, cfg config.Config) error {
+	degradation, err := degrade.New(cfg.Degradation, cfg.NoiseSigma)
+	if err != nil {
+		return err
+	}
+	usual := config.Default()
+	// Noise depends on the seed and the file's name: with one seed for both, pictures of the same name would share it.
+	valSeed := cfg.Seed + 1
+	if cfg.ValDegradedDir == cfg.TrainDegradedDir {
+		valSeed = cfg.Seed
+	}
+	for _, part := range []struct {
+		name, key                string
+		clean, degraded, builtIn string
+		pictures                 int
+		seed                     int64
+	}{
+		{"Train", "TrainCleanDir", cfg.TrainCleanDir, cfg.TrainDegradedDir, usual.TrainCleanDir, builtInTrain, cfg.Seed},
+		{"Val", "ValCleanDir", cfg.ValCleanDir, cfg.ValDegradedDir, usual.ValCleanDir, builtInVal, valSeed},
+	} {
+		if _, err := os.Stat(part.clean); errors.Is(err, fs.ErrNotExist) {
+			if part.clean != part.builtIn {
+				return fmt.Errorf("%s: there is no folder %s; put PNG or JPEG photographs there, or set %s = %q for the built-in pictures", part.key, part.clean, part.key, part.builtIn)
+			}
+			if err := drawLeaves(ctx, part.name, part.clean, part.pictures, part.seed); err != nil {
+				return err
+			}
+		}
+		if err := makeDegraded(ctx, part.name, part.clean, part.degraded, degradation, part.seed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drawLeaves makes the built-in pictures in a folder beside dir, which gets its
+// name when it is complete: a folder of clean pictures is never half made.
+func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error {
+	say("🍂 %s: no photographs in %s; drawing the built-in set, %d pictures of %d x %d pixels", name, dir, n, builtInSide, builtInSide)
+	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+		return err
+	}
+	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
+	if err := os.RemoveAll(unfinished); err != nil {
+		return err
+	}
+	count := newCounter(name + ": drawn")
+	defer count.end()
+	if err := leaves.Folder(unfinished, n, builtInSide, builtInSide, seed, count.set); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("interrupted; run the cell again to complete the data")
+	}
+	return os.Rename(unfinished, dir)
+}
+
+func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.Degradation, seed int64) error {
+	count := newCounter(name + ": degraded")
+	began := time.Now()
+	made, err := degrade.Folder(ctx, clean, degraded, d, seed, count.set)
+	count.end()
+	switch {
+	case errors.Is(err, degrade.ErrForeign):
+		say("✅ %s: using the degraded pictures that are in %s", name, degraded)
+	case ctx.Err() != nil:
+		return fmt.Errorf("interrupted; run the cell again to complete the data")
+	case err != nil:
+		return err
+	case made == 0:
+		say("✅ %s: degraded copies are complete in %s", name, degraded)
+	default:
+		say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", name, made, d.Name(), degraded, time.Since(began).Seconds())
+	}
+	return nil
+}
+
+// counter shows a count on one line while something is made.
+type counter struct {
+	what  string
+	shown time.Time
+	used  bool
+}
+
+func newCounter(what string) *counter { return &counter{what: what, shown: time.Now()} }
+
+// set shows the count at most four times a second; a quick job shows none.
+func (c *counter) set(done, total int) {
+	if time.Since(c.shown) < 250*time.Millisecond {
+		return
+	}
+	c.shown, c.used = time.Now(), true
+	fmt.Printf("\r   %s %d of %d ", c.what, done, total)
+}
+
+// end clears the line.
+func (c *counter) end() {
+	if c.used {
+		fmt.Printf("\r%*s\r", len(c.what)+20, "")
+	}
+	c.used = false
+}
+
+// Data is the pictures of a configuration, decoded, and the patches cut from them.
+type Data struct {
+	TrainSet, ValSet *dataset.Set
+	Train, Val       *dataset.Sampler
+}
+
+// OpenData reads the pictures that the configuration names. warn is told about
+// pictures that are left out.
+func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
+	open := func(degraded, clean string) (*dataset.Set, error) {
+		set, err := dataset.Open(degraded, clean, cfg.PatchSize, warn)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w; run the cell under \"5. Degraded Datasets\" first", err)
+		}
+		return set, err
+	}
+	var d Data
+	var err error
+	if d.TrainSet, err = open(cfg.TrainDegradedDir, cfg.TrainCleanDir); err != nil {
+		return nil, err
+	}
+	if d.ValSet, err = open(cfg.ValDegradedDir, cfg.ValCleanDir); err != nil {
+		return nil, err
+	}
+	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
+	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
+	return &d, nil
+}
+
+func warn(text string) { say("⚠️  %s", text) }
+
+// ShowLoaders prints what the data consist of and how many batches they make.
+func ShowLoaders(cfg config.Config) {
+	d, err := OpenData(cfg, warn)
+	Check(err)
+	line := func(name string, set *dataset.Set, patches, perImage int, kind string) {
+		batches := (patches + cfg.BatchSize - 1) / cfg.BatchSize
+		say("   %-6s %4d images, %2d %s patches of %d x %d from each: %5d patches, %d batches", name, set.Images(), perImage, kind, cfg.PatchSize, cfg.PatchSize, patches, batches)
+	}
+	say("📦 Data, in batches of %d", cfg.BatchSize)
+	line("Train:", d.TrainSet, d.Train.Len(), cfg.PatchesPerImage, "random")
+	line("Val:", d.ValSet, d.Val.Len(), cfg.ValPatchesPerImage, "fixed")
+}

@@ -1,0 +1,133 @@
+package notebook
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+)
+
+const directoriesCell = `"3. Create Output Directories"`
+
+// SetUp chooses the experiment that this kernel works on, a new one or the one
+// that the configuration resumes, prints its name, and remembers it for the
+// cells that follow. With skipTraining nothing is ever created: the experiment
+// that ResumeExperiment names is opened.
+func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
+	exp, err := setUp(cfg, skipTraining, time.Now())
+	Check(err)
+	return exp
+}
+
+func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Experiment, error) {
+	find := cfg.ResumeFromCheckpoint || skipTraining
+	choose := func() (*experiment.Experiment, error) { return experiment.Create(cfg, now) }
+	if find {
+		choose = func() (*experiment.Experiment, error) { return experiment.Find(cfg) }
+	}
+	exp, err := choose()
+	if skipTraining && errors.Is(err, experiment.ErrNone) {
+		folder, _ := experiment.Folder(cfg) // Find has got past it
+		return nil, fmt.Errorf("there are no results to show: no experiment yet under %s; set SKIP_TRAINING = false to train one", folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if cfg.ResumeFromCheckpoint && !skipTraining {
+		if err := exp.Prepare(); err != nil {
+			return nil, err
+		}
+	}
+	if err := remember(memory{Experiment: exp.Dir}); err != nil {
+		return nil, err
+	}
+	if find {
+		say("%s\n🔄 RESUME MODE: Loading existing experiment\n%s\n", rule, rule)
+		say("📁 Experiment: %s", exp.Name())
+		say("   Folder: %s", exp.Dir)
+		say("   %s", progressSoFar(exp))
+		say("%s", rule)
+	} else {
+		say("📁 Experiment: %s", exp.Name())
+		say("   Folder: %s", exp.Dir)
+	}
+	return exp, nil
+}
+
+// progressSoFar says in one line how far an experiment has come.
+func progressSoFar(exp *experiment.Experiment) string {
+	history, err := experiment.LoadHistory(exp.HistoryPath())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "No epoch finished yet"
+	case err != nil:
+		return "⚠️  Previous history has invalid structure"
+	}
+	text := fmt.Sprintf("Epochs finished: %d", history.Len())
+	if epoch, loss, ok := history.Best(); ok {
+		text += fmt.Sprintf(", best epoch: %d (val_loss: %.4f)", epoch, loss)
+	}
+	return text
+}
+
+// Experiment returns the experiment that [SetUp] chose in this kernel. Where
+// the configuration now resumes another one it prints a warning, once, and
+// keeps to the choice.
+func Experiment(cfg config.Config) *experiment.Experiment {
+	exp, err := current(cfg)
+	Check(err)
+	return exp
+}
+
+func current(cfg config.Config) (*experiment.Experiment, error) {
+	m, err := recall()
+	if err != nil {
+		return nil, err
+	}
+	if m.Experiment == "" {
+		return nil, fmt.Errorf("no experiment is chosen in this kernel yet; run the cell under %s first", directoriesCell)
+	}
+	exp, err := experiment.Open(m.Experiment)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the experiment %s is gone; run the cell under %s again", m.Experiment, directoriesCell)
+	}
+	if err != nil {
+		return nil, err
+	}
+	folder, err := experiment.Folder(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if filepath.Dir(exp.Dir) != folder {
+		return nil, fmt.Errorf("the current experiment is %s, but the configuration now belongs to %s; run the cell under %s again", exp.Dir, folder, directoriesCell)
+	}
+	if !cfg.ResumeFromCheckpoint {
+		return exp, nil
+	}
+	got := ""
+	if other, err := experiment.Find(cfg); err == nil {
+		got = other.Dir
+	} else {
+		got = err.Error()
+	}
+	if got == exp.Dir || got == m.Warned {
+		return exp, nil
+	}
+	say("⚠️  Warning: Resume experiment mismatch!")
+	say("   Expected: %s", exp.Dir)
+	say("   Got: %s", got)
+	say("   Using: %s", exp.Dir)
+	m.Warned = got
+	return exp, remember(m)
+}
+
+// TensorBoard says where an experiment's logs lie.
+func TensorBoard(cfg config.Config) {
+	exp := Experiment(cfg)
+	say("📊 TensorBoard logs: %s", exp.LogsDir())
+	say("   This version writes no event files yet; history.json and training_curves.png hold the same numbers")
+}

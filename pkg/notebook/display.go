@@ -1,0 +1,62 @@
+package notebook
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/janpfeifer/gonb/gonbui"
+	"github.com/janpfeifer/gonb/gonbui/protocol"
+)
+
+// inNotebook reports whether GoNB runs this program, and so can show pictures.
+func inNotebook() bool { return gonbui.IsNotebook }
+
+// A kernel that is gone never reads from its pipe, and writing to it blocks for
+// ever. Everything that goes there is therefore sent by one goroutine, waited
+// for only so long, and given up for good when that was too long.
+const patience = 2 * time.Second
+
+var lost atomic.Bool
+
+func withKernel(f func()) {
+	if !inNotebook() || lost.Load() {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		lost.Store(true)
+	}
+}
+
+func send(data *protocol.DisplayData) { withKernel(func() { gonbui.SendData(data) }) }
+
+// flush waits until the front end has everything that was sent.
+func flush() { withKernel(gonbui.Sync) }
+
+func showPNG(png []byte) {
+	send(&protocol.DisplayData{Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: png}})
+	flush()
+}
+
+// display is a place under the cell whose content can be replaced.
+type display struct{ id string }
+
+// newDisplay takes an identity of its own: one that an earlier run of the cell
+// used would be drawn there.
+func newDisplay() display { return display{"rekindle_" + gonbui.UniqueId()} }
+
+func (d display) html(html, plain string) {
+	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{
+		protocol.MIMETextHTML: html, protocol.MIMETextPlain: plain,
+	}})
+}
+
+func (d display) png(png []byte) {
+	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: png}})
+}

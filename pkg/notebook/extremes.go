@@ -1,0 +1,114 @@
+package notebook
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"path/filepath"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/plots"
+	"rekindle/pkg/rgb"
+)
+
+// BestAndWorst shows the full pictures with the highest and the lowest SSIM of
+// the evaluation: degraded, restored and clean.
+func BestAndWorst(cfg config.Config) {
+	Check(bestAndWorst(cfg))
+}
+
+func bestAndWorst(cfg config.Config) error {
+	exp, err := current(cfg)
+	if err != nil {
+		return err
+	}
+	evaluation, err := experiment.LoadEvaluation(exp.MetricsPath())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(evaluation.PerImage) == 0 {
+		say("ℹ️  No evaluation of %s yet: run the cell under \"13. Evaluation on full images\" first", exp.Name())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	best, worst := extremes(evaluation.PerImage)
+	for _, x := range []struct {
+		icon, title, file string
+		index             int
+	}{
+		{"🏆", "Best result", "best_full_restoration.png", best},
+		{"⚠️ ", "Worst result", "worst_full_restoration.png", worst},
+	} {
+		restored := evaluation.PerImage[x.index]
+		say("%s %s: %s", x.icon, x.title, restored.Filename)
+		say("   %s", scores(restored.Scores))
+		titles := []string{"Degraded", "Restored\n" + scores(restored.Scores), "Clean"}
+		if x.index < len(evaluation.Degraded.PerImage) {
+			titles[0] += "\n" + scores(evaluation.Degraded.PerImage[x.index].Scores)
+		}
+		images, err := trio(cfg, exp, restored.Filename)
+		if err != nil {
+			return err
+		}
+		png, err := plots.Grid(x.title+": "+restored.Filename, []plots.Row{{Images: images, Titles: titles}})
+		if err != nil {
+			return err
+		}
+		if err := Picture(filepath.Join(exp.SamplesDir(), x.file), png); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extremes returns where the highest and the lowest SSIM are.
+func extremes(images []experiment.ImageScores) (best, worst int) {
+	for i, im := range images {
+		if im.SSIM > images[best].SSIM || math.IsNaN(float64(images[best].SSIM)) {
+			best = i
+		}
+		if im.SSIM < images[worst].SSIM || math.IsNaN(float64(images[worst].SSIM)) {
+			worst = i
+		}
+	}
+	return best, worst
+}
+
+func scores(s experiment.Scores) string {
+	if math.IsNaN(float64(s.PSNR)) {
+		return fmt.Sprintf("identical, SSIM %.4f", float64(s.SSIM)) // an infinite PSNR is not in the file
+	}
+	return fmt.Sprintf("%.2f dB, SSIM %.4f", float64(s.PSNR), float64(s.SSIM))
+}
+
+// trio reads a degraded picture, what was made of it, and the clean one. The
+// three share a stem; only the restored one is surely a PNG file.
+func trio(cfg config.Config, exp *experiment.Experiment, file string) ([]*rgb.Image, error) {
+	var images []*rgb.Image
+	for _, dir := range []string{cfg.ValDegradedDir, exp.RestoredDir(), cfg.ValCleanDir} {
+		path, err := withStem(dir, rgb.Stem(file))
+		if err != nil {
+			return nil, err
+		}
+		im, err := rgb.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, im)
+	}
+	return images, nil
+}
+
+func withStem(dir, stem string) (string, error) {
+	names, err := rgb.List(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		if rgb.Stem(name) == stem {
+			return filepath.Join(dir, name), nil
+		}
+	}
+	return "", fmt.Errorf("%s holds no picture %s, which the evaluation was about; run the cell under \"13. Evaluation on full images\" again", dir, stem)
+}

@@ -1,0 +1,98 @@
+package notebook
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"rekindle/pkg/durable"
+)
+
+// memory is what a kernel remembers between its cells.
+type memory struct {
+	Experiment string `json:"experiment"`       // folder
+	Warned     string `json:"warned,omitempty"` // what the last mismatch warning was about
+}
+
+// inProcess is the memory of programs that are not cells.
+var inProcess memory
+
+// memoryPath is in GoNB's folder for this kernel, which goes with the kernel.
+func memoryPath() string {
+	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
+		return filepath.Join(dir, "rekindle.json")
+	}
+	return ""
+}
+
+func recall() (memory, error) {
+	path := memoryPath()
+	if path == "" {
+		return inProcess, nil
+	}
+	var m memory
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &m)
+	}
+	if err != nil {
+		return m, fmt.Errorf("what this kernel remembers cannot be read (%w); restart the kernel", err)
+	}
+	return m, nil
+}
+
+func remember(m memory) error {
+	if dir := os.Getenv(RunDirVariable); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, ExperimentName), []byte(m.Experiment), 0o666); err != nil {
+			return err
+		}
+	}
+	path := memoryPath()
+	if path == "" {
+		inProcess = m
+		return nil
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, raw)
+}
+
+// module is the first line of the go.mod at the top of a clone.
+const module = "module rekindle"
+
+// root returns the clone that dir lies in, "" if it lies in none.
+func root(dir string) string {
+	for {
+		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(text), module+"\n") {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			return ""
+		}
+		dir = parent
+	}
+}
+
+// enterClone makes the top of the clone the working folder. A notebook outside
+// of any clone works in its own folder.
+func enterClone() error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if top := root(dir); top != "" {
+		return os.Chdir(top)
+	}
+	return nil
+}

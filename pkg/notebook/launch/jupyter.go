@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Debian's packages; pip's names for the same.
+var (
+	debianPackages = []string{"jupyter-notebook", "jupyter-nbconvert", "python3-nbclient"}
+	pipPackages    = []string{"notebook", "nbconvert", "nbclient"}
+)
+
+// findJupyter finds a Jupyter that can run notebooks, or installs one.
+func (s *setup) findJupyter() error {
+	// Asking Python takes half a second, so the answer is kept.
+	known := filepath.Join(s.data(), "program")
+	if path, err := os.ReadFile(known); err == nil && isProgram(string(path)) {
+		s.jupyter = string(path)
+		return nil
+	}
+	if s.jupyter = s.workingJupyter(); s.jupyter == "" {
+		if err := s.installJupyter(); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(known, []byte(s.jupyter), 0o666)
+}
+
+// workingJupyter returns the first Jupyter that has nbconvert. A version
+// manager's shim may be on the PATH in front of one that works.
+func (s *setup) workingJupyter() string {
+	candidates := []string{filepath.Join(s.venv(), "bin", "jupyter")}
+	dirs := append(filepath.SplitList(os.Getenv("PATH")), "/usr/local/bin", "/usr/bin")
+	if home, err := os.UserHomeDir(); err == nil {
+		dirs = append(dirs, filepath.Join(home, ".local", "bin"))
+	}
+	for _, dir := range dirs {
+		candidates = append(candidates, filepath.Join(dir, "jupyter"))
+	}
+	for _, path := range candidates {
+		if isProgram(path) && exec.Command(path, "nbconvert", "--version").Run() == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+func (s *setup) venv() string { return filepath.Join(s.clone, ".venv") }
+
+func isProgram(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
+}
+
+// installJupyter tries Debian's packages where no question would be asked,
+// then pip in a folder of this clone.
+func (s *setup) installJupyter() error {
+	var problems []string
+	if err := s.installWithApt(); err != nil {
+		problems = append(problems, err.Error())
+	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
+		return nil
+	}
+	if err := s.installWithPip(); err != nil {
+		problems = append(problems, err.Error())
+	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
+		return nil
+	}
+	return fmt.Errorf("Jupyter is missing and could not be installed here; install it with \"apt-get install %s\" or \"pip install %s\" and try again\n   %s",
+		strings.Join(debianPackages, " "), strings.Join(pipPackages, " "), strings.Join(problems, "\n   "))
+}
+
+func (s *setup) installWithApt() error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("apt-get: not on this machine")
+	}
+	var sudo []string
+	if os.Geteuid() != 0 {
+		if exec.Command("sudo", "-n", "true").Run() != nil {
+			return fmt.Errorf("apt-get: needs root, and sudo would ask for a password")
+		}
+		sudo = []string{"sudo", "-n"}
+	}
+	fmt.Printf("📥 Installing Jupyter with apt-get: %s\n", strings.Join(debianPackages, " "))
+	apt := func(args ...string) error {
+		line := append(append([]string{}, sudo...), append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"}, args...)...)
+		return s.logged(nil, line[0], line[1:]...)
+	}
+	if err := apt("update"); err != nil {
+		fmt.Println("   apt-get update failed; trying with the package lists that are there")
+	}
+	return apt(append([]string{"install", "--no-install-recommends"}, debianPackages...)...)
+}
+
+func (s *setup) installWithPip() error {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return fmt.Errorf("pip: there is no python3")
+	}
+	fmt.Printf("📥 Installing Jupyter with pip into %s\n", s.venv())
+	if err := s.logged(nil, python, "-m", "venv", s.venv()); err != nil {
+		return err
+	}
+	return s.logged(nil, filepath.Join(s.venv(), "bin", "pip"), append([]string{"install", "--quiet"}, pipPackages...)...)
+}
+
+// lab opens Jupyter in the browser and stays until it is stopped.
+func lab(s *setup, notebook string) error {
+	front := "notebook"
+	if exec.Command(s.jupyter, "lab", "--version").Run() == nil {
+		front = "lab"
+	} else if exec.Command(s.jupyter, "notebook", "--version").Run() != nil {
+		return fmt.Errorf("%s can run notebooks but not show them; install jupyter-notebook (apt-get) or notebook (pip) and delete %s", s.jupyter, filepath.Join(s.data(), "program"))
+	}
+	args := []string{front}
+	if os.Geteuid() == 0 {
+		args = append(args, "--allow-root")
+	}
+	if notebook != "" {
+		args = append(args, notebook)
+	}
+	cmd := exec.Command(s.jupyter, args...)
+	cmd.Dir, cmd.Env = s.clone, s.environ()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return passSignals(cmd)
+}

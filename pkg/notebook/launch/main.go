@@ -1,0 +1,77 @@
+// Command launch gets a machine ready for Rekindle's notebooks and opens or runs
+// them. The Makefile calls it; there is seldom a reason to do so by hand.
+//
+//	launch setup               find or install Jupyter, build GoNB, install its kernel
+//	launch run NOTEBOOK        the same, then run all cells without a browser
+//	launch lab [NOTEBOOK]      the same, then open Jupyter in the browser
+//
+// All it installs itself lies in the clone, under build/ and .venv/; only Jupyter
+// may come from apt-get, where that works without a question. What is there
+// already is not touched, so a second call starts at once.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	clone, err := os.Getwd()
+	if err == nil {
+		err = launch(clone, os.Args[1:])
+	}
+	var ended exitStatus
+	switch {
+	case errors.As(err, &ended): // what happened has been said
+		os.Exit(int(ended))
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "❌ "+err.Error())
+		os.Exit(1)
+	}
+}
+
+// exitStatus ends the program without another word.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK]")
+
+func launch(clone string, args []string) error {
+	if _, err := os.Stat(filepath.Join(clone, "pkg", "notebook", "launch")); err != nil {
+		return fmt.Errorf("%s is not the top of a clone of Rekindle; go there first", clone)
+	}
+	command, notebook := "", ""
+	if len(args) > 0 {
+		command = args[0]
+	}
+	if len(args) > 1 {
+		notebook = args[1]
+	}
+	if len(args) > 2 || command == "run" && notebook == "" || command == "setup" && notebook != "" {
+		return errUsage
+	}
+	if notebook != "" {
+		if info, err := os.Stat(notebook); err != nil || info.IsDir() {
+			return fmt.Errorf("there is no notebook %s", notebook)
+		}
+	}
+	s := &setup{clone: clone}
+	switch command {
+	case "setup":
+		return s.all()
+	case "run":
+		if err := s.all(); err != nil {
+			return err
+		}
+		return run(s, notebook)
+	case "lab":
+		if err := s.all(); err != nil {
+			return err
+		}
+		return lab(s, notebook)
+	}
+	return errUsage
+}

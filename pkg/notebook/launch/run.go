@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rekindle/pkg/machine"
+	"rekindle/pkg/notebook"
+)
+
+// saving is how long a cell may take to save after an interruption. GoNB kills
+// it after 5 s; a cell whose kernel is gone may take a little longer.
+const saving = 15 * time.Second
+
+// run executes all cells of a notebook without a browser, shows on the terminal
+// what they print, and says where the results are.
+func run(s *setup, file string) error {
+	began := time.Now()
+	if err := compile(s); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "run-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	printed, err := os.Create(filepath.Join(dir, notebook.LogName))
+	if err != nil {
+		return err
+	}
+	defer printed.Close()
+	out := filepath.Join(s.clone, "build", "notebooks")
+	if err := os.MkdirAll(out, 0o777); err != nil {
+		return err
+	}
+	executed := filepath.Join(out, filepath.Base(file))
+
+	var messages bytes.Buffer
+	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
+		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
+		"--output-dir", out, "--output", filepath.Base(file), file)
+	cmd.Dir = s.clone
+	cmd.Env = append(s.environ(), notebook.RunDirVariable+"="+dir)
+	if machine.IsTerminal(os.Stdout) {
+		cmd.Env = append(cmd.Env, notebook.LiveVariable+"=1")
+	}
+	cmd.Stdout, cmd.Stderr = &messages, &messages
+
+	fmt.Printf("▶️  Running all cells of %s\n\n", file)
+	tail := follow(printed.Name(), os.Stdout)
+	interrupted, err := untilDone(cmd)
+	waitForCells(printed)
+	tail.stop()
+	said, _ := os.ReadFile(printed.Name())
+	log := strings.TrimSuffix(executed, ".ipynb") + ".log"
+	if e := os.WriteFile(log, messages.Bytes(), 0o666); e != nil && err == nil {
+		err = e
+	}
+
+	fmt.Println()
+	switch {
+	case interrupted:
+		fmt.Println("⚠️  Interrupted. What was trained is saved; to go on:")
+		fmt.Printf("      %s='{\"resume_from_checkpoint\": true}' make run\n", notebook.ConfigVariable)
+	case err != nil:
+		if !bytes.Contains(said, []byte("❌")) { // the cells themselves have not said what is wrong
+			fmt.Fprintln(os.Stderr, lastLines(messages.String(), 40))
+		}
+		fmt.Fprintf(os.Stderr, "❌ The notebook stopped at an error; all messages are in %s\n", relative(s.clone, log))
+	default:
+		fmt.Printf("✅ Done in %s\n", time.Since(began).Round(time.Second))
+		fmt.Printf("   Notebook with all outputs: %s\n", relative(s.clone, executed))
+	}
+	if exp, e := os.ReadFile(filepath.Join(dir, notebook.ExperimentName)); e == nil {
+		fmt.Printf("   Experiment:                %s\n", relative(s.clone, string(exp)))
+	}
+	switch {
+	case interrupted:
+		return exitStatus(130) // as a shell says for Ctrl+C
+	case err != nil:
+		return exitStatus(1)
+	}
+	return nil
+}
+
+// compile builds what cells import, so that the wait for it has a name.
+func compile(s *setup) error {
+	said := time.AfterFunc(2*time.Second, func() { fmt.Println("🔧 Compiling; the first time this takes a minute or two") })
+	defer said.Stop()
+	return s.logged(nil, "go", "build", "./pkg/notebook/...")
+}
+
+// untilDone runs a program in a process group of its own. What would stop this
+// program interrupts that one instead, and is waited for.
+func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			return interrupted, err
+		case <-signals:
+			if !interrupted {
+				fmt.Println("\n⚠️  Stopping; training saves its state")
+			}
+			interrupted = true
+			_ = cmd.Process.Signal(os.Interrupt) // it may have ended just now
+		}
+	}
+}
+
+// passSignals runs a program that handles the terminal's signals itself, and
+// stays until it ends.
+func passSignals(cmd *exec.Cmd) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		for sig := range signals {
+			if sig != os.Interrupt { // Ctrl+C reaches the program by itself
+				_ = cmd.Process.Signal(sig)
+			}
+		}
+	}()
+	err := cmd.Wait()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		return exitStatus(max(1, ended.ExitCode()))
+	}
+	return err
+}
+
+// waitForCells waits until no cell runs any more: each holds a shared lock on
+// the log.
+func waitForCells(log *os.File) {
+	deadline := time.Now().Add(saving)
+	for time.Now().Before(deadline) {
+		if unix.Flock(int(log.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// follower copies what is appended to a file.
+type follower struct{ stopping, stopped chan struct{} }
+
+func follow(path string, to io.Writer) *follower {
+	f := &follower{make(chan struct{}), make(chan struct{})}
+	go func() {
+		defer close(f.stopped)
+		file, err := os.Open(path)
+		if err != nil {
+			return
+		}
+		defer file.Close()
+		for running := true; running; {
+			select {
+			case <-f.stopping:
+				running = false
+			case <-time.After(100 * time.Millisecond):
+			}
+			_, _ = io.Copy(to, file) // the terminal may be gone; the run goes on
+		}
+	}()
+	return f
+}
+
+// stop copies the rest.
+func (f *follower) stop() {
+	close(f.stopping)
+	<-f.stopped
+}
+
+// relative shows a path as seen from the clone, where it lies in it.
+func relative(clone, path string) string {
+	if rel, err := filepath.Rel(clone, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"debug/buildinfo"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"rekindle/pkg/notebook"
+)
+
+// setup is what a clone needs to run notebooks.
+type setup struct {
+	clone   string
+	jupyter string // the program
+}
+
+func (s *setup) bin() string  { return filepath.Join(s.clone, "build", "bin") }
+func (s *setup) data() string { return filepath.Join(s.clone, "build", "jupyter") }
+func (s *setup) log() string  { return filepath.Join(s.clone, "build", "setup.log") }
+
+// all makes whatever is missing.
+func (s *setup) all() error {
+	for _, dir := range []string{s.bin(), s.data()} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	if err := s.findJupyter(); err != nil {
+		return err
+	}
+	// GoNB runs goimports on every cell. Both are pinned by tool lines in go.mod.
+	for _, tool := range []struct{ name, pkg, module string }{
+		{"gonb", "github.com/janpfeifer/gonb", "github.com/janpfeifer/gonb"},
+		{"goimports", "golang.org/x/tools/cmd/goimports", "golang.org/x/tools"},
+	} {
+		if err := s.buildTool(tool.name, tool.pkg, tool.module); err != nil {
+			return err
+		}
+	}
+	return s.installKernel()
+}
+
+// buildTool builds a program in the version that go.mod pins, unless it is there.
+func (s *setup) buildTool(name, pkg, module string) error {
+	path := filepath.Join(s.bin(), name)
+	pinned, err := notebook.PinnedVersions(filepath.Join(s.clone, "go.mod"))
+	if err != nil {
+		return err
+	}
+	want := pinned[module]
+	if info, err := buildinfo.ReadFile(path); err == nil && info.Main.Version == want {
+		return nil
+	}
+	fmt.Printf("🔧 Building %s %s\n", name, want)
+	return s.logged(nil, "go", "build", "-o", path, pkg)
+}
+
+// installKernel writes the kernel's specification for this clone, unless it is
+// there. It lies in the clone, so it does not meet a GoNB of the user's own.
+func (s *setup) installKernel() error {
+	gonb := filepath.Join(s.bin(), "gonb")
+	var spec struct{ Argv []string }
+	if raw, err := os.ReadFile(filepath.Join(s.data(), "kernels", "gonb", "kernel.json")); err == nil && json.Unmarshal(raw, &spec) == nil {
+		if len(spec.Argv) > 0 && spec.Argv[0] == gonb && slices.Contains(spec.Argv, "-go_work="+s.clone) {
+			return nil
+		}
+	}
+	fmt.Println("🔧 Installing the Go kernel for Jupyter")
+	// Without --raw_error a cell that does not compile shows only that it failed;
+	// --force_deps because gopls, which completes code, is not needed to run it.
+	return s.logged([]string{"JUPYTER_DATA_DIR=" + s.data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.clone)
+}
+
+// environ is the environment of notebooks: the tools and the kernel of this
+// clone, and vector instructions for the engine in pure Go.
+func (s *setup) environ() []string {
+	path := []string{s.bin()}
+	if gotool, err := exec.LookPath("go"); err == nil {
+		path = append(path, filepath.Dir(gotool))
+	}
+	path = append(path, os.Getenv("PATH"))
+	jupyterPath := []string{s.data()}
+	if old := os.Getenv("JUPYTER_PATH"); old != "" {
+		jupyterPath = append(jupyterPath, old)
+	}
+	env := append(os.Environ(),
+		"PATH="+strings.Join(path, ":"),
+		"JUPYTER_PATH="+strings.Join(jupyterPath, ":"),
+		"GOEXPERIMENT="+withExperiment(os.Getenv("GOEXPERIMENT"), "simd"),
+	)
+	// -mod=mod is refused in a workspace, which is how cells see this module.
+	if flags := os.Getenv("GOFLAGS"); strings.Contains(flags, "-mod=") {
+		kept := slices.DeleteFunc(strings.Fields(flags), func(f string) bool { return strings.HasPrefix(f, "-mod=") })
+		env = append(env, "GOFLAGS="+strings.Join(kept, " "))
+	}
+	return env
+}
+
+func withExperiment(list, name string) string {
+	if list == "" {
+		return name
+	}
+	if slices.Contains(strings.Split(list, ","), name) {
+		return list
+	}
+	return list + "," + name
+}
+
+// logged runs a program with its output in build/setup.log, and shows the end
+// of that when it fails.
+func (s *setup) logged(env []string, name string, args ...string) error {
+	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	fmt.Fprintf(log, "$ %s %s\n", name, strings.Join(args, " "))
+	var output strings.Builder
+	cmd := exec.Command(name, args...)
+	cmd.Dir = s.clone
+	cmd.Env = append(s.environ(), env...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	err = cmd.Run()
+	fmt.Fprint(log, output.String())
+	if err != nil {
+		return fmt.Errorf("%s %s failed (%v), see %s:\n%s", filepath.Base(name), firstOf(args), err, s.log(), lastLines(output.String(), 12))
+	}
+	return nil
+}
+
+func firstOf(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// lastLines returns the last n lines of a text, indented.
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	lines = lines[max(0, len(lines)-n):]
+	return "   " + strings.Join(lines, "\n   ")
+}

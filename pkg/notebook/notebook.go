@@ -1,0 +1,98 @@
+// Package notebook is what the cells of a notebook call: one function for each
+// section that neither trains nor infers, and the glue to GoNB for those that do
+// (their functions are in package notebook/compute).
+//
+//	var cfg = notebook.Configure(config.Default())
+//	%%
+//	notebook.SetUp(cfg, SKIP_TRAINING)
+//
+// GoNB runs every cell as a program of its own, so nothing stays in memory from
+// one cell to the next. The experiment that [SetUp] chose is remembered in the
+// kernel's own folder, and everything else is read from the experiment's folder.
+// A new kernel starts with no experiment.
+//
+// What goes wrong is shown as one sentence that says what to do, and ends the
+// cell with exit status 1. No function here needs the engine that computes, so
+// a cell that only looks at results starts in well under a second.
+//
+// Folders in a configuration are relative to the clone, wherever in it the
+// notebook lies.
+package notebook
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// RunDirVariable names an environment variable: a folder where a headless run
+// is told what its cells print, in the file [LogName], and which experiment
+// they use, in the file [ExperimentName].
+const (
+	RunDirVariable = "REKINDLE_RUN_DIR"
+	LogName        = "log"
+	ExperimentName = "experiment"
+)
+
+// Out is where cells print: the cell's own output and, in a headless run, the
+// terminal that waits for it.
+var Out io.Writer = io.MultiWriter(os.Stdout, &runLog)
+
+// runLog is the log of a headless run. Each process holds a shared lock on it,
+// so that the run can wait for a cell that is still saving.
+var runLog logFile
+
+type logFile struct {
+	open sync.Once
+	file *os.File
+}
+
+// Write never fails: a lost log must not stop training.
+func (l *logFile) Write(p []byte) (int, error) {
+	if f := l.get(); f != nil {
+		_, _ = f.Write(p)
+	}
+	return len(p), nil
+}
+
+func (l *logFile) get() *os.File {
+	l.open.Do(func() {
+		dir := os.Getenv(RunDirVariable)
+		if dir == "" {
+			return
+		}
+		f, err := os.OpenFile(filepath.Join(dir, LogName), os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			return
+		}
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+		l.file = f
+	})
+	return l.file
+}
+
+// exit is os.Exit, except in tests.
+var exit = os.Exit
+
+// Check ends the cell with err's sentence on standard error and exit status 1.
+// It does nothing when err is nil.
+func Check(err error) {
+	if err == nil {
+		return
+	}
+	text := "❌ " + strings.ReplaceAll(err.Error(), "\n", "\n❌ ") + "\n"
+	fmt.Fprint(os.Stderr, text)
+	fmt.Fprint(&runLog, text)
+	flush()
+	exit(1)
+}
+
+// rule is the line that sets a message apart, as wide as the guide's.
+var rule = strings.Repeat("=", 80)
+
+func say(format string, args ...any) { fmt.Fprintf(Out, format+"\n", args...) }

@@ -1,0 +1,68 @@
+package notebook
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
+	"rekindle/pkg/plots"
+	"rekindle/pkg/rgb"
+)
+
+// Picture saves a PNG picture at path, making its folder if need be, and shows
+// it under the cell.
+func Picture(path string, png []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	if err := durable.WriteFile(path, png); err != nil {
+		return err
+	}
+	showPNG(png)
+	return nil
+}
+
+// ShowSamples shows four training patches, degraded and clean, as the network
+// will see them in the first epoch.
+func ShowSamples(cfg config.Config) {
+	Check(showSamples(cfg))
+}
+
+func showSamples(cfg config.Config) error {
+	exp, err := current(cfg)
+	if err != nil {
+		return err
+	}
+	d, err := OpenData(cfg, nil)
+	if err != nil {
+		return err
+	}
+	const samples = 4
+	n := min(samples, d.Train.Len())
+	side := cfg.PatchSize
+	degraded, clean := make([]float32, 3*side*side), make([]float32, 3*side*side)
+	rows := []plots.Row{{}, {}}
+	for i := range n {
+		d.Train.Patch(1, i, degraded, clean)
+		if i == 0 {
+			say("   One patch: %d channels, %d x %d pixels, values from %.3f to %.3f", 3, side, side, slices.Min(degraded), slices.Max(degraded))
+		}
+		rows[0].Images = append(rows[0].Images, rgb.FromPlanes(degraded, side, side))
+		rows[0].Titles = append(rows[0].Titles, "Degraded")
+		rows[1].Images = append(rows[1].Images, rgb.FromPlanes(clean, side, side))
+		rows[1].Titles = append(rows[1].Titles, "Clean target")
+	}
+	png, err := plots.Grid(fmt.Sprintf("Training patches, %s", cfg.Degradation), rows)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(exp.SamplesDir(), "training_samples.png")
+	if err := Picture(path, png); err != nil {
+		return err
+	}
+	say("✅ Sample batch saved to %s", path)
+	return nil
+}

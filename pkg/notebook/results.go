@@ -1,0 +1,178 @@
+package notebook
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/plots"
+)
+
+// LoadResults says what is on disk, in place of training.
+func LoadResults(cfg config.Config) {
+	exp := Experiment(cfg)
+	say("⏭️  SKIP_TRAINING = true: Loading existing results\n%s\n", rule)
+	history, err := loadHistory(exp)
+	Check(err)
+	if history.Len() == 0 {
+		say("⚠️  No history found in %s", exp.Dir)
+		say("   Train first: set SKIP_TRAINING = false")
+	} else {
+		say("✅ Loaded history from %s", exp.HistoryPath())
+		say("   Total epochs: %d", history.Len())
+		if epoch, loss, ok := history.Best(); ok {
+			say("   Best epoch: %d (val_loss: %.4f)", epoch, loss)
+		} else {
+			say("   No epoch was validated yet")
+		}
+	}
+	say("%s", rule)
+}
+
+// loadHistory reads an experiment's history; one that does not exist yet is empty.
+func loadHistory(exp *experiment.Experiment) (*experiment.History, error) {
+	h, err := experiment.LoadHistory(exp.HistoryPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return &experiment.History{}, nil
+	}
+	if errors.Is(err, experiment.ErrInvalidHistory) {
+		err = fmt.Errorf("%w; resume training: it makes a new one from the newest checkpoint and keeps this file", err)
+	}
+	return h, err
+}
+
+// PlotCurves draws the history of the current experiment, saves the picture in
+// its folder and shows it.
+func PlotCurves(cfg config.Config) {
+	Check(plotCurves(cfg))
+}
+
+func plotCurves(cfg config.Config) error {
+	exp, err := current(cfg)
+	if err != nil {
+		return err
+	}
+	history, err := loadHistory(exp)
+	if err != nil {
+		return err
+	}
+	if history.Len() == 0 {
+		say("ℹ️  No curves yet: no epoch of %s is finished", exp.Name())
+		return nil
+	}
+	png, err := plots.Curves(history)
+	if err != nil {
+		return err
+	}
+	if err := Picture(exp.CurvesPath(), png); err != nil {
+		return err
+	}
+	say("✅ Training curves saved to %s", exp.CurvesPath())
+	return nil
+}
+
+// Summary prints how training went and where everything lies.
+func Summary(cfg config.Config) {
+	Check(summary(cfg))
+}
+
+func summary(cfg config.Config) error {
+	exp, err := current(cfg)
+	if err != nil {
+		return err
+	}
+	history, err := loadHistory(exp)
+	if err != nil {
+		return err
+	}
+	stats, err := exp.LoadStats()
+	if err != nil {
+		return err
+	}
+	say("%s\n📊 TRAINING SUMMARY\n%s\n", rule, rule)
+	n := history.Len()
+	say("   Epochs:     %d of %d%s", n, cfg.NumEpochs, inWords(stats))
+	if n > 0 {
+		first, last := history.At(0), history.At(n-1)
+		say("   Training:   loss %s → %s, L1 %s → %s, SSIM %s → %s", number(first.TrainLoss), number(last.TrainLoss),
+			number(first.TrainL1), number(last.TrainL1), number(first.TrainSSIM), number(last.TrainSSIM))
+	}
+	if epoch, _, ok := history.Best(); ok {
+		best := history.At(epoch - 1)
+		say("   Best epoch: %d (val_loss: %s, val_l1: %s, val_ssim: %s)", epoch, number(best.ValLoss), number(best.ValL1), number(best.ValSSIM))
+	} else {
+		say("   Best epoch: none validated yet")
+	}
+	say("\n📁 %s", exp.Dir)
+	for _, f := range []struct{ what, path string }{
+		{"Checkpoints", exp.CheckpointsDir()}, {"History", exp.HistoryPath()}, {"Curves", exp.CurvesPath()}, {"Samples", exp.SamplesDir()},
+	} {
+		say("   %-12s %s", f.what+":", contents(exp.Dir, f.path))
+	}
+	say("%s", rule)
+	return nil
+}
+
+func inWords(s experiment.Stats) string {
+	if s.Status == "" {
+		return ""
+	}
+	text := ", " + s.Status
+	if s.TotalSeconds > 0 {
+		text += fmt.Sprintf(", %s of training", spell(time.Duration(s.TotalSeconds*float64(time.Second))))
+	}
+	if len(s.Sessions) > 1 {
+		text += fmt.Sprintf(" in %d sessions", len(s.Sessions))
+	}
+	return text
+}
+
+// contents names a file or what a folder holds, relative to the experiment.
+func contents(dir, path string) string {
+	name, err := filepath.Rel(dir, path)
+	if err != nil {
+		name = path
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "none yet"
+	}
+	if !info.IsDir() {
+		return name
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil || len(entries) == 0 {
+		return name + "/ (empty)"
+	}
+	for _, e := range entries {
+		name += "\n                " + e.Name()
+	}
+	return name
+}
+
+// number shows a measurement, and "–" for one that was not made.
+func number(v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return "–"
+	}
+	return fmt.Sprintf("%.4f", v)
+}
+
+// spell shows a duration to two units: "41 s", "3 min 5 s", "2 h 10 min".
+func spell(d time.Duration) string {
+	d = d.Round(time.Second)
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+	default:
+		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	}
+}
