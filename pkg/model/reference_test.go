@@ -248,7 +248,7 @@ func compare[T float32 | float64](t *testing.T, net *Network, ref, start map[str
 			for _, e := range r.statistics {
 				out = append(out, s.Updates()[e.Name])
 			}
-			return append(append(append(append(append(out, grads...), p...), m...), v...))
+			return append(append(append(append(out, grads...), p...), m...), v...)
 		}, true, extra...)
 		losses := ref["step_losses"].Data[3*step:]
 		for i, what := range []string{"loss", "L1", "SSIM"} {
