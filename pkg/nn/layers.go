@@ -6,8 +6,9 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 )
 
-// PyTorch's defaults for BatchNorm2d.
-const (
+// PyTorch's defaults for BatchNorm2d. Variables, so that a test can show that
+// wrong ones would be noticed.
+var (
 	normMomentum = 0.1
 	normEpsilon  = 1e-5
 )
