@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
@@ -250,6 +251,56 @@ func TestEqualImagesHaveNoLossAndNoGradient(t *testing.T) {
 	for i, v := range got.gradTotal {
 		if v != 0 {
 			t.Fatalf("gradient %d is %g, want 0", i, v)
+		}
+	}
+}
+
+// Sums of hundreds of thousands of float32 lose digits when they are added one by one.
+func TestLargeBatchesKeepTheirDigits(t *testing.T) {
+	shape := []int{2, 3, 256, 256}
+	x, y := make([]float64, 2*3*256*256), make([]float64, 2*3*256*256)
+	for i := range x {
+		x[i], y[i] = float64(float32(math.Sin(float64(i)*0.7))), float64(float32(0.9*math.Sin(float64(i)*0.7+0.1)))
+	}
+	f := standard(formulations["multiply"])
+	got, want := evaluate[float32](t, weights, f, x, y, shape), evaluate[float64](t, weights, f, x, y, shape)
+	if math.Abs(got.l1/want.l1-1) > 5e-7 || math.Abs(got.ssim/want.ssim-1) > 5e-7 {
+		t.Errorf("in float32 L1 and SSIM are %.9g and %.9g, in float64 %.9g and %.9g", got.l1, got.ssim, want.l1, want.ssim)
+	}
+}
+
+// Mixed precision may hand over half precision: the loss must be that of the
+// rounded values, not a loss computed with 8 bits of mantissa.
+func TestHalfPrecisionIsWidened(t *testing.T) {
+	engine, err := backend.Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, _ := pairs(t)
+	for _, half := range []dtypes.DType{dtypes.BFloat16, dtypes.Float16} {
+		for _, p := range list {
+			exec, err := graph.NewExec(engine.Backend, func(a, b *graph.Node) []*graph.Node {
+				a, b = graph.ConvertDType(a, half), graph.ConvertDType(b, half)
+				total, l1, ssim := weights.Graph(a, b)
+				wide := func(x *graph.Node) *graph.Node { return graph.ConvertDType(x, dtypes.Float32) }
+				wideTotal, wideL1, wideSSIM := weights.Graph(wide(a), wide(b))
+				return []*graph.Node{total, l1, ssim, wideTotal, wideL1, wideSSIM}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Exec(narrow[float32](p.pred, p.Shape), narrow[float32](p.target, p.Shape))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				if out[i].DType() != dtypes.Float32 {
+					t.Fatalf("%s: of %s images the loss is %s, want Float32", p.name, half, out[i].DType())
+				}
+				if got, want := widen[float32](out[i])[0], widen[float32](out[i+3])[0]; got != want {
+					t.Errorf("%s: of %s images result %d is %v, want %v", p.name, half, i, got, want)
+				}
+			}
 		}
 	}
 }

@@ -71,10 +71,10 @@ func (f similarity) sums(a, b *graph.Node) (absolute, ssim *graph.Node) {
 	return withGradient(a, b, forward, backward)
 }
 
-// sum adds all values: along rows first, because a float32 that adds hundreds
-// of thousands of values one by one keeps few correct digits.
+// sum adds all values: along rows, then along columns, because a float32 that
+// adds hundreds of thousands of values one by one keeps few correct digits.
 func sum(x *graph.Node) *graph.Node {
-	return graph.ReduceAllSum(graph.ReduceSum(x, -1))
+	return graph.ReduceAllSum(graph.ReduceSum(graph.ReduceSum(x, -1), -1))
 }
 
 // withGradient is forward, with gradients written down by backward instead of

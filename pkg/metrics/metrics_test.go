@@ -194,6 +194,17 @@ func TestEqualPicturesAreInfinitelyGood(t *testing.T) {
 	}
 }
 
+func TestBlackAgainstWhiteIsZeroDecibelsNotMinusZero(t *testing.T) {
+	white := rgb.New(20, 20)
+	for i := range white.Pix {
+		white.Pix[i] = 255
+	}
+	got, err := Compare(rgb.New(20, 20), white)
+	if s := fmt.Sprintf("%.2f dB", got.PSNR); err != nil || s != "0.00 dB" {
+		t.Errorf("got %s (%v), want 0.00 dB", s, err)
+	}
+}
+
 func TestWhatCannotBeComparedIsAnError(t *testing.T) {
 	if _, err := Compare(rgb.New(4, 5), rgb.New(5, 4)); err == nil || !strings.Contains(err.Error(), "4x5 and 5x4") {
 		t.Errorf("sizes that differ: got %v, want both sizes named", err)

@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"runtime"
@@ -191,6 +192,27 @@ func TestWrongOptionsAndPicturesAreRefused(t *testing.T) {
 	}
 }
 
+// A graph is compiled for each number of tiles in a batch: all batches of a
+// picture have one, and a picture of few tiles computes no more than those.
+func TestBatchesOfAPictureHaveOneSize(t *testing.T) {
+	for _, c := range []struct{ h, w, batch, size, count int }{
+		{16, 16, 8, 1, 1}, {16, 32, 8, 2, 1}, {48, 48, 8, 8, 2}, {48, 48, 4, 4, 3}, {32, 32, 0, 4, 1},
+	} {
+		count := 0
+		tl := tiling{h: c.h, w: c.w, options: Options{16, 0, c.batch}, emit: func(int, int, []float32) {}, cut: func([]float32, int, int, int, int) {}}
+		tl.batch = func(_ context.Context, patches []float32, n, h, w int) ([]float32, error) {
+			if n != c.size || len(patches) != n*3*h*w {
+				t.Errorf("%+v: a batch has %d tiles in %d numbers, want %d tiles", c, n, len(patches), c.size)
+			}
+			count++
+			return patches, nil
+		}
+		if err := tl.run(context.Background()); err != nil || count != c.count {
+			t.Errorf("%+v: %d batches (%v), want %d", c, count, err, c.count)
+		}
+	}
+}
+
 func TestMemoryDoesNotGrowWithTheHeightOfAPicture(t *testing.T) {
 	const w, tile = 64, 64
 	held := func(h int) (most uint64) {
@@ -225,5 +247,23 @@ func TestMemoryDoesNotGrowWithTheHeightOfAPicture(t *testing.T) {
 	whole := uint64(3 * w * 16 * 256 * 4)
 	if high > low+whole/8 {
 		t.Errorf("a picture 16 times as high holds %d bytes instead of %d; all its rows would be %d", high, low, whole)
+	}
+}
+
+func BenchmarkImage(b *testing.B) {
+	net := network(b, "unet", 16)
+	r, err := New(engine(b), net, net.Init(1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	im := random(512, 384)
+	for _, batch := range []int{1, 4, 16} {
+		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := r.Image(context.Background(), im, Options{128, 32, batch}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
