@@ -11,11 +11,12 @@ package backend
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
 	"github.com/gomlx/compute"
+
+	"rekindle/pkg/machine"
 )
 
 // Engine is an opened backend and the story of why it was chosen.
@@ -60,12 +61,12 @@ func Open(device string) (*Engine, error) {
 	case "cpu":
 		return first(nil, candidate{"xla:cpu", `Device is "cpu"`}, candidate{"go", "no XLA plugin for the CPU was found"})
 	case "cuda":
-		if !HasGPU() {
+		if !machine.HasGPU() {
 			return nil, fmt.Errorf(`backend: Device is "cuda" but this machine shows no NVIDIA GPU (no /dev/nvidia0); set Device to "auto" or "go"`)
 		}
 		return first(nil, candidate{"xla:cuda", `Device is "cuda"`})
 	case "auto", "":
-		if HasGPU() {
+		if machine.HasGPU() {
 			return first(nil, candidate{"xla:cuda", "an NVIDIA GPU is present"},
 				candidate{"xla:cpu", "the XLA plugin for CUDA did not start"},
 				candidate{"go", "an NVIDIA GPU is present, but no XLA plugin was found"})
@@ -73,13 +74,6 @@ func Open(device string) (*Engine, error) {
 		return first(nil, candidate{"xla:cpu", "no NVIDIA GPU"}, candidate{"go", "no NVIDIA GPU and no XLA plugin"})
 	}
 	return nil, fmt.Errorf(`backend: unknown Device %q; it must be "auto", "cuda", "cpu" or "go"`, device)
-}
-
-// HasGPU reports whether the NVIDIA driver shows a GPU. It asks only the file
-// system, so it costs nothing and links nothing.
-func HasGPU() bool {
-	devices, _ := filepath.Glob("/dev/nvidia[0-9]*")
-	return len(devices) > 0
 }
 
 type candidate struct{ name, why string }

@@ -10,10 +10,12 @@ import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
+
+	"rekindle/pkg/machine"
 )
 
 func TestAutoFallsBackToGoQuickly(t *testing.T) {
-	if HasGPU() {
+	if machine.HasGPU() {
 		t.Skip("this machine has a GPU: auto does not fall back here")
 	}
 	os.Unsetenv("GOMLX_BACKEND")

@@ -2,8 +2,6 @@ package backend
 
 import (
 	"errors"
-	"os"
-	"strconv"
 	"strings"
 )
 
@@ -32,25 +30,4 @@ func tellsOfMemory(text string) bool {
 		}
 	}
 	return false
-}
-
-// ProcessMemoryMB returns what this process holds in main memory now and the
-// most it ever held, in MB (2^20 bytes); zeros where the system does not tell.
-func ProcessMemoryMB() (now, peak float64) {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0, 0
-	}
-	for line := range strings.Lines(string(status)) {
-		name, value, _ := strings.Cut(line, ":")
-		kb, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB")), 64)
-		switch {
-		case err != nil:
-		case name == "VmRSS":
-			now = kb / 1024
-		case name == "VmHWM":
-			peak = kb / 1024
-		}
-	}
-	return now, peak
 }

@@ -15,6 +15,7 @@ import (
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/loss"
+	"rekindle/pkg/machine"
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
 )
@@ -31,7 +32,8 @@ type run struct {
 
 	state     *checkpoint.State
 	at        *arrays
-	counted   int64             // steps that the State's batch-norm counters include
+	counted   int64 // steps that the State's batch-norm counters include
+	memory    *memory
 	safe      *checkpoint.State // the newest State held on the host, arrays included
 	lastSave  time.Time
 	lastFile  string    // the checkpoint written last
@@ -73,6 +75,7 @@ func (r *run) begin() error {
 	}
 	r.safe, r.counted = r.state, r.state.Step
 	r.at = r.engine.upload(r.state)
+	r.memory = newMemory(r.cfg.MemoryLimitMB)
 	r.lastSave = r.now()
 	r.fromEpoch = r.state.Epoch + 1
 	return nil
@@ -169,7 +172,7 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 		err  error
 	}
 	at, micro, t := r.at, r.state.MicroBatch, r.state.Step+1
-	got, err := within(ctx, func() outcome {
+	got, err := within(ctx, r.memory, func() outcome {
 		next, m, err := r.engine.advance(at, batch, micro, t, lr)
 		return outcome{next, m, err}
 	})
@@ -243,7 +246,7 @@ func (r *run) validate(ctx context.Context, epoch int, e *experiment.Epoch) erro
 			err error
 		}
 		at := r.at
-		got, err := within(ctx, func() outcome {
+		got, err := within(ctx, r.memory, func() outcome {
 			m, err := r.engine.evaluate(at, batch)
 			return outcome{m, err}
 		})
@@ -268,7 +271,8 @@ func (r *run) completeEpoch(e *experiment.Epoch, validated bool) {
 	if validated {
 		e.EpochTime += e.InferenceTime
 	}
-	e.MemoryAllocatedMB, e.MemoryReservedMB = backend.ProcessMemoryMB()
+	now, peak := machine.ProcessMemory()
+	e.MemoryAllocatedMB, e.MemoryReservedMB = float64(now)/machine.MB, float64(peak)/machine.MB
 	s.Epoch++
 	s.Position, s.Partial = 0, checkpoint.Partial{}
 	s.History.Append(*e)

@@ -15,25 +15,32 @@ import (
 const grace = 1500 * time.Millisecond
 
 // within runs f and returns what it returns. When ctx is cancelled f gets a
-// moment to finish; after that its result is given up, and f goes on in the
-// background with arrays that nobody changes.
-func within[T any](ctx context.Context, f func() T) (T, error) {
+// moment to finish; after that, or when memory runs over its limit, its result
+// is given up, and f goes on in the background with arrays that nobody changes.
+func within[T any](ctx context.Context, m *memory, f func() T) (T, error) {
 	var zero T
 	if err := ctx.Err(); err != nil {
 		return zero, err
 	}
 	done := make(chan T, 1)
 	go func() { done <- f() }()
-	select {
-	case v := <-done:
-		return v, nil
-	case <-ctx.Done():
-	}
-	select {
-	case v := <-done:
-		return v, nil
-	case <-time.After(grace):
-		return zero, ctx.Err()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	interrupted := ctx.Done()
+	var late <-chan time.Time
+	for {
+		select {
+		case v := <-done:
+			return v, nil
+		case <-interrupted:
+			interrupted, late = nil, time.After(grace)
+		case <-late:
+			return zero, ctx.Err()
+		case <-tick.C:
+			if err := m.look(); err != nil {
+				return zero, err
+			}
+		}
 	}
 }
 
@@ -53,9 +60,10 @@ func (r *run) stop(cause error) (Outcome, error) {
 		if err != nil {
 			return "", errors.Join(cause, err)
 		}
-		r.sayOutOfMemory(file)
-		return OutOfMemory, fmt.Errorf("train: %w with batch_size %d in epoch %d: lower BatchSize to %d, set ResumeFromCheckpoint = true and run Configuration and Training again",
-			ErrOutOfMemory, r.cfg.BatchSize, epoch, max(1, r.cfg.BatchSize/2))
+		advice, smaller := r.memory.advice(cause, r.cfg.BatchSize)
+		r.sayOutOfMemory(file, advice, smaller)
+		return OutOfMemory, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set BatchSize to %d and ResumeFromCheckpoint to true, then run \"2. Configuration\" and \"9. Training Loop\" again",
+			ErrOutOfMemory, r.cfg.BatchSize, epoch, smaller)
 	case errors.Is(cause, ErrDiverged):
 		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), "diverged"); err != nil {
 			return "", errors.Join(cause, err)
@@ -112,12 +120,15 @@ func (r *run) sayInterrupted(file string) {
 	r.report.Message("================================================================================")
 }
 
-func (r *run) sayOutOfMemory(file string) {
+func (r *run) sayOutOfMemory(file, advice string, smaller int) {
 	r.report.Message("")
 	r.report.Message("================================================================================")
 	r.report.Message("❌ OUT OF MEMORY in epoch %d with BatchSize %d; nothing is lost", r.state.Epoch+1, r.cfg.BatchSize)
 	r.report.Message("   💾 Emergency checkpoint: %s", file)
 	r.report.Message("   📊 History: %s", r.exp.HistoryPath())
-	r.report.Message("   ▶️  To go on: BatchSize = %d and ResumeFromCheckpoint = true, then run Configuration and Training Loop", max(1, r.cfg.BatchSize/2))
+	if advice != "" {
+		r.report.Message("   📐 %s", advice)
+	}
+	r.report.Message("   ▶️  To go on: BatchSize = %d and ResumeFromCheckpoint = true, then run Configuration and Training Loop", smaller)
 	r.report.Message("================================================================================")
 }

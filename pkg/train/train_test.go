@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 	"rekindle/pkg/dataset/leaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/machine"
 )
 
 // tiny is a run of a few seconds: 3 epochs of 5 batches, the last one partial.
@@ -216,7 +218,7 @@ func TestAStepThatTakesLongIsGivenUp(t *testing.T) {
 	defer close(hang)
 	time.AfterFunc(10*time.Millisecond, cancel)
 	start := time.Now()
-	if _, err := within(ctx, func() int { <-hang; return 1 }); !errors.Is(err, context.Canceled) {
+	if _, err := within(ctx, &memory{}, func() int { <-hang; return 1 }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	if took := time.Since(start); took > 3*time.Second {
@@ -266,6 +268,72 @@ func TestOutOfMemoryLosesNothing(t *testing.T) {
 				t.Errorf("going on with a smaller batch ended %q with %d epochs", result.Outcome, result.History.Len())
 			}
 		})
+	}
+}
+
+func TestTheMemoryLimitSpeaksBeforeTheKernel(t *testing.T) {
+	cfg := tiny(t)
+	cfg.ModelFeatures, cfg.BatchSize = 16, 16
+	now, _ := machine.ProcessMemory()
+	cfg.MemoryLimitMB = int(now/machine.MB) + 20
+	defer debug.SetMemoryLimit(math.MaxInt64)
+	exp := newExperiment(t, cfg)
+	w := &watch{}
+	result, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+	if !errors.Is(err, ErrOutOfMemory) || result == nil || result.Outcome != OutOfMemory {
+		t.Fatalf("got %+v, %v, want out of memory", result, err)
+	}
+	if !w.said("the limit is") || !w.said("should fit") {
+		t.Errorf("no numbers in the advice: %q", w.messages)
+	}
+	if saved := newest(t, exp); saved.Epoch != 0 {
+		t.Errorf("saved at epoch %d", saved.Epoch)
+	}
+}
+
+func TestOutOfMemoryDuringResumeLosesNothing(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 2
+	_, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{})
+	exp := newExperiment(t, cfg)
+	f := &faulty{Backend: goEngine(t)}
+	f.execute.Store(8)
+	Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: f})
+	cfg.ResumeFromCheckpoint = true
+	before := newest(t, exp)
+	for _, arm := range []func(*faulty){
+		func(f *faulty) { f.compile.Store(1) }, func(f *faulty) { f.transfer.Store(1) }, func(f *faulty) { f.execute.Store(1) },
+	} {
+		f := &faulty{Backend: goEngine(t)}
+		arm(f)
+		if result, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: f}); !errors.Is(err, ErrOutOfMemory) || result == nil {
+			t.Fatalf("got %v, %v", result, err)
+		}
+		sameTraining(t, newest(t, exp), before)
+	}
+	_, got := mustRun(t, context.Background(), exp, cfg, Options{})
+	sameTraining(t, got, want)
+}
+
+// A learning rate beyond all measure makes the loss overflow after a step or two.
+func TestALossThatIsNotANumberStopsWithTheStateBefore(t *testing.T) {
+	cfg := tiny(t)
+	cfg.LearningRate, cfg.GradientClip, cfg.WarmupEpochs = 1e30, 0, 0
+	exp := newExperiment(t, cfg)
+	w := &watch{}
+	result, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+	if !errors.Is(err, ErrDiverged) || result == nil || result.Outcome != Diverged {
+		t.Fatalf("got %+v, %v, want diverged", result, err)
+	}
+	if !w.said("Not a number") || !w.said("3 of at most 3") {
+		t.Errorf("messages: %q", w.messages)
+	}
+	for _, tensor := range newest(t, exp).Model {
+		for _, v := range tensor.Values {
+			if !isFinite(float64(v)) {
+				t.Fatalf("the saved %s holds %v", tensor.Name, v)
+			}
+		}
 	}
 }
 
