@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -129,7 +128,7 @@ func EnsureBest(dir string, say func(line string)) error {
 		say(fmt.Sprintf("⚠️  best_model.pth not found in %s", dir))
 		say(fmt.Sprintf("   📋 Found alternative checkpoint: %s", e.Name()))
 		say("   🔄 Copying to best_model.pth...")
-		if err := copyFile(e.Path, best); err != nil {
+		if err := durable.Copy(e.Path, best); err != nil {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 		say("   ✅ Successfully created best_model.pth")
@@ -137,23 +136,6 @@ func EnsureBest(dir string, say func(line string)) error {
 		return nil
 	}
 	return fmt.Errorf("checkpoint: %s has no checkpoint to make best_model.pth from; train first", dir)
-}
-
-func copyFile(from, to string) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := durable.Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if _, err := io.Copy(out, in); err != nil {
-		return err
-	}
-	return out.Commit()
 }
 
 // Path is where a checkpoint of that name lies.

@@ -26,7 +26,7 @@ func (r *run) findState() error {
 	case found == nil:
 		r.state = fresh(r.engine.net, r.cfg.Seed)
 		return nil
-	case !r.cfg.ResumeFromCheckpoint:
+	case !r.cfg.ResumeFromCheckpoint && !r.forked():
 		return fmt.Errorf("train: %s already holds training up to epoch %d; set ResumeFromCheckpoint = true to go on with it, "+
 			"or run \"Create Output Directories\" again for a new experiment", r.exp.Dir, found.Epoch)
 	}
@@ -39,6 +39,12 @@ func (r *run) findState() error {
 	}
 	r.sayResumed(entry)
 	return checkpoint.EnsureBest(dir, func(line string) { r.report.Message("%s", line) })
+}
+
+// forked reports whether the experiment began with another one's checkpoint.
+func (r *run) forked() bool {
+	stats, err := r.exp.LoadStats()
+	return err == nil && stats.Parent != ""
 }
 
 // adopt checks a State found on disk against the configuration and makes it

@@ -440,6 +440,28 @@ func TestTrainingOverAnExistingRunIsRefused(t *testing.T) {
 	}
 }
 
+func TestAForkGoesOnFromItsParentAndLeavesItAlone(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 2
+	parent := newExperiment(t, cfg)
+	mustRun(t, context.Background(), parent, cfg, Options{})
+	before := newest(t, parent)
+	cfg.NumEpochs, cfg.LearningRate = 3, 5e-4
+	child, err := experiment.Fork(parent, checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), cfg, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watch{}
+	result, _ := mustRun(t, context.Background(), child, cfg, Options{Reporter: w})
+	if result.Outcome != Completed || result.History.Len() != 3 || w.batches != 5 {
+		t.Errorf("the fork ended %q with %d epochs after %d batches", result.Outcome, result.History.Len(), w.batches)
+	}
+	sameTraining(t, newest(t, parent), before)
+	if stats, err := child.LoadStats(); err != nil || stats.Parent != parent.Name() || len(stats.Sessions) != 1 {
+		t.Errorf("the fork's record is %+v, %v", stats, err)
+	}
+}
+
 func TestResumeWithoutAnyCheckpointStartsFreshInTheSameFolder(t *testing.T) {
 	cfg := tiny(t)
 	cfg.NumEpochs, cfg.ResumeFromCheckpoint = 1, true
