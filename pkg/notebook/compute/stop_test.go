@@ -1,0 +1,196 @@
+package compute
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
+	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/degrade"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook"
+)
+
+// TestMain lets the test binary be the program of a training cell.
+func TestMain(m *testing.M) {
+	if text := os.Getenv("TRAINING_CELL"); text != "" {
+		var cfg config.Config
+		if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+			panic(err)
+		}
+		notebook.SetUp(cfg, false)
+		Train(cfg)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func settings(t *testing.T) config.Config {
+	t.Helper()
+	root := t.TempDir()
+	cfg := config.Default()
+	cfg.ExperimentsDir = filepath.Join(root, "experiments")
+	cfg.TrainCleanDir, cfg.TrainDegradedDir = filepath.Join(root, "clean"), filepath.Join(root, "noisy")
+	cfg.ValCleanDir, cfg.ValDegradedDir = cfg.TrainCleanDir, cfg.TrainDegradedDir
+	cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.TileOverlap = 4, 32, 200, 8
+	cfg.ModelFeatures, cfg.NumEpochs, cfg.SaveEveryMinutes = 4, 1000, 1e-9
+	cfg.Device, cfg.UseAMP = "go", false
+	if err := os.MkdirAll(cfg.TrainCleanDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	if err := leaves.Image(140, 140, r).SavePNG(filepath.Join(cfg.TrainCleanDir, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := degrade.Folder(context.Background(), cfg.TrainCleanDir, cfg.TrainDegradedDir, degrade.Gaussian{Sigma: 50}, 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// cell is a training cell's program, as the kernel starts it.
+func cell(t *testing.T, cfg config.Config, command ...string) *exec.Cmd {
+	t.Helper()
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "TRAINING_CELL="+string(text), "GONB_TMP_DIR="+t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	t.Cleanup(func() { syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	return cmd
+}
+
+// saved waits until the run has written a checkpoint of that name (a pattern).
+func saved(t *testing.T, cfg config.Config, pattern string, within time.Duration) *checkpoint.State {
+	t.Helper()
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		found, _ := filepath.Glob(filepath.Join(cfg.ExperimentsDir, "*", "*", "*", "checkpoints", pattern))
+		if len(found) > 0 {
+			s, err := checkpoint.Load(found[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+	}
+	t.Fatalf("no %s after %v", pattern, within)
+	return nil
+}
+
+// Everything must be on the disk 4 s after the signal: the kernel kills after 5.
+const patience = 4 * time.Second
+
+func TestSignalsSaveAndEndNormally(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(signal.String(), func(t *testing.T) {
+			cfg := settings(t)
+			cmd := cell(t, cfg, os.Args[0])
+			var out strings.Builder
+			cmd.Stdout, cmd.Stderr = &out, &out
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			before := saved(t, cfg, checkpoint.Last, 30*time.Second)
+			began := time.Now()
+			cmd.Process.Signal(signal)
+			err := cmd.Wait()
+			if took := time.Since(began); err != nil || took > patience {
+				t.Errorf("ended with %v after %v, want exit status 0 within %v\n%s", err, took, patience, out.String())
+			}
+			s := saved(t, cfg, "emergency_checkpoint_interrupt_epoch_*.pth", time.Second)
+			if s.Step < before.Step {
+				t.Errorf("the emergency checkpoint is at step %d, the run had come to %d", s.Step, before.Step)
+			}
+			if !strings.Contains(out.String(), "Training interrupted in epoch 1") || !strings.Contains(out.String(), "ResumeFromCheckpoint = true") {
+				t.Errorf("the banner is missing:\n%s", out.String())
+			}
+		})
+	}
+}
+
+func TestAnInterruptionDoesNotWaitForALongStep(t *testing.T) {
+	cfg := settings(t)
+	cfg.PatchSize, cfg.BatchSize, cfg.ModelFeatures = 128, 24, 16 // a step of seconds
+	cmd := cell(t, cfg, os.Args[0])
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if found, _ := filepath.Glob(filepath.Join(cfg.ExperimentsDir, "*", "*", "*", ".lock")); len(found) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("training did not begin")
+		}
+	}
+	time.Sleep(time.Second) // into the first step
+	began := time.Now()
+	cmd.Process.Signal(os.Interrupt)
+	if err := cmd.Wait(); err != nil || time.Since(began) > patience {
+		t.Errorf("ended with %v after %v, want exit status 0 within %v", err, time.Since(began), patience)
+	}
+	saved(t, cfg, "emergency_checkpoint_interrupt_epoch_1.pth", time.Second)
+}
+
+// TestAVanishedKernelIsNoticed: the kernel is killed and its training cell is
+// left behind with nobody to print to. It must save and stop.
+func TestAVanishedKernelIsNoticed(t *testing.T) {
+	cfg := settings(t)
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	kernel := cell(t, cfg, "sh", "-c", fmt.Sprintf(`"$0" & echo $! > %s; wait`, pidFile), os.Args[0])
+	out, err := kernel.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kernel.Start(); err != nil {
+		t.Fatal(err)
+	}
+	saved(t, cfg, checkpoint.Last, 30*time.Second)
+	out.Close() // what the cell prints from now on is a broken pipe
+	kernel.Process.Kill()
+	kernel.Wait()
+	saved(t, cfg, "emergency_checkpoint_interrupt_epoch_*.pth", patience)
+	raw, err := os.ReadFile(pidFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	fmt.Sscan(string(raw), &pid)
+	for deadline := time.Now().Add(patience); syscall.Kill(pid, 0) == nil; time.Sleep(20 * time.Millisecond) {
+		if state, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); strings.Contains(string(state), ") Z ") {
+			break // dead, and nobody has asked for its exit status yet
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the training cell goes on without its kernel")
+		}
+	}
+}
+
+func TestASecondNotebookIsRefused(t *testing.T) {
+	cfg := settings(t)
+	first := cell(t, cfg, os.Args[0])
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	saved(t, cfg, checkpoint.Last, 30*time.Second)
+	cfg.ResumeFromCheckpoint = true
+	out, err := cell(t, cfg, os.Args[0]).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), fmt.Sprintf("is being trained by pid %d", first.Process.Pid)) {
+		t.Errorf("the second notebook ended with %v and printed\n%s", err, out)
+	}
+	if names, err := experiment.List(cfg); err != nil || len(names) != 1 {
+		t.Errorf("experiments: %v, %v", names, err)
+	}
+}
