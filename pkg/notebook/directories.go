@@ -25,6 +25,9 @@ func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
 
 func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Experiment, error) {
 	find := cfg.ResumeFromCheckpoint || skipTraining
+	if cfg.ForkExperiment != "" && !find {
+		return nil, fmt.Errorf("ForkExperiment is %q, but this version cannot fork yet; set it to \"\"", cfg.ForkExperiment)
+	}
 	choose := func() (*experiment.Experiment, error) { return experiment.Create(cfg, now) }
 	if find {
 		choose = func() (*experiment.Experiment, error) { return experiment.Find(cfg) }
@@ -48,12 +51,12 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 	if find {
 		say("%s\n🔄 RESUME MODE: Loading existing experiment\n%s\n", rule, rule)
 		say("📁 Experiment: %s", exp.Name())
-		say("   Folder: %s", exp.Dir)
+		say("   Folder: %s", Short(exp.Dir))
 		say("   %s", progressSoFar(exp))
 		say("%s", rule)
 	} else {
 		say("📁 Experiment: %s", exp.Name())
-		say("   Folder: %s", exp.Dir)
+		say("   Folder: %s", Short(exp.Dir))
 	}
 	return exp, nil
 }
@@ -118,9 +121,9 @@ func current(cfg config.Config) (*experiment.Experiment, error) {
 		return exp, nil
 	}
 	say("⚠️  Warning: Resume experiment mismatch!")
-	say("   Expected: %s", exp.Dir)
-	say("   Got: %s", got)
-	say("   Using: %s", exp.Dir)
+	say("   Expected: %s", Short(exp.Dir))
+	say("   Got: %s", Short(got))
+	say("   Using: %s", Short(exp.Dir))
 	m.Warned = got
 	return exp, remember(m)
 }
@@ -128,6 +131,6 @@ func current(cfg config.Config) (*experiment.Experiment, error) {
 // TensorBoard says where an experiment's logs lie.
 func TensorBoard(cfg config.Config) {
 	exp := Experiment(cfg)
-	say("📊 TensorBoard logs: %s", exp.LogsDir())
+	say("📊 TensorBoard logs: %s", Short(exp.LogsDir()))
 	say("   This version writes no event files yet; history.json and training_curves.png hold the same numbers")
 }

@@ -40,8 +40,8 @@ func Environment() {
 func gigabytes(bytes int64) float64 { return float64(bytes) / (1 << 30) }
 
 func kernel() string {
-	if v := os.Getenv("GONB_VERSION"); v != "" {
-		return "GoNB " + v
+	if inNotebook() {
+		return "GoNB"
 	}
 	return "none; this program does not run in a notebook"
 }

@@ -40,8 +40,9 @@ const (
 )
 
 // Out is where cells print: the cell's own output and, in a headless run, the
-// terminal that waits for it.
-var Out io.Writer = io.MultiWriter(os.Stdout, &runLog)
+// terminal that waits for it. The log comes first: when the kernel is gone,
+// writing to standard output fails, and the log still gets the last words.
+var Out io.Writer = io.MultiWriter(&runLog, os.Stdout)
 
 // runLog is the log of a headless run. Each process holds a shared lock on it,
 // so that the run can wait for a cell that is still saving.
@@ -71,6 +72,7 @@ func (l *logFile) get() *os.File {
 			return
 		}
 		_ = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
+		fmt.Fprintln(f) // a line between cells
 		l.file = f
 	})
 	return l.file
@@ -94,5 +96,19 @@ func Check(err error) {
 
 // rule is the line that sets a message apart, as wide as the guide's.
 var rule = strings.Repeat("=", 80)
+
+// Short shows a path as seen from the clone, where it lies in it, so that what
+// cells print is the same on every machine.
+func Short(path string) string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(dir, path)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return path
+	}
+	return rel
+}
 
 func say(format string, args ...any) { fmt.Fprintf(Out, format+"\n", args...) }

@@ -21,6 +21,9 @@ type panel struct {
 func newPanel() *panel { return &panel{box: newDisplay(), curve: newDisplay()} }
 
 func (p *panel) paint(r running) {
+	if r.batches == 0 {
+		return // training has not begun
+	}
 	p.box.html(panelHTML(r), panelText(r))
 	n := r.history.Len()
 	if n == p.drawn || n == 0 || !r.closed && time.Since(p.drawnAt) < curveEvery {
@@ -58,9 +61,6 @@ func rows(r running, n int) [][]string {
 
 // headline is the state in one line.
 func headline(r running) string {
-	if r.batches == 0 {
-		return "Preparing"
-	}
 	if r.closed {
 		text := fmt.Sprintf("%d of %d epochs finished", r.history.Len(), r.epochs)
 		if r.bestEpoch > 0 {
@@ -76,6 +76,9 @@ func headline(r running) string {
 }
 
 func details(r running) string {
+	if r.firstAt.IsZero() {
+		return "compiling the training step"
+	}
 	parts := []string{"loss " + number(r.loss), speed(r.speed) + " images/s", megabytes(float64(r.memory)/(1<<20)) + " memory"}
 	if r.bestEpoch > 0 {
 		parts = append(parts, fmt.Sprintf("best so far: epoch %d (val_loss %s)", r.bestEpoch, number(r.bestLoss)))

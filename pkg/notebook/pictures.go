@@ -63,6 +63,6 @@ func showSamples(cfg config.Config) error {
 	if err := Picture(path, png); err != nil {
 		return err
 	}
-	say("✅ Sample batch saved to %s", path)
+	say("✅ Sample batch saved to %s", Short(path))
 	return nil
 }

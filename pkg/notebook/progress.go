@@ -66,10 +66,10 @@ func NewProgress(exp *experiment.Experiment, cfg config.Config) *Progress {
 	if inNotebook() {
 		p.paint = newPanel().paint
 	} else {
-		p.text = append(p.text, &textView{w: os.Stdout, live: machine.IsTerminal(os.Stdout)})
+		p.text = append(p.text, &textView{w: os.Stdout, live: machine.IsTerminal(os.Stdout), now: time.Now})
 	}
 	if log := runLog.get(); log != nil {
-		p.text = append(p.text, &textView{w: &runLog, live: os.Getenv(LiveVariable) != ""})
+		p.text = append(p.text, &textView{w: &runLog, live: os.Getenv(LiveVariable) != "", now: time.Now})
 	}
 	go p.repaint()
 	return p
@@ -101,7 +101,6 @@ func (p *Progress) Batch(epoch, batch int, loss, imagesPerSecond float64) {
 	p.update(func(r *running) {
 		r.epoch, r.batch, r.loss, r.speed = epoch, batch, loss, smooth(r.speed, imagesPerSecond)
 		r.speeds[epoch] = r.speed
-		r.memory, _ = machine.ProcessMemory()
 		r.estimate(p.now())
 	}, (*textView).batch)
 }
@@ -176,6 +175,7 @@ func (p *Progress) show() {
 	r.speeds = cloneMap(r.speeds)
 	p.mu.Unlock()
 	if changed {
+		r.memory, _ = machine.ProcessMemory()
 		p.paint(r)
 	}
 }
@@ -225,6 +225,7 @@ func smooth(old, new float64) float64 {
 type textView struct {
 	w    io.Writer
 	live bool // a terminal: a running line may be overwritten
+	now  func() time.Time
 
 	shown time.Time // when the running line was written last
 	drawn bool      // a running line is on the screen
@@ -235,14 +236,14 @@ type textView struct {
 const header = "  epoch    train loss    val loss   val SSIM         lr       time   images/s    memory"
 
 func (v *textView) start(r running) {
-	v.begun, v.quiet = time.Now(), time.Now()
+	v.begun, v.quiet = v.now(), v.now()
 	fmt.Fprintf(v.w, "🚀 Training epochs %d to %d, %d batches each\n%s\n", r.epoch, r.epochs, r.batches, header)
 }
 
 // batch writes the running line: often on a terminal; elsewhere only when an
 // epoch takes long, ever more seldom, so that a log of days stays readable.
 func (v *textView) batch(r running) {
-	now := time.Now()
+	now := v.now()
 	if v.live {
 		if now.Sub(v.shown) >= 200*time.Millisecond {
 			v.shown, v.drawn = now, true
@@ -258,7 +259,7 @@ func (v *textView) batch(r running) {
 
 func (v *textView) epochDone(r running) {
 	v.clear()
-	v.quiet = time.Now()
+	v.quiet = v.now()
 	fmt.Fprintln(v.w, epochLine(r, r.history.Len()))
 }
 

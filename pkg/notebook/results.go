@@ -21,10 +21,10 @@ func LoadResults(cfg config.Config) {
 	history, err := loadHistory(exp)
 	Check(err)
 	if history.Len() == 0 {
-		say("⚠️  No history found in %s", exp.Dir)
+		say("⚠️  No history found in %s", Short(exp.Dir))
 		say("   Train first: set SKIP_TRAINING = false")
 	} else {
-		say("✅ Loaded history from %s", exp.HistoryPath())
+		say("✅ Loaded history from %s", Short(exp.HistoryPath()))
 		say("   Total epochs: %d", history.Len())
 		if epoch, loss, ok := history.Best(); ok {
 			say("   Best epoch: %d (val_loss: %.4f)", epoch, loss)
@@ -73,7 +73,7 @@ func plotCurves(cfg config.Config) error {
 	if err := Picture(exp.CurvesPath(), png); err != nil {
 		return err
 	}
-	say("✅ Training curves saved to %s", exp.CurvesPath())
+	say("✅ Training curves saved to %s", Short(exp.CurvesPath()))
 	return nil
 }
 
@@ -109,7 +109,7 @@ func summary(cfg config.Config) error {
 	} else {
 		say("   Best epoch: none validated yet")
 	}
-	say("\n📁 %s", exp.Dir)
+	say("\n📁 %s", Short(exp.Dir))
 	for _, f := range []struct{ what, path string }{
 		{"Checkpoints", exp.CheckpointsDir()}, {"History", exp.HistoryPath()}, {"Curves", exp.CurvesPath()}, {"Samples", exp.SamplesDir()},
 	} {

@@ -66,6 +66,9 @@ func launch(clone string, args []string) error {
 		if err := s.all(); err != nil {
 			return err
 		}
+		if err := compile(s); err != nil {
+			return err
+		}
 		return run(s, notebook)
 	case "lab":
 		if err := s.all(); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -27,9 +28,6 @@ const saving = 15 * time.Second
 // what they print, and says where the results are.
 func run(s *setup, file string) error {
 	began := time.Now()
-	if err := compile(s); err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "run-*")
 	if err != nil {
 		return err
@@ -71,8 +69,8 @@ func run(s *setup, file string) error {
 	fmt.Println()
 	switch {
 	case interrupted:
-		fmt.Println("⚠️  Interrupted. What was trained is saved; to go on:")
-		fmt.Printf("      %s='{\"resume_from_checkpoint\": true}' make run\n", notebook.ConfigVariable)
+		fmt.Println("⚠️  Interrupted. What was trained is saved; to go on, run the same with")
+		fmt.Printf("      %s='%s'\n", notebook.ConfigVariable, resuming(os.Getenv(notebook.ConfigVariable)))
 	case err != nil:
 		if !bytes.Contains(said, []byte("❌")) { // the cells themselves have not said what is wrong
 			fmt.Fprintln(os.Stderr, lastLines(messages.String(), 40))
@@ -92,6 +90,18 @@ func run(s *setup, file string) error {
 		return exitStatus(1)
 	}
 	return nil
+}
+
+// resuming adds to overrides of the configuration that training goes on.
+func resuming(overrides string) string {
+	keys := map[string]any{}
+	_ = json.Unmarshal([]byte(overrides), &keys) // what is no JSON has not got as far as training
+	keys["resume_from_checkpoint"] = true
+	text, err := json.Marshal(keys)
+	if err != nil {
+		return `{"resume_from_checkpoint": true}`
+	}
+	return string(text)
 }
 
 // compile builds what cells import, so that the wait for it has a name.

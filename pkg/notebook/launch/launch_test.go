@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// clone makes a folder that looks like a clone to this program.
+func clone(t *testing.T) *setup {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "go.mod"), "module rekindle\n\nrequire (\n\tgithub.com/janpfeifer/gonb v0.11.4\n)\n", 0o666)
+	write(t, filepath.Join(dir, "n.ipynb"), "{}", 0o666)
+	for _, d := range []string{"pkg/notebook/launch", "build/bin", "build/jupyter"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return &setup{clone: dir}
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// printed returns what f writes to standard output and standard error.
+func printed(t *testing.T, f func()) string {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr := os.Stdout, os.Stderr
+	os.Stdout, os.Stderr = w, w
+	defer func() { os.Stdout, os.Stderr = stdout, stderr }()
+	text := make(chan string)
+	go func() {
+		all, _ := io.ReadAll(r)
+		text <- string(all)
+	}()
+	f()
+	w.Close()
+	return <-text
+}
+
+func TestABrokenJupyterOnThePathIsPassedOver(t *testing.T) {
+	s := clone(t)
+	shims, good := t.TempDir(), t.TempDir()
+	write(t, filepath.Join(shims, "jupyter"), "#!/bin/sh\nexit 127\n", 0o777)
+	write(t, filepath.Join(good, "jupyter"), "#!/bin/sh\nexit 0\n", 0o777)
+	t.Setenv("PATH", shims+":"+good+":/usr/bin:/bin")
+	if err := s.findJupyter(); err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(good, "jupyter"); s.jupyter != want {
+		t.Errorf("got %s, want %s", s.jupyter, want)
+	}
+}
+
+func TestAJupyterThatWasFoundIsNotAskedAgain(t *testing.T) {
+	s := clone(t)
+	program := filepath.Join(t.TempDir(), "jupyter")
+	write(t, program, "#!/bin/sh\nexit 1\n", 0o777) // it would fail if asked
+	write(t, filepath.Join(s.data(), "program"), program, 0o666)
+	if err := s.findJupyter(); err != nil || s.jupyter != program {
+		t.Errorf("got %s, %v, want %s", s.jupyter, err, program)
+	}
+}
+
+func TestWithoutAnyWayToInstallOneLineSaysWhatToInstall(t *testing.T) {
+	s := clone(t)
+	t.Setenv("PATH", t.TempDir()) // no apt-get, no python3
+	err := s.installJupyter()
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, part := range []string{"Jupyter is missing", "apt-get install jupyter-notebook", "pip install notebook"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("got %q, want it to say %q", err, part)
+		}
+	}
+}
+
+func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
+	s := clone(t)
+	calls := filepath.Join(s.clone, "calls")
+	spec := `{"argv": ["` + filepath.Join(s.bin(), "gonb") + `", "-go_work=` + s.clone + `"]}`
+	write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\necho \"$@\" >> "+calls+"\nmkdir -p $JUPYTER_DATA_DIR/kernels/gonb\necho '"+spec+"' > $JUPYTER_DATA_DIR/kernels/gonb/kernel.json\n", 0o777)
+	install := func() {
+		t.Helper()
+		if err := s.installKernel(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	printed(t, func() { install(); install() })
+	raw, err := os.ReadFile(calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(raw), "--install --force_deps --raw_error --go_work="+s.clone+"\n"; got != want {
+		t.Errorf("two calls ran gonb with %q, want once with %q", got, want)
+	}
+	moved := filepath.Join(t.TempDir(), "moved")
+	if err := os.Rename(s.clone, moved); err != nil {
+		t.Fatal(err)
+	}
+	s.clone = moved
+	write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\ntouch "+moved+"/again\n", 0o777)
+	printed(t, install)
+	if _, err := os.Stat(filepath.Join(moved, "again")); err != nil {
+		t.Error("the clone moved, and the kernel was not installed again")
+	}
+}
+
+func TestCellsGetTheToolsTheKernelAndVectorCode(t *testing.T) {
+	s := clone(t)
+	t.Setenv("GOEXPERIMENT", "jsonv2")
+	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
+	t.Setenv("JUPYTER_PATH", "/opt/kernels")
+	last := map[string]string{}
+	for _, line := range s.environ() {
+		key, value, _ := strings.Cut(line, "=")
+		last[key] = value
+	}
+	if !strings.HasPrefix(last["PATH"], s.bin()+":") {
+		t.Errorf("PATH is %s, want the clone's tools first", last["PATH"])
+	}
+	for key, want := range map[string]string{"GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "JUPYTER_PATH": s.data() + ":/opt/kernels"} {
+		if last[key] != want {
+			t.Errorf("%s is %q, want %q", key, last[key], want)
+		}
+	}
+}
+
+// jupyter is a program that stands in for Jupyter; cells print into the log.
+func jupyter(t *testing.T, s *setup, script string) {
+	t.Helper()
+	s.jupyter = filepath.Join(s.clone, "jupyter")
+	write(t, s.jupyter, "#!/bin/bash\n"+script, 0o777)
+}
+
+func TestARunShowsWhatCellsPrintAndSaysWhereTheResultsAre(t *testing.T) {
+	s := clone(t)
+	jupyter(t, s, `echo "epoch 1" >> $REKINDLE_RUN_DIR/log; echo -n "$PWD/experiments/unet/gaussian/x" > $REKINDLE_RUN_DIR/experiment
+touch build/notebooks/n.ipynb`)
+	var err error
+	text := printed(t, func() { err = run(s, "n.ipynb") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"epoch 1\n", "build/notebooks/n.ipynb", "experiments/unet/gaussian/x"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("got %q, want it to say %q", text, part)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(s.clone, "build", "run-*")); len(left) > 0 {
+		t.Errorf("the run left %v behind", left)
+	}
+}
+
+func TestAFailedCellIsNotBuriedUnderATraceback(t *testing.T) {
+	s := clone(t)
+	jupyter(t, s, `echo "❌ config: BatchSize is 0" >> $REKINDLE_RUN_DIR/log; echo "Traceback (most recent call last)" >&2; exit 1`)
+	var err error
+	text := printed(t, func() { err = run(s, "n.ipynb") })
+	if !errors.Is(err, exitStatus(1)) {
+		t.Errorf("got %v, want exit status 1", err)
+	}
+	if !strings.Contains(text, "BatchSize is 0") || strings.Contains(text, "Traceback") {
+		t.Errorf("got %q, want the cell's sentence alone", text)
+	}
+}
+
+func TestACellThatDoesNotCompileShowsTheMessages(t *testing.T) {
+	s := clone(t)
+	jupyter(t, s, `echo "undefined: cfgg" >&2; exit 1`)
+	var err error
+	text := printed(t, func() { err = run(s, "n.ipynb") })
+	if err == nil || !strings.Contains(text, "undefined: cfgg") {
+		t.Errorf("got %v and %q, want the compiler's message", err, text)
+	}
+}
+
+func TestAnInterruptedRunWaitsForTheCellThatSaves(t *testing.T) {
+	s := clone(t)
+	t.Setenv("REKINDLE_CONFIG", `{"num_epochs": 50}`)
+	// The kernel goes at once; the cell, which holds the log, saves for another second.
+	jupyter(t, s, `(trap '' INT; exec 9>>$REKINDLE_RUN_DIR/log; flock -s 9; sleep 1.5; echo "saved" >&9) &
+trap 'exit 1' INT; echo started >> $REKINDLE_RUN_DIR/log; while true; do sleep 0.1; done`)
+	go func() {
+		time.Sleep(700 * time.Millisecond)
+		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+	}()
+	var err error
+	text := printed(t, func() { err = run(s, "n.ipynb") })
+	if !errors.Is(err, exitStatus(130)) {
+		t.Errorf("got %v, want exit status 130", err)
+	}
+	if !strings.Contains(text, "saved") || !strings.Contains(text, `REKINDLE_CONFIG='{"num_epochs":50,"resume_from_checkpoint":true}'`) {
+		t.Errorf("got %q, want what the cell said last and how to go on", text)
+	}
+}
+
+func TestWrongCallsAreRefused(t *testing.T) {
+	s := clone(t)
+	t.Chdir(s.clone)
+	for _, args := range [][]string{{}, {"run"}, {"fly"}, {"run", "a", "b"}, {"setup", "n.ipynb"}} {
+		if err := launch(s.clone, args); !errors.Is(err, errUsage) {
+			t.Errorf("%q: got %v, want how to call it", args, err)
+		}
+	}
+	if err := launch(s.clone, []string{"run", "missing.ipynb"}); err == nil || !strings.Contains(err.Error(), "missing.ipynb") {
+		t.Errorf("a notebook that does not exist: got %v", err)
+	}
+	if err := launch(t.TempDir(), []string{"setup"}); err == nil || !strings.Contains(err.Error(), "clone") {
+		t.Errorf("outside a clone: got %v", err)
+	}
+}
+
+func TestAFollowerCopiesToTheLastByte(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	write(t, path, "a", 0o666)
+	var out bytes.Buffer
+	f := follow(path, &out)
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteString("b"); err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	f.stop()
+	if out.String() != "ab" {
+		t.Errorf("got %q, want %q", out.String(), "ab")
+	}
+}
