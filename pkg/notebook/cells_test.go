@@ -3,13 +3,16 @@ package notebook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/rgb"
@@ -105,14 +108,44 @@ func TestResumeReusesTheFolder(t *testing.T) {
 
 func TestSkippingTrainingCreatesNothing(t *testing.T) {
 	cfg, _ := kernelIn(t)
-	_, err := setUp(cfg, true, noon)
-	wants(t, err, "no experiment yet", "SKIP_TRAINING = false")
+	for range 2 {
+		_, err := setUp(cfg, true, noon)
+		wants(t, err, "no experiment under", "SKIP_TRAINING = false")
+		if !errors.Is(err, ErrNothing) {
+			t.Errorf("%v would stop Run All", err)
+		}
+		_, err = current(cfg) // the cells below say the same, and Run All goes on
+		wants(t, err, "no experiment under", "SKIP_TRAINING = false")
+	}
 	if entries, err := os.ReadDir("."); err != nil || len(entries) != 0 {
 		t.Errorf("got %v, %v in the folder, want nothing", entries, err)
 	}
 	exp := mustSetUp(t, cfg, false)
 	if got := mustSetUp(t, cfg, true); got.Dir != exp.Dir { // although ResumeFromCheckpoint is false
 		t.Errorf("got %s, want the existing %s", got.Dir, exp.Dir)
+	}
+}
+
+func TestAForkStartsFromItsParentsNewestCheckpoint(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	parent := mustSetUp(t, cfg, false)
+	cfg.ForkExperiment = "latest"
+	_, err := setUp(cfg, false, noon)
+	wants(t, err, "has no checkpoint to start from")
+	state := &checkpoint.State{Epoch: 3, Config: cfg, BestLoss: math.NaN()}
+	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
+		t.Fatal(err)
+	}
+	child := mustSetUp(t, cfg, false)
+	stats, err := child.LoadStats()
+	if err != nil || stats.Parent != parent.Name() || child.Dir == parent.Dir {
+		t.Errorf("forked into %s with parent %q, %v; want a folder of its own with parent %s", child.Dir, stats.Parent, err, parent.Name())
+	}
+	if got, err := checkpoint.Load(checkpoint.Path(child.CheckpointsDir(), checkpoint.Last)); err != nil || got.Epoch != 3 {
+		t.Errorf("the fork holds %v, %v", got, err)
+	}
+	if !strings.Contains(printed.String(), "Forking "+parent.Name()) {
+		t.Errorf("printed %q", printed)
 	}
 }
 
@@ -150,11 +183,14 @@ func TestCellsWithoutResultsSayWhatIsMissing(t *testing.T) {
 	mustSetUp(t, cfg, false)
 	for name, cell := range map[string]func(config.Config) error{"PlotCurves": plotCurves, "BestAndWorst": bestAndWorst, "Summary": summary} {
 		printed.Reset()
-		if err := cell(cfg); err != nil {
+		text := ""
+		if err := cell(cfg); errors.Is(err, ErrNothing) {
+			text = err.Error()
+		} else if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if !strings.Contains(printed.String(), " yet") {
-			t.Errorf("%s printed %q, want what there is not yet", name, printed)
+		if text += printed.String(); !strings.Contains(text, " yet") {
+			t.Errorf("%s printed %q, want what there is not yet", name, text)
 		}
 	}
 }
@@ -310,8 +346,10 @@ func TestAMissingFolderOfOnesOwnIsNamed(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	cfg.ValCleanDir, cfg.TrainCleanDir = "data/raw/val", "/nowhere/photographs"
 	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", "/nowhere/photographs", "data/raw/train")
-	if _, err := os.Stat("data"); err == nil {
-		t.Error("something was written")
+	_, err := setUp(cfg, false, noon)
+	wants(t, err, "TrainCleanDir", "/nowhere/photographs")
+	if entries, err := os.ReadDir("."); err != nil || len(entries) != 0 {
+		t.Errorf("got %v, %v in the folder, want nothing written", entries, err)
 	}
 }
 
@@ -320,7 +358,29 @@ func TestAnEmptyFolderIsNamed(t *testing.T) {
 	if err := os.MkdirAll(cfg.TrainCleanDir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, prepareData(context.Background(), cfg), cfg.TrainCleanDir)
+	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", cfg.TrainCleanDir, "no PNG or JPEG")
+	_, err := setUp(cfg, false, noon)
+	wants(t, err, "TrainCleanDir", cfg.TrainCleanDir)
+}
+
+func TestManyPicturesThatAreTooSmallMakeFewWarnings(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	for _, dir := range []string{cfg.TrainCleanDir, cfg.TrainDegradedDir} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 30 {
+			if err := rgb.New(20, 20).SavePNG(filepath.Join(dir, fmt.Sprintf("%02d.png", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var warnings []string
+	_, err := OpenData(cfg, func(text string) { warnings = append(warnings, text) })
+	wants(t, err, "PatchSize")
+	if len(warnings) != fewWarnings+1 || !strings.Contains(warnings[fewWarnings], "25 more") {
+		t.Errorf("got %d warnings, the last %q, want %d and a count of the others", len(warnings), warnings[len(warnings)-1], fewWarnings)
+	}
 }
 
 func TestDegradedPicturesOfOnesOwnAreUsedAsTheyAre(t *testing.T) {

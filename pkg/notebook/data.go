@@ -15,6 +15,8 @@ import (
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/dataset/leaves"
 	"rekindle/pkg/degrade"
+	"rekindle/pkg/derived"
+	"rekindle/pkg/rgb"
 )
 
 // The built-in set is as small as it can be for a network to learn from it in
@@ -40,31 +42,50 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	usual := config.Default()
+	if err := checkFolders(cfg); err != nil {
+		return err
+	}
 	// Noise depends on the seed and the file's name: with one seed for both, pictures of the same name would share it.
 	valSeed := cfg.Seed + 1
 	if cfg.ValDegradedDir == cfg.TrainDegradedDir {
 		valSeed = cfg.Seed
 	}
 	for _, part := range []struct {
-		name, key                string
-		clean, degraded, builtIn string
-		pictures                 int
-		seed                     int64
+		name, clean, degraded string
+		pictures              int
+		seed                  int64
 	}{
-		{"Train", "TrainCleanDir", cfg.TrainCleanDir, cfg.TrainDegradedDir, usual.TrainCleanDir, builtInTrain, cfg.Seed},
-		{"Val", "ValCleanDir", cfg.ValCleanDir, cfg.ValDegradedDir, usual.ValCleanDir, builtInVal, valSeed},
+		{"Train", cfg.TrainCleanDir, cfg.TrainDegradedDir, builtInTrain, cfg.Seed},
+		{"Val", cfg.ValCleanDir, cfg.ValDegradedDir, builtInVal, valSeed},
 	} {
-		if _, err := os.Stat(part.clean); errors.Is(err, fs.ErrNotExist) {
-			if part.clean != part.builtIn {
-				return fmt.Errorf("%s: there is no folder %s; put PNG or JPEG photographs there, or set %s = %q for the built-in pictures", part.key, part.clean, part.key, part.builtIn)
-			}
+		if _, err := os.Stat(part.clean); errors.Is(err, fs.ErrNotExist) { // one of the usual folders, or checkFolders would have refused it
 			if err := drawLeaves(ctx, part.name, part.clean, part.pictures, part.seed); err != nil {
 				return err
 			}
 		}
 		if err := makeDegraded(ctx, part.name, part.clean, part.degraded, degradation, part.seed); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// checkFolders reports clean folders that are missing or empty. The usual ones
+// may be missing: the built-in set is drawn there.
+func checkFolders(cfg config.Config) error {
+	usual := config.Default()
+	for _, f := range []struct{ key, dir, usual string }{
+		{"TrainCleanDir", cfg.TrainCleanDir, usual.TrainCleanDir}, {"ValCleanDir", cfg.ValCleanDir, usual.ValCleanDir},
+	} {
+		names, err := rgb.List(f.dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && f.dir == f.usual:
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%s: there is no folder %s; put PNG or JPEG photographs there, or set %s = %q for the built-in pictures", f.key, f.dir, f.key, f.usual)
+		case err != nil:
+			return fmt.Errorf("%s: %w", f.key, err)
+		case len(names) == 0:
+			return fmt.Errorf("%s: the folder %s holds no PNG or JPEG pictures; put photographs there, or remove it and set %s = %q for the built-in pictures", f.key, f.dir, f.key, f.usual)
 		}
 	}
 	return nil
@@ -98,7 +119,7 @@ func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.D
 	made, err := degrade.Folder(ctx, clean, degraded, d, seed, count.set)
 	count.end()
 	switch {
-	case errors.Is(err, degrade.ErrForeign):
+	case errors.Is(err, derived.ErrForeign):
 		say("✅ %s: using the degraded pictures that are in %s", name, degraded)
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted; run the cell again to complete the data")
@@ -148,7 +169,9 @@ type Data struct {
 // pictures that are left out.
 func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	open := func(degraded, clean string) (*dataset.Set, error) {
-		set, err := dataset.Open(degraded, clean, cfg.PatchSize, warn)
+		some := &firstFew{to: warn}
+		set, err := dataset.Open(degraded, clean, cfg.PatchSize, some.warn)
+		some.end()
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w; run the cell under \"5. Degraded Datasets\" first", err)
 		}
@@ -165,6 +188,26 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
 	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	return &d, nil
+}
+
+// firstFew passes on the first warnings of a kind and counts the others.
+type firstFew struct {
+	to func(string)
+	n  int
+}
+
+const fewWarnings = 5
+
+func (f *firstFew) warn(text string) {
+	if f.n++; f.n <= fewWarnings && f.to != nil {
+		f.to(text)
+	}
+}
+
+func (f *firstFew) end() {
+	if more := f.n - fewWarnings; more > 0 && f.to != nil {
+		f.to(fmt.Sprintf("and %d more pictures like these", more))
+	}
 }
 
 func warn(text string) { say("⚠️  %s", text) }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 )
@@ -25,17 +26,26 @@ func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
 
 func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Experiment, error) {
 	find := cfg.ResumeFromCheckpoint || skipTraining
-	if cfg.ForkExperiment != "" && !find {
-		return nil, fmt.Errorf("ForkExperiment is %q, but this version cannot fork yet; set it to \"\"", cfg.ForkExperiment)
+	choose := func() (*experiment.Experiment, error) {
+		// An experiment that cannot begin would be the latest one, and hide the one to be resumed.
+		if err := checkFolders(cfg); err != nil {
+			return nil, err
+		}
+		return experiment.Create(cfg, now)
 	}
-	choose := func() (*experiment.Experiment, error) { return experiment.Create(cfg, now) }
+	if cfg.ForkExperiment != "" {
+		choose = func() (*experiment.Experiment, error) { return fork(cfg, now) }
+	}
 	if find {
 		choose = func() (*experiment.Experiment, error) { return experiment.Find(cfg) }
 	}
 	exp, err := choose()
 	if skipTraining && errors.Is(err, experiment.ErrNone) {
 		folder, _ := experiment.Folder(cfg) // Find has got past it
-		return nil, fmt.Errorf("there are no results to show: no experiment yet under %s; set SKIP_TRAINING = false to train one", folder)
+		if err := remember(memory{NoneUnder: folder}); err != nil {
+			return nil, err
+		}
+		return nil, noneUnder(folder)
 	}
 	if err != nil {
 		return nil, err
@@ -59,6 +69,29 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 		say("   Folder: %s", Short(exp.Dir))
 	}
 	return exp, nil
+}
+
+// fork starts a new experiment from the newest checkpoint of ForkExperiment.
+func fork(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
+	of := cfg
+	of.ResumeExperiment = cfg.ForkExperiment
+	parent, err := experiment.Find(of)
+	if err != nil {
+		return nil, err
+	}
+	state, entry, err := checkpoint.Newest(parent.CheckpointsDir(), warn)
+	if err != nil {
+		return nil, err
+	}
+	if state == nil {
+		return nil, fmt.Errorf("ForkExperiment: %s has no checkpoint to start from", parent.Name())
+	}
+	say("🌱 Forking %s, epoch %d", parent.Name(), state.Epoch)
+	return experiment.Fork(parent, entry.Path, cfg, now)
+}
+
+func noneUnder(folder string) error {
+	return fmt.Errorf("%w: no experiment under %s; set SKIP_TRAINING = false to train one", ErrNothing, folder)
 }
 
 // progressSoFar says in one line how far an experiment has come.
@@ -90,6 +123,9 @@ func current(cfg config.Config) (*experiment.Experiment, error) {
 	m, err := recall()
 	if err != nil {
 		return nil, err
+	}
+	if m.NoneUnder != "" {
+		return nil, noneUnder(m.NoneUnder)
 	}
 	if m.Experiment == "" {
 		return nil, fmt.Errorf("no experiment is chosen in this kernel yet; run the cell under %s first", directoriesCell)

@@ -26,8 +26,7 @@ func bestAndWorst(cfg config.Config) error {
 	}
 	evaluation, err := experiment.LoadEvaluation(exp.MetricsPath())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(evaluation.PerImage) == 0 {
-		say("ℹ️  No evaluation of %s yet: run the cell under \"13. Evaluation on full images\" first", exp.Name())
-		return nil
+		return fmt.Errorf("%w: %s is not evaluated; run the cell under \"13. Evaluation on full images\" first", ErrNothing, exp.Name())
 	}
 	if err != nil {
 		return err

@@ -14,8 +14,9 @@ import (
 
 // memory is what a kernel remembers between its cells.
 type memory struct {
-	Experiment string `json:"experiment"`       // folder
-	Warned     string `json:"warned,omitempty"` // what the last mismatch warning was about
+	Experiment string `json:"experiment"`           // folder
+	NoneUnder  string `json:"none_under,omitempty"` // the folder in which there was no experiment to show
+	Warned     string `json:"warned,omitempty"`     // what the last mismatch warning was about
 }
 
 // inProcess is the memory of programs that are not cells.

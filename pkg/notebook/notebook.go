@@ -20,6 +20,7 @@
 package notebook
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -81,10 +82,21 @@ func (l *logFile) get() *os.File {
 // exit is os.Exit, except in tests.
 var exit = os.Exit
 
-// Check ends the cell with err's sentence on standard error and exit status 1.
-// It does nothing when err is nil.
+// ErrNothing is wrapped by errors that say that there is nothing to show yet: a
+// sentence for people, but no failure, so that Run All goes on.
+var ErrNothing = errors.New("nothing to show yet")
+
+// Check ends the cell with err's sentence on standard error and exit status 1,
+// or on standard output and exit status 0 where it wraps [ErrNothing]. It does
+// nothing when err is nil.
 func Check(err error) {
 	if err == nil {
+		return
+	}
+	if errors.Is(err, ErrNothing) {
+		say("ℹ️  %v", err)
+		flush()
+		exit(0)
 		return
 	}
 	text := "❌ " + strings.ReplaceAll(err.Error(), "\n", "\n❌ ") + "\n"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"rekindle/pkg/backend"
@@ -114,8 +115,8 @@ func (r *run) sayInterrupted(file string) {
 	r.report.Message("")
 	r.report.Message("================================================================================")
 	r.report.Message("⚠️  Training interrupted in epoch %d; nothing is lost", r.state.Epoch+1)
-	r.report.Message("   💾 Emergency checkpoint: %s", file)
-	r.report.Message("   📊 History: %s", r.exp.HistoryPath())
+	r.report.Message("   💾 Emergency checkpoint: %s", r.short(file))
+	r.report.Message("   📊 History: %s", r.short(r.exp.HistoryPath()))
 	r.report.Message("   ▶️  To go on: ResumeFromCheckpoint = true, then Run All")
 	r.report.Message("================================================================================")
 }
@@ -124,11 +125,19 @@ func (r *run) sayOutOfMemory(file, advice string, smaller int) {
 	r.report.Message("")
 	r.report.Message("================================================================================")
 	r.report.Message("❌ OUT OF MEMORY in epoch %d with BatchSize %d; nothing is lost", r.state.Epoch+1, r.cfg.BatchSize)
-	r.report.Message("   💾 Emergency checkpoint: %s", file)
-	r.report.Message("   📊 History: %s", r.exp.HistoryPath())
+	r.report.Message("   💾 Emergency checkpoint: %s", r.short(file))
+	r.report.Message("   📊 History: %s", r.short(r.exp.HistoryPath()))
 	if advice != "" {
 		r.report.Message("   📐 %s", advice)
 	}
 	r.report.Message("   ▶️  To go on: BatchSize = %d and ResumeFromCheckpoint = true, then run Configuration and Training Loop", smaller)
 	r.report.Message("================================================================================")
+}
+
+// short is a path as it is seen from the experiment's own folder's parent.
+func (r *run) short(path string) string {
+	if rel, err := filepath.Rel(filepath.Dir(r.exp.Dir), path); err == nil {
+		return rel
+	}
+	return path
 }

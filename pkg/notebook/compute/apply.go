@@ -62,7 +62,7 @@ func RestoreSamples(cfg config.Config) {
 	notebook.Check(err)
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
 	notebook.Check(notebook.Picture(path, png))
-	fmt.Fprintf(notebook.Out, "✅ Inference results saved to %s\n", path)
+	fmt.Fprintf(notebook.Out, "✅ Inference results saved to %s\n", notebook.Short(path))
 }
 
 // Evaluate restores whole validation pictures, scores them and their degraded
@@ -85,7 +85,7 @@ func Evaluate(cfg config.Config) {
 	notebook.Check(err)
 	notebook.Check(e.Save(exp.MetricsPath()))
 	showScores(e)
-	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s\n   Pictures in %s\n", exp.MetricsPath(), exp.RestoredDir())
+	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), notebook.Short(exp.RestoredDir()))
 }
 
 func showScores(e *experiment.Evaluation) {

@@ -110,7 +110,7 @@ func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 	if r.BestEpoch > 0 {
 		fmt.Fprintf(notebook.Out, "🏆 Best epoch: %d (val_loss: %.4f)\n", r.BestEpoch, r.BestLoss)
 	}
-	fmt.Fprintf(notebook.Out, "📊 Training history saved to %s\n", exp.HistoryPath())
+	fmt.Fprintf(notebook.Out, "📊 Training history saved to %s\n", notebook.Short(exp.HistoryPath()))
 }
 
 func warn(line string) { fmt.Fprintf(notebook.Out, "⚠️  %s\n", line) }
@@ -145,6 +145,9 @@ func interruptible() (context.Context, context.CancelFunc) {
 // loadBest returns the best weights of an experiment, ready to restore with.
 func loadBest(cfg config.Config, exp *experiment.Experiment) (*restore.Restorer, *checkpoint.State, error) {
 	dir := exp.CheckpointsDir()
+	if entries, err := checkpoint.List(dir); err == nil && len(entries) == 0 {
+		return nil, nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", notebook.ErrNothing, exp.Name())
+	}
 	if err := checkpoint.EnsureBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) }); err != nil {
 		return nil, nil, err
 	}
