@@ -1,8 +1,9 @@
-# make run    set up whatever is missing, then run all cells of a notebook without a browser
-# make lab    the same set-up, then open the notebook in Jupyter
-# make test   all tests
-# make check  gofmt and go vet
-# make clean  remove what was built; data, experiments and .venv stay
+# make run      set up whatever is missing, then run all cells of a notebook without a browser
+# make lab      the same set-up, then open the notebook in Jupyter
+# make test     all tests
+# make torture  the fault tests at length: training killed 200 times at random moments
+# make check    gofmt and go vet
+# make clean    remove what was built; data, experiments and .venv stay
 
 NOTEBOOK ?= notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb
 
@@ -12,7 +13,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab setup test check clean
+.PHONY: help run lab setup test torture check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +35,9 @@ build/bin/launch:
 
 test:
 	go test ./...
+
+torture:
+	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
 
 check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }
