@@ -118,7 +118,8 @@ func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:]
 // advance runs optimizer step number t (1-based) at learning rate lr and
 // returns the arrays after it. The arrays before it stay valid. A batch of more
 // than micro samples is computed in parts; micro 0 never cuts.
-func (e *engine) advance(at *arrays, b *dataset.Batch, micro int, t int64, lr float64) (*arrays, measures, error) {
+func (e *engine) advance(at *arrays, b *dataset.Batch, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
+	defer catch(&err)
 	if micro > 0 && micro < b.N {
 		return e.advanceInParts(at, b, micro, t, lr)
 	}
@@ -134,19 +135,19 @@ func (e *engine) advance(at *arrays, b *dataset.Batch, micro int, t int64, lr fl
 	if err != nil {
 		return nil, measures{}, err
 	}
-	next := &arrays{}
+	next = &arrays{}
 	head, out := out[0], out[1:]
 	n := len(e.weights)
 	next.weights, out = take(out, n)
 	next.first, out = take(out, n)
 	next.second, out = take(out, n)
 	next.statistics = out
-	m := toMeasures(head)
-	return next, m, nil
+	return next, toMeasures(head), nil
 }
 
 // evaluate measures one batch without training.
-func (e *engine) evaluate(at *arrays, b *dataset.Batch) (measures, error) {
+func (e *engine) evaluate(at *arrays, b *dataset.Batch) (m measures, err error) {
+	defer catch(&err)
 	degraded, clean := batchTensors(b)
 	defer release(degraded, clean)
 	args := appendAll([]any{degraded, clean}, at.weights, at.statistics)
@@ -157,20 +158,25 @@ func (e *engine) evaluate(at *arrays, b *dataset.Batch) (measures, error) {
 	return toMeasures(out[0]), nil
 }
 
-// call runs a compiled computation; what GoMLX throws becomes an error.
-func call(exec *graph.Exec, args []any) (out []*tensors.Tensor, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%v", r)
-			if e, ok := r.(error); ok {
-				err = e
-			}
-		}
-		if err != nil {
-			err = &engineError{err}
-		}
-	}()
-	return exec.Exec(args...)
+// call runs a compiled computation.
+func call(exec *graph.Exec, args []any) ([]*tensors.Tensor, error) {
+	out, err := exec.Exec(args...)
+	if err != nil {
+		return nil, &engineError{err}
+	}
+	return out, nil
+}
+
+// catch turns what GoMLX throws into the error of the function that defers it:
+// a device that ran out of memory may say so only when a result is fetched.
+func catch(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case error:
+		*err = &engineError{r}
+	default:
+		*err = &engineError{fmt.Errorf("%v", r)}
+	}
 }
 
 // engineError says what went wrong in the engine in one line. GoMLX's own text

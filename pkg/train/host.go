@@ -69,7 +69,8 @@ func (e *engine) upload(s *checkpoint.State) *arrays {
 
 // download returns a State with the scalars of s and the arrays on the device.
 // A device that cannot be read leaves s as it was.
-func (e *engine) download(a *arrays, s *checkpoint.State) (*checkpoint.State, error) {
+func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.State, err error) {
+	defer catch(&err)
 	out := *s
 	out.Model = slices.Clone(s.Model)
 	out.FirstMoments = make([][]float32, len(a.first))

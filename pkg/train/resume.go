@@ -62,9 +62,8 @@ func (r *run) adopt(found *checkpoint.State) error {
 			return fmt.Errorf("%s; set it back, or start a new experiment", strings.Join(wrong, "; "))
 		}
 		found.Anchor = replan(found.Config, r.cfg, found.Anchor, found.Epoch)
-	} else {
-		found.Seed = r.cfg.Seed
 	}
+	found.Seed = r.cfg.Seed
 	if err := fits(r.engine.net, found); err != nil {
 		return err
 	}
