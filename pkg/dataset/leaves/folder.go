@@ -1,60 +1,43 @@
 package leaves
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
-	"runtime"
-	"sync"
+
+	"rekindle/pkg/derived"
 )
 
-// Folder fills dir with n pictures of w by h, leaf_0000.png and so on. Each
-// depends on (seed, number) alone. Pictures that are there already are kept, so
-// an interrupted call is completed by the next. report is called after each
-// picture, from several goroutines in turn, and may be nil.
-func Folder(dir string, n, w, h int, seed int64, report func(done, total int)) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return fmt.Errorf("leaves: %w", err)
-	}
-	var (
-		mutex sync.Mutex
-		done  int
-		first error
-		next  = make(chan int)
-		wait  sync.WaitGroup
-	)
-	for range min(n, runtime.GOMAXPROCS(0)) {
-		wait.Go(func() {
-			for i := range next {
-				err := file(dir, i, w, h, seed)
-				mutex.Lock()
-				done++
-				if err != nil && first == nil {
-					first = err
-				}
-				if report != nil {
-					report(done, n)
-				}
-				mutex.Unlock()
-			}
-		})
-	}
-	for i := range n {
-		next <- i
-	}
-	close(next)
-	wait.Wait()
-	return first
-}
+// format is raised when Image begins to draw other pictures from the same
+// numbers, so that existing folders are drawn anew.
+const format = 1
 
-func file(dir string, i, w, h int, seed int64) error {
-	path := filepath.Join(dir, fmt.Sprintf("leaf_%04d.png", i))
-	if _, err := os.Stat(path); err == nil {
-		return nil // written whole or not at all
+// Folder fills dir with n pictures of w by h pixels, leaf_0000.png and so on.
+// Each depends on the seed, its number and its size alone: asking for more
+// pictures adds some, asking for fewer removes the last. What is there already
+// and right is kept, see [derived.Fill]; an interrupted call is completed by
+// the next. report, if not nil, is called after each picture drawn, from one
+// goroutine at a time, with the number in place and n.
+func Folder(dir string, n, w, h int, seed int64, report func(done, total int)) error {
+	if n < 1 || w < 1 || h < 1 {
+		return fmt.Errorf("leaves: %d pictures of %d x %d: all must be at least 1", n, w, h)
 	}
-	if err := Image(w, h, rand.New(rand.NewPCG(uint64(seed), uint64(i)))).SavePNG(path); err != nil {
-		return fmt.Errorf("leaves: %w", err)
+	f := derived.Folder{
+		Dir:    dir,
+		Recipe: derived.Recipe{Name: fmt.Sprintf("leaves/%dx%d", w, h), Seed: seed, Format: format},
+		Report: report,
 	}
-	return nil
+	number := make(map[string]int, n)
+	for i := range n {
+		name := fmt.Sprintf("leaf_%04d.png", i)
+		number[name] = i
+		f.Items = append(f.Items, derived.Item{Name: name})
+	}
+	f.Make = func(item derived.Item, _ []byte, out io.Writer) error {
+		r := rand.New(rand.NewPCG(uint64(seed), uint64(number[item.Name])))
+		return Image(w, h, r).WritePNG(out)
+	}
+	_, err := derived.Fill(context.Background(), f)
+	return err
 }

@@ -1,4 +1,4 @@
-package degrade
+package derived
 
 import (
 	"crypto/sha256"
@@ -14,27 +14,21 @@ import (
 	"rekindle/pkg/durable"
 )
 
-// ManifestName is the file in a degraded folder that says how each picture in
-// it was made.
+// ManifestName is the file in a derived folder that says how each picture in it
+// was made.
 const ManifestName = "manifest.json"
-
-// manifestFormat is raised when the same inputs begin to give other pictures,
-// so that older folders are made anew.
-const manifestFormat = 1
 
 // manifest lists the pictures of a folder that are known to be whole and right.
 // A picture that is not listed counts as not there.
 type manifest struct {
-	Format      int              `json:"format"`
-	Degradation string           `json:"degradation"`
-	Seed        int64            `json:"seed"`
-	Pictures    map[string]entry `json:"pictures"` // by name in the degraded folder
+	Recipe   Recipe           `json:"recipe"`
+	Pictures map[string]entry `json:"pictures"`
 }
 
 type entry struct {
-	Source   string `json:"source"`
-	Clean    stamp  `json:"clean"`
-	Degraded stamp  `json:"degraded"`
+	Source string `json:"source,omitempty"` // name of the file it was made from
+	Made   stamp  `json:"made"`
+	MadeOf stamp  `json:"made_of,omitzero"`
 }
 
 // stamp identifies a file's content. Size, time and inode are a quick first
@@ -47,10 +41,6 @@ type stamp struct {
 	SHA256 string `json:"sha256"`
 }
 
-func (m *manifest) sameRecipe(other *manifest) bool {
-	return m.Format == other.Format && m.Degradation == other.Degradation && m.Seed == other.Seed
-}
-
 // readManifest returns nil if there is none. One that cannot be understood is
 // returned empty: its folder is ours, but nothing in it is trusted.
 func readManifest(dir string) (*manifest, error) {
@@ -59,7 +49,7 @@ func readManifest(dir string) (*manifest, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("degrade: %w", err)
+		return nil, fmt.Errorf("derived: %w", err)
 	}
 	m := new(manifest)
 	if json.Unmarshal(data, m) != nil {
@@ -71,10 +61,10 @@ func readManifest(dir string) (*manifest, error) {
 func (m *manifest) write(dir string) error {
 	data, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
-		return fmt.Errorf("degrade: %w", err)
+		return fmt.Errorf("derived: %w", err)
 	}
 	if err := durable.WriteFile(filepath.Join(dir, ManifestName), append(data, '\n')); err != nil {
-		return fmt.Errorf("degrade: %w", err)
+		return fmt.Errorf("derived: %w", err)
 	}
 	return nil
 }

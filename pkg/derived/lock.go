@@ -1,4 +1,4 @@
-package degrade
+package derived
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
-		return nil, fmt.Errorf("degrade: %w", err)
+		return nil, fmt.Errorf("derived: %w", err)
 	}
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -25,12 +25,12 @@ func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 			return func() { f.Close() }, nil
 		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
 			f.Close()
-			return nil, fmt.Errorf("degrade: lock %s: %w", dir, err)
+			return nil, fmt.Errorf("derived: lock %s: %w", dir, err)
 		}
 		select {
 		case <-ctx.Done():
 			f.Close()
-			return nil, fmt.Errorf("degrade: waiting for another process that fills %s: %w", dir, ctx.Err())
+			return nil, fmt.Errorf("derived: waiting for another process that fills %s: %w", dir, ctx.Err())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -1,0 +1,309 @@
+// Package derived keeps a folder of pictures that a program can make, all of
+// them, any time: noisy copies of a data set, or drawn pictures.
+//
+// [Fill] makes what is missing or stale and nothing else. A manifest in the
+// folder records how each picture was made and from what, so that work which
+// was interrupted is completed by the next call, never trusted as it lies.
+//
+//	made, err := derived.Fill(ctx, derived.Folder{
+//		Dir:    "data/degraded/gaussian/sigma_100/train",
+//		Recipe: derived.Recipe{Name: "gaussian/sigma_100", Seed: 42},
+//		Items:  []derived.Item{{Name: "0001.png", Source: "data/raw/train/0001.png"}},
+//		Make:   func(item derived.Item, source []byte, w io.Writer) error { ... },
+//	})
+package derived
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"rekindle/pkg/durable"
+)
+
+// ErrForeign is returned when the folder already holds files that were not made
+// by [Fill] and would have to be overwritten.
+var ErrForeign = errors.New("holds pictures that were not made here")
+
+// saveEvery bounds the work that a killed process loses.
+const saveEvery = 5 * time.Second
+
+// Recipe is all that pictures depend on besides their name and source. When it
+// changes, all are made again.
+type Recipe struct {
+	Name   string `json:"name"`
+	Seed   int64  `json:"seed"`
+	Format int    `json:"format"` // to be raised when the same inputs begin to give other pictures
+}
+
+// Item is one picture to be had.
+type Item struct {
+	Name   string // file name in the folder
+	Source string // path of the file it is made from, "" if from nothing
+}
+
+// Folder says what a folder should hold.
+type Folder struct {
+	Dir    string
+	Recipe Recipe
+	Items  []Item
+
+	// Make writes the picture of an item to w. source is the content of the
+	// item's source file. The same recipe, item and source must give the same
+	// bytes. It is called from several goroutines.
+	Make func(item Item, source []byte, w io.Writer) error
+
+	// Report, if not nil, is called after each picture made, from one goroutine
+	// at a time, with the number in place and the number there will be.
+	Report func(done, total int)
+}
+
+// Fill brings a folder up to date and returns how many pictures it made. It
+// makes again what is missing, cut short, changed, made by another recipe, or
+// made from a source that has changed since, and removes pictures of its own
+// that are no longer wanted. Each picture appears whole or not at all, so what
+// an interrupted call has done is kept. A folder that is complete costs a look
+// at sizes and times.
+//
+// Files that Fill did not make are left alone; if one of them is in the way the
+// error wraps [ErrForeign]. When several processes fill one folder, one works
+// and the others wait. All cores are used.
+func Fill(ctx context.Context, f Folder) (made int, err error) {
+	if err := os.MkdirAll(f.Dir, 0o777); err != nil {
+		return 0, fmt.Errorf("derived: %w", err)
+	}
+	unlock, err := lockFolder(ctx, f.Dir)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	if err := durable.Sweep(f.Dir); err != nil {
+		return 0, fmt.Errorf("derived: %w", err)
+	}
+	j := &job{Folder: f, known: &manifest{Recipe: f.Recipe, Pictures: map[string]entry{}}}
+	todo, err := j.takeStock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return j.makeAll(ctx, todo)
+}
+
+// job is one call of Fill.
+type job struct {
+	Folder
+
+	mu    sync.Mutex
+	known *manifest
+	saved time.Time
+}
+
+func (j *job) path(name string) string { return filepath.Join(j.Dir, name) }
+
+// takeStock finds out which pictures can be kept, removes those nobody wants,
+// and returns the items to make.
+func (j *job) takeStock(ctx context.Context) (todo []Item, err error) {
+	old, err := readManifest(j.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if old == nil {
+		if err := j.checkForeign(ctx); err != nil {
+			return nil, err
+		}
+		old = new(manifest)
+	}
+	changed := old.Recipe != j.Recipe
+	err = parallel(ctx, j.Items, func(item Item) error {
+		was, kept := old.Pictures[item.Name]
+		now := was
+		kept = kept && old.Recipe == j.Recipe && was.Source == base(item.Source)
+		if kept && item.Source != "" {
+			now.MadeOf, kept = was.MadeOf.holds(item.Source)
+		}
+		if kept {
+			now.Made, kept = was.Made.holds(j.path(item.Name))
+		}
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if kept {
+			j.known.Pictures[item.Name] = now
+		} else {
+			todo = append(todo, item)
+		}
+		changed = changed || !kept || now != was
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	removed, err := j.removeUnwanted(old)
+	if err != nil {
+		return nil, err
+	}
+	if changed || removed {
+		// Before the first picture changes, nothing stale may be vouched for.
+		if err := j.known.write(j.Dir); err != nil {
+			return nil, err
+		}
+	}
+	return todo, nil
+}
+
+// removeUnwanted removes pictures that an earlier call made and this one would
+// not, unless somebody has replaced them.
+func (j *job) removeUnwanted(old *manifest) (removed bool, err error) {
+	wanted := map[string]bool{}
+	for _, item := range j.Items {
+		wanted[item.Name] = true
+	}
+	for name, e := range old.Pictures {
+		if wanted[name] || name != base(name) {
+			continue
+		}
+		removed = true
+		if _, ours := e.Made.holds(j.path(name)); !ours {
+			continue
+		}
+		if err := os.Remove(j.path(name)); err != nil {
+			return false, fmt.Errorf("derived: %w", err)
+		}
+	}
+	return removed, nil
+}
+
+// base is the last element of a path, and "" for none.
+func base(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Base(path)
+}
+
+// checkForeign guards files in a folder without a manifest: they may be
+// somebody's only copies. Those that are what Make would write are no loss.
+func (j *job) checkForeign(ctx context.Context) error {
+	return parallel(ctx, j.Items, func(item Item) error {
+		have, err := os.ReadFile(j.path(item.Name))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("derived: %w", err)
+		}
+		var want bytes.Buffer
+		if _, err := j.write(item, &want); err != nil {
+			return err
+		}
+		if !bytes.Equal(have, want.Bytes()) {
+			return fmt.Errorf("derived: %s %w (%s): choose another folder, or empty this one", j.Dir, ErrForeign, item.Name)
+		}
+		return nil
+	})
+}
+
+// makeAll makes the items. Whatever ends it, the manifest then vouches for all
+// that is done.
+func (j *job) makeAll(ctx context.Context, todo []Item) (made int, err error) {
+	if len(todo) == 0 {
+		return 0, nil
+	}
+	slices.SortFunc(todo, func(a, b Item) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	j.saved = time.Now()
+	err = parallel(ctx, todo, func(item Item) error {
+		e, err := j.makeOne(item)
+		if err != nil {
+			return err
+		}
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		made++
+		j.known.Pictures[item.Name] = e
+		if time.Since(j.saved) > saveEvery {
+			if err := j.known.write(j.Dir); err != nil {
+				return err
+			}
+			j.saved = time.Now()
+		}
+		if j.Report != nil {
+			j.Report(len(j.known.Pictures), len(j.Items))
+		}
+		return nil
+	})
+	return made, errors.Join(err, j.known.write(j.Dir))
+}
+
+func (j *job) makeOne(item Item) (entry, error) {
+	f, err := durable.Create(j.path(item.Name))
+	if err != nil {
+		return entry{}, fmt.Errorf("derived: %w", err)
+	}
+	defer f.Abort()
+	sum := sha256.New()
+	of, err := j.write(item, io.MultiWriter(f, sum))
+	if err != nil {
+		return entry{}, err
+	}
+	if err := f.Commit(); err != nil {
+		return entry{}, fmt.Errorf("derived: %w", err)
+	}
+	info, err := os.Stat(j.path(item.Name))
+	if err != nil {
+		return entry{}, fmt.Errorf("derived: %w", err)
+	}
+	return entry{Source: base(item.Source), Made: stampOf(info, sum.Sum(nil)), MadeOf: of}, nil
+}
+
+// write makes one picture and returns what it was made of.
+func (j *job) write(item Item, w io.Writer) (of stamp, err error) {
+	var source []byte
+	if item.Source != "" {
+		info, err := os.Stat(item.Source) // before reading: if the file changes meanwhile, the stamp is already old
+		if err != nil {
+			return of, fmt.Errorf("derived: %w", err)
+		}
+		if source, err = os.ReadFile(item.Source); err != nil {
+			return of, fmt.Errorf("derived: %w", err)
+		}
+		sum := sha256.Sum256(source)
+		of = stampOf(info, sum[:])
+	}
+	return of, j.Make(item, source, w)
+}
+
+// parallel calls do for each item on all cores until one fails or ctx ends, and
+// returns the first error.
+func parallel(ctx context.Context, items []Item, do func(Item) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	next := make(chan Item)
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(items)) {
+		wg.Go(func() {
+			for item := range next {
+				if err := do(item); err != nil {
+					stop(err)
+				}
+			}
+		})
+	}
+	for _, item := range items {
+		select {
+		case next <- item:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(next)
+	wg.Wait()
+	return context.Cause(ctx)
+}

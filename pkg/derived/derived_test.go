@@ -1,0 +1,419 @@
+package derived
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// place is a folder of sources and a folder of what is derived from them.
+type place struct {
+	sources, dir string
+	recipe       Recipe
+}
+
+var first = Recipe{Name: "louder", Seed: 1, Format: 1}
+
+func newPlace(t *testing.T, n int) *place {
+	t.Helper()
+	p := &place{t.TempDir(), filepath.Join(t.TempDir(), "new", "folder"), first}
+	for i := range n {
+		put(t, p.sources, fmt.Sprintf("a%02d.txt", i), fmt.Sprintf("text number %d", i))
+	}
+	return p
+}
+
+// folder derives name.out from every name.txt: the recipe and the text.
+func (p *place) folder(t *testing.T) Folder {
+	t.Helper()
+	f := Folder{Dir: p.dir, Recipe: p.recipe}
+	for _, name := range names(t, p.sources) {
+		f.Items = append(f.Items, Item{Name: strings.TrimSuffix(name, ".txt") + ".out", Source: filepath.Join(p.sources, name)})
+	}
+	f.Make = func(item Item, source []byte, w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%s %d %s: %s", f.Recipe.Name, f.Recipe.Seed, item.Name, source)
+		return err
+	}
+	return f
+}
+
+func (p *place) fill(t *testing.T) int {
+	t.Helper()
+	n, err := Fill(context.Background(), p.folder(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// names lists a folder without its manifest and lock.
+func names(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Name() != ManifestName && e.Name() != ".lock" {
+			list = append(list, e.Name())
+		}
+	}
+	return list
+}
+
+// assertFresh compares with what a first generation would give.
+func (p *place) assertFresh(t *testing.T) {
+	t.Helper()
+	fresh := &place{p.sources, t.TempDir(), p.recipe}
+	fresh.fill(t)
+	want := names(t, fresh.dir)
+	if got := names(t, p.dir); !slices.Equal(got, want) {
+		t.Errorf("the folder holds %v, want %v", got, want)
+	}
+	for _, name := range want {
+		if got, want := get(t, p.dir, name), get(t, fresh.dir, name); got != want {
+			t.Errorf("%s holds %q, want %q", name, got, want)
+		}
+	}
+}
+
+func get(t *testing.T, dir, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func put(t *testing.T, dir, name, data string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, dir, name string) {
+	t.Helper()
+	if err := os.Remove(filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func truncate(t *testing.T, dir, name string) {
+	t.Helper()
+	data := get(t, dir, name)
+	put(t, dir, name, data[:len(data)/2])
+}
+
+func flip(t *testing.T, dir, name string) {
+	t.Helper()
+	data := []byte(get(t, dir, name))
+	data[len(data)/2] ^= 1
+	put(t, dir, name, string(data))
+	touch(t, dir, name) // however coarse the file system's clock
+}
+
+func swap(t *testing.T, dir, a, b string) {
+	t.Helper()
+	pa, pb, tmp := filepath.Join(dir, a), filepath.Join(dir, b), filepath.Join(dir, "tmp")
+	if err := errors.Join(os.Rename(pa, tmp), os.Rename(pb, pa), os.Rename(tmp, pb)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func touch(t *testing.T, dir, name string) {
+	t.Helper()
+	later := time.Now().Add(time.Hour)
+	if err := os.Chtimes(filepath.Join(dir, name), later, later); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func edit(t *testing.T, dir string, change func(*manifest)) {
+	t.Helper()
+	m, err := readManifest(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(m)
+	if err := m.write(dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Each case disturbs a complete folder of four; want is the number that has to
+// be made again.
+func TestExactlyWhatIsStaleIsMadeAgain(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		disturb func(t *testing.T, p *place)
+		want    int
+	}{
+		{"nothing", func(*testing.T, *place) {}, 0},
+		{"a deleted picture", func(t *testing.T, p *place) { remove(t, p.dir, "a01.out") }, 1},
+		{"a truncated picture", func(t *testing.T, p *place) { truncate(t, p.dir, "a02.out") }, 1},
+		{"an empty picture", func(t *testing.T, p *place) { put(t, p.dir, "a02.out", "") }, 1},
+		{"a picture with one bit changed", func(t *testing.T, p *place) { flip(t, p.dir, "a03.out") }, 1},
+		{"two pictures swapped", func(t *testing.T, p *place) { swap(t, p.dir, "a00.out", "a01.out") }, 2},
+		{"a changed source", func(t *testing.T, p *place) { flip(t, p.sources, "a00.txt") }, 1},
+		{"a source of another length", func(t *testing.T, p *place) { put(t, p.sources, "a00.txt", "short") }, 1},
+		{"a new source", func(t *testing.T, p *place) { put(t, p.sources, "b.txt", "new") }, 1},
+		{"a removed source", func(t *testing.T, p *place) { remove(t, p.sources, "a00.txt") }, 0},
+		{"another recipe", func(t *testing.T, p *place) { p.recipe.Name = "softer" }, 4},
+		{"another seed", func(t *testing.T, p *place) { p.recipe.Seed++ }, 4},
+		{"a newer format", func(t *testing.T, p *place) { p.recipe.Format++ }, 4},
+		{"files touched but not changed", func(t *testing.T, p *place) { touch(t, p.sources, "a00.txt"); touch(t, p.dir, "a01.out") }, 0},
+		{"a damaged manifest", func(t *testing.T, p *place) { truncate(t, p.dir, ManifestName) }, 4},
+		{"a lost manifest", func(t *testing.T, p *place) { remove(t, p.dir, ManifestName) }, 4},
+		{"the rest of a killed process", func(t *testing.T, p *place) {
+			put(t, p.dir, ".unfinished-a00.out-123", "half")
+			edit(t, p.dir, func(m *manifest) { delete(m.Pictures, "a00.out"); delete(m.Pictures, "a03.out") })
+			remove(t, p.dir, "a03.out")
+		}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newPlace(t, 4)
+			p.fill(t)
+			c.disturb(t, p)
+			if n := p.fill(t); n != c.want {
+				t.Errorf("made %d again, want %d", n, c.want)
+			}
+			p.assertFresh(t)
+			if n := p.fill(t); n != 0 {
+				t.Errorf("a third call still makes %d", n)
+			}
+		})
+	}
+}
+
+func TestACompleteFolderIsOnlyLookedAt(t *testing.T) {
+	p := newPlace(t, 3)
+	p.fill(t)
+	before, err := os.Stat(filepath.Join(p.dir, ManifestName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := p.folder(t)
+	f.Report = func(int, int) { t.Error("progress was reported without work") }
+	f.Make = func(Item, []byte, io.Writer) error { t.Error("a picture was made"); return nil }
+	if _, err := Fill(context.Background(), f); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := os.Stat(filepath.Join(p.dir, ManifestName)); !os.SameFile(before, after) {
+		t.Error("the manifest was written again")
+	}
+}
+
+// interrupted fills the folder but is stopped during the third picture.
+func (p *place) interrupted(t *testing.T) int {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	f := p.folder(t)
+	inner := f.Make
+	var count atomic.Int32
+	f.Make = func(item Item, source []byte, w io.Writer) error {
+		if count.Add(1) == 3 {
+			cancel()
+		}
+		return inner(item, source, w)
+	}
+	n, err := Fill(ctx, f)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("an interrupted call gives %v, want context.Canceled", err)
+	}
+	return n
+}
+
+func TestAnInterruptedCallIsCompletedByTheNext(t *testing.T) {
+	p := newPlace(t, 12)
+	n := p.interrupted(t)
+	if n < 3 || n >= 12 {
+		t.Fatalf("an interrupted call says it made %d of 12", n)
+	}
+	if rest := p.fill(t); rest != 12-n {
+		t.Errorf("the next call made %d, want the %d that were missing", rest, 12-n)
+	}
+	p.assertFresh(t)
+}
+
+// What a kill -9 leaves in the midst of going from one recipe to another is a
+// mixture; so is what an error leaves.
+func TestAMixtureOfTwoRecipesIsNeverTrusted(t *testing.T) {
+	p := newPlace(t, 12)
+	p.fill(t)
+	p.recipe.Name = "softer"
+	p.interrupted(t)
+	p.recipe = first
+	p.fill(t)
+	p.assertFresh(t)
+}
+
+func TestAfterAnErrorWhatIsDoneIsKeptAndNothingIsHalfWritten(t *testing.T) {
+	p := newPlace(t, 12)
+	f := p.folder(t)
+	inner, broken := f.Make, errors.New("broken")
+	f.Make = func(item Item, source []byte, w io.Writer) error {
+		if item.Name == "a05.out" {
+			w.Write([]byte("half"))
+			return broken
+		}
+		return inner(item, source, w)
+	}
+	n, err := Fill(context.Background(), f)
+	if !errors.Is(err, broken) {
+		t.Fatalf("got %v, want the error of Make", err)
+	}
+	if got := len(names(t, p.dir)); got != n {
+		t.Errorf("the folder holds %d pictures, the call says it made %d", got, n)
+	}
+	if rest := p.fill(t); rest != 12-n {
+		t.Errorf("the next call made %d, want %d", rest, 12-n)
+	}
+	p.assertFresh(t)
+}
+
+func TestFilesThatWereNotMadeHereAreNotOverwritten(t *testing.T) {
+	p := newPlace(t, 3)
+	if err := os.MkdirAll(p.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	put(t, p.dir, "a01.out", "somebody's only copy")
+	_, err := Fill(context.Background(), p.folder(t))
+	if !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "a01.out") {
+		t.Errorf("got %v, want ErrForeign with the name", err)
+	}
+	if got := names(t, p.dir); !slices.Equal(got, []string{"a01.out"}) || get(t, p.dir, "a01.out") != "somebody's only copy" {
+		t.Errorf("the folder now holds %v", got)
+	}
+}
+
+func TestOtherFilesInTheFolderAreLeftAlone(t *testing.T) {
+	p := newPlace(t, 3)
+	p.fill(t)
+	put(t, p.dir, "notes", "mine")
+	flip(t, p.dir, "a00.out") // replaced by somebody, and no longer wanted
+	replaced := get(t, p.dir, "a00.out")
+	remove(t, p.sources, "a00.txt")
+	remove(t, p.sources, "a01.txt")
+	p.fill(t)
+	if got := names(t, p.dir); !slices.Equal(got, []string{"a00.out", "a02.out", "notes"}) {
+		t.Errorf("the folder holds %v, want all but a01.out", got)
+	}
+	if get(t, p.dir, "notes") != "mine" || get(t, p.dir, "a00.out") != replaced {
+		t.Error("a file of somebody else was changed")
+	}
+}
+
+func TestAManifestCannotNameFilesElsewhere(t *testing.T) {
+	p := newPlace(t, 1)
+	p.fill(t)
+	victim := filepath.Join(filepath.Dir(p.dir), "victim")
+	put(t, filepath.Dir(p.dir), "victim", get(t, p.dir, "a00.out"))
+	edit(t, p.dir, func(m *manifest) { m.Pictures["../victim"] = m.Pictures["a00.out"] })
+	p.fill(t)
+	if _, err := os.Stat(victim); err != nil {
+		t.Error("a file outside the folder was removed")
+	}
+}
+
+func TestPicturesFromNothingAreMadeOnce(t *testing.T) {
+	f := Folder{Dir: t.TempDir(), Recipe: first, Items: []Item{{Name: "x"}, {Name: "y"}},
+		Make: func(item Item, source []byte, w io.Writer) error {
+			if source != nil {
+				t.Errorf("%s has a source of %d bytes", item.Name, len(source))
+			}
+			_, err := io.WriteString(w, item.Name)
+			return err
+		}}
+	for _, want := range []int{2, 0} {
+		if n, err := Fill(context.Background(), f); n != want || err != nil {
+			t.Errorf("made %d (%v), want %d", n, err, want)
+		}
+	}
+}
+
+func TestProgressCountsUpToTheTotal(t *testing.T) {
+	p := newPlace(t, 5)
+	p.fill(t)
+	remove(t, p.dir, "a00.out")
+	remove(t, p.dir, "a01.out")
+	f := p.folder(t)
+	var seen []int
+	f.Report = func(done, total int) {
+		if total != 5 {
+			t.Errorf("total is %d, want 5", total)
+		}
+		seen = append(seen, done)
+	}
+	if _, err := Fill(context.Background(), f); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(seen, []int{4, 5}) {
+		t.Errorf("reported %v, want 4 and 5 of 5", seen)
+	}
+}
+
+func TestTwoCallsAtOnceShareTheWork(t *testing.T) {
+	p := newPlace(t, 8)
+	f := p.folder(t)
+	counts := make(chan int, 2)
+	for range 2 {
+		go func() {
+			n, err := Fill(context.Background(), f)
+			if err != nil {
+				t.Error(err)
+			}
+			counts <- n
+		}()
+	}
+	if a, b := <-counts, <-counts; a+b != 8 {
+		t.Errorf("the calls made %d and %d, want 8 together", a, b)
+	}
+}
+
+func TestWaitingForAnotherProcessCanBeInterrupted(t *testing.T) {
+	p := newPlace(t, 1)
+	p.fill(t)
+	unlock, err := lockFolder(context.Background(), p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := Fill(ctx, p.folder(t)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want context.DeadlineExceeded", err)
+	}
+}
+
+func TestTheManifestCanBeReadByPeople(t *testing.T) {
+	p := newPlace(t, 1)
+	p.fill(t)
+	var got struct {
+		Recipe   struct{ Name string }
+		Pictures map[string]struct {
+			Source string
+			MadeOf struct {
+				Size   int
+				SHA256 string
+			} `json:"made_of"`
+		}
+	}
+	if err := json.Unmarshal([]byte(get(t, p.dir, ManifestName)), &got); err != nil {
+		t.Fatal(err)
+	}
+	e := got.Pictures["a00.out"]
+	if got.Recipe.Name != "louder" || e.Source != "a00.txt" || e.MadeOf.Size != len("text number 0") || len(e.MadeOf.SHA256) != 64 {
+		t.Errorf("the manifest says %s", get(t, p.dir, ManifestName))
+	}
+}
