@@ -58,6 +58,13 @@ type pair struct {
 // shares its stem; the ending may differ. Pictures smaller than patchSize in a
 // side are skipped, and warn, if not nil, is told.
 //
+// Sets of more than 256 MB decoded are kept decoded in the user's cache folder,
+// from where they are mapped into memory, so that they need not fit into it and
+// open at once the next time. The environment variable REKINDLE_CACHE_DIR names
+// another folder ("off": none) and REKINDLE_CACHE_MB its limit, beyond which
+// what was not used for longest is removed. A set's pictures stay mapped until
+// the process ends.
+//
 // The first thing that is wrong is returned as an error of one sentence that
 // names the folder or file: a missing folder (fs.ErrNotExist), an empty one
 // ([ErrEmpty]), folders that do not match ([MismatchError]), sizes that differ
@@ -86,7 +93,7 @@ func Open(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set,
 	if len(kept) == 0 {
 		return nil, fmt.Errorf("dataset: %s: %w of %d x %d: choose a smaller PatchSize or larger pictures", cleanDir, ErrTooSmall, patchSize, patchSize)
 	}
-	pairs, err := decode(kept)
+	pairs, err := decode(kept, cacheFor(kept, warn), warn)
 	if err != nil {
 		return nil, err
 	}

@@ -249,21 +249,6 @@ func TestASamplerForLargerPatchesLeavesSmallPicturesOut(t *testing.T) {
 	}
 }
 
-func BenchmarkPatch128(b *testing.B) {
-	set := &Set{}
-	for range 4 {
-		set.pairs = append(set.pairs, pair{degraded: marked(2040, 1356, 1), clean: marked(2040, 1356, 0)})
-	}
-	s := set.Train(128, 20, 1)
-	degraded, clean := make([]float32, 3*128*128), make([]float32, 3*128*128)
-	i := 0
-	for b.Loop() {
-		s.Patch(i/s.Len(), i%s.Len(), degraded, clean)
-		i++
-	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "patches/s")
-}
-
 func ExampleSampler_Patch() {
 	set := &Set{pairs: []pair{{stem: "a", degraded: rgb.New(64, 64), clean: rgb.New(64, 64)}}}
 	s := set.Train(16, 10, 42)

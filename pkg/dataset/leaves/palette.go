@@ -27,10 +27,10 @@ type palette struct {
 
 func newPalette(r *rand.Rand) palette {
 	p := palette{spread: between(r, 6, 20)}
-	mean := between(r, 60, 150)
+	mean := between(r, 60, 165)
 	contrast := between(r, 40, 90)
-	warm, green := 10+12*r.NormFloat64(), -3+3*r.NormFloat64()
-	vivid := math.Exp(between(r, math.Log(6), math.Log(30)))
+	warm, green := 13+18*r.NormFloat64(), -3+4*r.NormFloat64()
+	vivid := math.Exp(between(r, math.Log(18), math.Log(45)))
 	for range 6 + r.IntN(15) {
 		strength := vivid
 		if r.Float64() < 0.12 { // flowers, paint, shop signs

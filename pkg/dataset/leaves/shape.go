@@ -60,7 +60,10 @@ func ellipse(a, b float64) func(u, v float64) float64 {
 		u, v = u*ia, v*ib
 		k := math.Sqrt(u*u + v*v)
 		u, v = u*ia, v*ib
-		return k * (k - 1) / (math.Sqrt(u*u+v*v) + 1e-9)
+		if k == 0 {
+			return -min(a, b)
+		}
+		return k * (k - 1) / math.Sqrt(u*u+v*v)
 	}
 }
 

@@ -1,0 +1,307 @@
+package pth
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// machine runs one pickle. Its stack holds plain values and, while it runs,
+// *list, mark, global, bigInt and *storage.
+type machine struct {
+	r       *bufio.Reader
+	left    int64 // bytes that the pickle may still read
+	read    int64
+	made    int // values so far, and what takes memory like one
+	stack   []any
+	memo    map[uint32]any
+	persist func(Tuple) (*storage, error) // what a persistent id stands for
+}
+
+type (
+	mark struct{}
+	list struct { // a list that may still grow
+		items []any
+		done  any // the List of the items, once nothing is added any more
+	}
+	bigInt string // a whole number that needs more than 64 bits, little-endian
+)
+
+// runPickle runs the pickle at the start of r, which holds at most size bytes,
+// and returns its value, to be passed through plain, and how many bytes it took.
+func runPickle(r io.Reader, size int64, persist func(Tuple) (*storage, error)) (any, int64, error) {
+	m := &machine{r: bufio.NewReader(r), left: size, memo: map[uint32]any{}, persist: persist}
+	for {
+		op, err := m.byte()
+		if err != nil {
+			return nil, 0, err
+		}
+		if op == opStop {
+			v, err := m.pop()
+			return v, m.read, err
+		}
+		if err := m.do(op); err != nil {
+			return nil, 0, err
+		}
+		if m.made > maxValues {
+			return nil, 0, refused("the pickle has more than %d values", maxValues)
+		}
+	}
+}
+
+func (m *machine) push(v any) {
+	m.made++
+	m.stack = append(m.stack, v)
+}
+
+func (m *machine) top() (any, error) {
+	if len(m.stack) == 0 {
+		return nil, damaged("the pickle takes from an empty stack")
+	}
+	v := m.stack[len(m.stack)-1]
+	if _, ok := v.(mark); ok {
+		return nil, damaged("the pickle takes a mark for a value")
+	}
+	return v, nil
+}
+
+func (m *machine) pop() (any, error) {
+	v, err := m.top()
+	if err == nil {
+		m.stack = m.stack[:len(m.stack)-1]
+	}
+	return v, err
+}
+
+// popN takes the newest n values, oldest first.
+func (m *machine) popN(n int) ([]any, error) {
+	items := make([]any, n)
+	for i := n - 1; i >= 0; i-- {
+		var err error
+		if items[i], err = m.pop(); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+// popToMark takes everything above the newest mark.
+func (m *machine) popToMark() ([]any, error) {
+	for i := len(m.stack) - 1; i >= 0; i-- {
+		if _, ok := m.stack[i].(mark); ok {
+			items := slices.Clone(m.stack[i+1:])
+			m.stack = m.stack[:i]
+			return items, nil
+		}
+	}
+	return nil, damaged("the pickle has no mark where it needs one")
+}
+
+func (m *machine) do(op byte) error {
+	switch op {
+	case opProto:
+		v, err := m.byte()
+		if err == nil && v > 5 {
+			err = damaged("the pickle has protocol %d", v)
+		}
+		return err
+	case opFrame:
+		_, err := m.bytes(8)
+		return err
+	case opMark:
+		m.push(mark{})
+	case opNone:
+		m.push(nil)
+	case opNewTrue:
+		m.push(true)
+	case opNewFalse:
+		m.push(false)
+	case opEmptyTuple:
+		m.push(Tuple{})
+	case opEmptyList:
+		m.push(&list{items: []any{}})
+	case opEmptyDict:
+		m.push(NewDict())
+	case opBinInt, opBinInt1, opBinInt2, opLong1, opBinFloat:
+		return m.number(op)
+	case opBinUnicode, opShortUnicode:
+		return m.text(op)
+	case opTuple, opTuple1, opTuple2, opTuple3:
+		return m.tuple(op)
+	case opAppend, opAppends:
+		return m.appendItems(op)
+	case opSetItem, opSetItems:
+		return m.setItems(op)
+	case opBinPut, opLongBinPut, opMemoize:
+		return m.store(op)
+	case opBinGet, opLongBinGet:
+		return m.recall(op)
+	case opGlobal, opStackGlobal:
+		return m.global(op)
+	case opBinPersID:
+		return m.persistent()
+	case opReduce:
+		return m.reduce()
+	case opBuild:
+		return m.build()
+	default:
+		return refused("the pickle uses operation 0x%02x, which plain dictionaries of tensors do not need", op)
+	}
+	return nil
+}
+
+func (m *machine) tuple(op byte) error {
+	var items []any
+	var err error
+	if op == opTuple {
+		items, err = m.popToMark()
+	} else {
+		items, err = m.popN(int(op - opTuple1 + 1))
+	}
+	m.push(Tuple(items))
+	return err
+}
+
+func (m *machine) appendItems(op byte) (err error) {
+	var items []any
+	if op == opAppends {
+		items, err = m.popToMark()
+	} else {
+		items, err = m.popN(1)
+	}
+	if err != nil {
+		return err
+	}
+	v, err := m.top()
+	if err != nil {
+		return err
+	}
+	l, ok := v.(*list)
+	if !ok {
+		return damaged("the pickle appends to %s", kind(v))
+	}
+	l.items = append(l.items, items...)
+	return nil
+}
+
+func (m *machine) setItems(op byte) (err error) {
+	var items []any
+	if op == opSetItems {
+		items, err = m.popToMark()
+	} else {
+		items, err = m.popN(2)
+	}
+	if err != nil {
+		return err
+	}
+	v, err := m.top()
+	if err != nil {
+		return err
+	}
+	d, ok := v.(*Dict)
+	if !ok || len(items)%2 != 0 {
+		return damaged("the pickle sets %d keys and values of %s", len(items), kind(v))
+	}
+	for i := 0; i < len(items); i += 2 {
+		switch items[i].(type) {
+		case string, int64:
+			d.Set(items[i], items[i+1])
+		default:
+			return refused("a dictionary has %s as a key; only text and whole numbers are read", kind(items[i]))
+		}
+	}
+	return nil
+}
+
+func (m *machine) store(op byte) error {
+	key := uint32(len(m.memo))
+	if op != opMemoize {
+		var err error
+		if key, err = m.unsigned(width(op)); err != nil {
+			return err
+		}
+	}
+	v, err := m.top()
+	if err == nil {
+		m.made++
+		m.memo[key] = v
+	}
+	return err
+}
+
+func (m *machine) recall(op byte) error {
+	key, err := m.unsigned(width(op))
+	if err != nil {
+		return err
+	}
+	v, ok := m.memo[key]
+	if !ok {
+		return damaged("the pickle recalls value %d, which it never stored", key)
+	}
+	m.push(v)
+	return nil
+}
+
+func (m *machine) global(op byte) error {
+	var name string
+	if op == opGlobal {
+		module, err := m.line()
+		if err != nil {
+			return err
+		}
+		class, err := m.line()
+		if err != nil {
+			return err
+		}
+		name = module + " " + class
+	} else {
+		names, err := m.popN(2)
+		if err != nil {
+			return err
+		}
+		module, ok1 := names[0].(string)
+		class, ok2 := names[1].(string)
+		if !ok1 || !ok2 || len(module)+len(class) > maxName {
+			return damaged("the pickle names a class without a text")
+		}
+		name = module + " " + class
+	}
+	g := global(name)
+	if _, ok := storageClasses[g]; !ok && g != orderedDict && g != rebuildTensor && g != rebuildParameter {
+		return refused("the pickle wants %q, which is not among the classes that a checkpoint may name; "+
+			"save a state_dict of plain tensors, numbers and texts instead", strings.Replace(name, " ", ".", 1))
+	}
+	m.push(g)
+	return nil
+}
+
+// kind says what a value is, without ever printing the value, which may be huge.
+func kind(v any) string {
+	switch v.(type) {
+	case nil:
+		return "None"
+	case string:
+		return "a text"
+	case int64, bigInt:
+		return "a whole number"
+	case float64:
+		return "a fraction"
+	case bool:
+		return "a truth value"
+	case *Dict:
+		return "a dictionary"
+	case *list, List:
+		return "a list"
+	case Tuple:
+		return "a tuple"
+	case *Tensor:
+		return "a tensor"
+	case *storage:
+		return "a bare storage"
+	case global:
+		return "a class"
+	}
+	return fmt.Sprintf("a %T", v)
+}

@@ -1,0 +1,222 @@
+package pth
+
+import "math"
+
+// persistent replaces a persistent id on the stack by the storage it stands for.
+func (m *machine) persistent() error {
+	v, err := m.pop()
+	if err != nil {
+		return err
+	}
+	id, ok := v.(Tuple)
+	if !ok {
+		return damaged("a persistent id is %s, want a tuple", kind(v))
+	}
+	s, err := m.persist(id)
+	if err != nil {
+		return err
+	}
+	m.push(s)
+	return nil
+}
+
+// build sets attributes of an OrderedDict (_metadata): nothing that tensors need.
+func (m *machine) build() error {
+	items, err := m.popN(2)
+	if err != nil {
+		return err
+	}
+	d, ok := items[0].(*Dict)
+	if _, dict := items[1].(*Dict); !ok || !d.Ordered || !dict {
+		return refused("the pickle sets attributes of %s", kind(items[0]))
+	}
+	m.push(d)
+	return nil
+}
+
+// reduce calls one of the allowed functions.
+func (m *machine) reduce() error {
+	items, err := m.popN(2)
+	if err != nil {
+		return err
+	}
+	f, ok := items[0].(global)
+	if !ok {
+		return refused("the pickle calls %s", kind(items[0]))
+	}
+	args, ok := items[1].(Tuple)
+	if !ok {
+		return damaged("the pickle calls a function with %s, want a tuple of arguments", kind(items[1]))
+	}
+	switch {
+	case f == orderedDict && len(args) == 0:
+		m.push(NewOrderedDict())
+		return nil
+	case f == rebuildTensor:
+		t, err := newView(args)
+		if err != nil {
+			return err
+		}
+		m.made += 2 * len(t.Shape)
+		m.push(t)
+		return nil
+	case f == rebuildParameter && len(args) == 3:
+		if t, ok := args[0].(*Tensor); ok {
+			m.push(t)
+			return nil
+		}
+	}
+	return refused("the pickle calls %q with %d arguments", f, len(args))
+}
+
+// describe reads a persistent id: ('storage', class, key, device, count), in the
+// old format also a part of another storage, which was never more than None.
+func (src source) describe(id Tuple) (*storage, error) {
+	if len(id) < 5 || id[0] != "storage" {
+		return nil, damaged("a persistent id names no storage")
+	}
+	class, ok1 := id[1].(global)
+	key, ok2 := id[2].(string)
+	numel, ok3 := id[4].(int64)
+	if !ok1 || !ok2 || !ok3 || len(key) > maxName {
+		return nil, damaged("a storage is described wrongly")
+	}
+	if len(id) > 5 && id[5] != nil {
+		return nil, refused("storage %q is a part of another storage", key)
+	}
+	dtype, ok := storageClasses[class]
+	if !ok {
+		return nil, damaged("storage %q has no type of numbers", key)
+	}
+	if numel < 0 || numel > src.size/int64(dtype.Size()) || numel > math.MaxInt/8 {
+		return nil, damaged("storage %q should hold %d numbers of %v, more than the file has room for", key, numel, dtype)
+	}
+	return &storage{dtype: dtype, numel: int(numel), key: key, source: src}, nil
+}
+
+// newView makes the tensor _rebuild_tensor_v2(storage, offset, shape, strides,
+// requires_grad, hooks, metadata) and checks that it stays inside its storage.
+func newView(args Tuple) (*Tensor, error) {
+	if len(args) < 4 {
+		return nil, damaged("a tensor is described by %d values, want at least 4", len(args))
+	}
+	s, ok := args[0].(*storage)
+	offset, ok2 := args[1].(int64)
+	shape, err := integers(args[2])
+	strides, err2 := integers(args[3])
+	if !ok || !ok2 || err != nil || err2 != nil || len(shape) != len(strides) || offset < 0 {
+		return nil, damaged("a tensor is described wrongly")
+	}
+	if len(args) > 6 {
+		if d, ok := args[6].(*Dict); args[6] != nil && (!ok || d.Len() > 0) {
+			return nil, refused("a tensor is stored negated or conjugated")
+		}
+	}
+	count, err := product(shape)
+	if err != nil || int64(count) > math.MaxInt64/8 {
+		return nil, damaged("a tensor has the impossible shape %v", shape)
+	}
+	t := &Tensor{DType: s.dtype, Shape: shape, view: &view{storage: s, offset: int(offset), strides: strides, count: count}}
+	if count == 0 {
+		t.view.offset = 0
+		return t, nil
+	}
+	room := int64(s.numel) - 1 - offset // numbers behind the first
+	for i, d := range shape {
+		if d > 1 && strides[i] > 0 && room >= 0 {
+			if int64(d-1) > room/int64(strides[i]) {
+				room = -1
+			} else {
+				room -= int64(d-1) * int64(strides[i])
+			}
+		}
+	}
+	if room < 0 {
+		return nil, damaged("a tensor of shape %v, strides %v and offset %d overruns storage %q of %d numbers", shape, strides, offset, s.key, s.numel)
+	}
+	return t, nil
+}
+
+// integers reads a tuple of sizes or strides.
+func integers(v any) ([]int, error) {
+	t, ok := v.(Tuple)
+	if !ok || len(t) > maxRank {
+		return nil, ErrDamaged
+	}
+	out := make([]int, len(t))
+	for i, x := range t {
+		n, ok := x.(int64)
+		if !ok || n < 0 || n > math.MaxInt {
+			return nil, ErrDamaged
+		}
+		out[i] = int(n)
+	}
+	return out, nil
+}
+
+// plain turns what a pickle made into the values that [Dict] lists, and refuses
+// values that nest too deep, contain themselves, unfold into too many, or hold
+// what is no value.
+func (src source) plain(v any) (any, error) {
+	p := plainer{bytes: maxSharing*src.size + 1<<20}
+	return p.value(v, 0)
+}
+
+type plainer struct {
+	count int
+	bytes int64 // left for tensors
+}
+
+func (p *plainer) value(v any, depth int) (any, error) {
+	if depth > maxDepth {
+		return nil, refused("its values nest more than %d levels deep, or contain themselves", maxDepth)
+	}
+	if p.count++; p.count > maxValues {
+		return nil, refused("it unfolds into more than %d values", maxValues)
+	}
+	// v is returned as it came: making a new interface value of a tuple each time
+	// that it appears would take memory that the file does not have.
+	switch x := v.(type) {
+	case nil, bool, int64, float64, string:
+		return v, nil
+	case *Dict:
+		for _, k := range x.keys {
+			item, err := p.value(x.values[k], depth+1)
+			if err != nil {
+				return nil, err
+			}
+			x.values[k] = item
+		}
+		return v, nil
+	case *list:
+		if x.done == nil {
+			x.done = List(x.items)
+		}
+		return x.done, p.items(x.items, depth)
+	case List:
+		return v, p.items(x, depth)
+	case Tuple:
+		return v, p.items(x, depth)
+	case *Tensor:
+		need := int64(x.view.count)
+		if need > p.bytes/int64(x.DType.Size()) {
+			return nil, refused("its tensors repeat the same numbers until they are many times larger than the file")
+		}
+		p.bytes -= need * int64(x.DType.Size())
+		return v, nil
+	case bigInt:
+		return nil, refused("it holds a whole number of more than 64 bits")
+	}
+	return nil, refused("it holds %s as a value", kind(v))
+}
+
+func (p *plainer) items(items []any, depth int) error {
+	for i := range items {
+		item, err := p.value(items[i], depth+1)
+		if err != nil {
+			return err
+		}
+		items[i] = item
+	}
+	return nil
+}
