@@ -11,8 +11,10 @@ import (
 
 // Change is one key whose value differs between two configurations.
 type Change struct {
-	Key, Old, New string // values as in JSON
-	ShapesNetwork bool   // weights of the old value do not fit the new one
+	Key           string `json:"key"`
+	Old           string `json:"old"` // values as in JSON
+	New           string `json:"new"`
+	ShapesNetwork bool   `json:"-"` // weights of the old value do not fit the new one
 }
 
 // Diff lists what differs from old to new, in the order of the struct. The keys
