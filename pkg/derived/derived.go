@@ -28,10 +28,11 @@ import (
 	"time"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/rgb"
 )
 
-// ErrForeign is returned when the folder already holds files that were not made
-// by [Fill] and would have to be overwritten.
+// ErrForeign is returned when the folder already holds pictures that were not
+// made by [Fill]: they would be overwritten, or mixed with others.
 var ErrForeign = errors.New("holds pictures that were not made here")
 
 // saveEvery bounds the work that a killed process loses.
@@ -74,8 +75,8 @@ type Folder struct {
 // an interrupted call has done is kept. A folder that is complete costs a look
 // at sizes and times.
 //
-// Files that Fill did not make are left alone; if one of them is in the way the
-// error wraps [ErrForeign]. When several processes fill one folder, one works
+// Files that Fill did not make are left alone. A folder that has pictures but
+// was never filled is somebody else's: the error then wraps [ErrForeign]. When several processes fill one folder, one works
 // and the others wait. All cores are used.
 func Fill(ctx context.Context, f Folder) (made int, err error) {
 	if err := os.MkdirAll(f.Dir, 0o777); err != nil {
@@ -188,9 +189,25 @@ func base(path string) string {
 	return filepath.Base(path)
 }
 
-// checkForeign guards files in a folder without a manifest: they may be
+// checkForeign guards pictures in a folder without a manifest: they may be
 // somebody's only copies. Those that are what Make would write are no loss.
 func (j *job) checkForeign(ctx context.Context) error {
+	foreign := func(name string) error {
+		return fmt.Errorf("derived: %s %w (%s): choose another folder, or empty this one", j.Dir, ErrForeign, name)
+	}
+	wanted := map[string]bool{}
+	for _, item := range j.Items {
+		wanted[item.Name] = true
+	}
+	there, err := rgb.List(j.Dir)
+	if err != nil {
+		return fmt.Errorf("derived: %w", err)
+	}
+	for _, name := range there {
+		if !wanted[name] {
+			return foreign(name)
+		}
+	}
 	return parallel(ctx, j.Items, func(item Item) error {
 		have, err := os.ReadFile(j.path(item.Name))
 		if errors.Is(err, os.ErrNotExist) {
@@ -204,7 +221,7 @@ func (j *job) checkForeign(ctx context.Context) error {
 			return err
 		}
 		if !bytes.Equal(have, want.Bytes()) {
-			return fmt.Errorf("derived: %s %w (%s): choose another folder, or empty this one", j.Dir, ErrForeign, item.Name)
+			return foreign(item.Name)
 		}
 		return nil
 	})

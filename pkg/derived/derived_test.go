@@ -297,6 +297,20 @@ func TestFilesThatWereNotMadeHereAreNotOverwritten(t *testing.T) {
 	}
 }
 
+func TestPicturesOfSomebodyElseAreNotMixedWithOurs(t *testing.T) {
+	p := newPlace(t, 3)
+	if err := os.MkdirAll(p.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	put(t, p.dir, "a01.JPG", "somebody's own degraded picture")
+	if _, err := Fill(context.Background(), p.folder(t)); !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "a01.JPG") {
+		t.Errorf("got %v, want ErrForeign with the name", err)
+	}
+	if got := names(t, p.dir); !slices.Equal(got, []string{"a01.JPG"}) {
+		t.Errorf("the folder now holds %v", got)
+	}
+}
+
 func TestOtherFilesInTheFolderAreLeftAlone(t *testing.T) {
 	p := newPlace(t, 3)
 	p.fill(t)

@@ -31,8 +31,6 @@ type canvas struct {
 
 func newCanvas(w, h int) *canvas { return &canvas{w: w, h: h, pix: make([]colour, w*h)} }
 
-func (c *canvas) mid() (x, y int) { return c.w / 2, c.h / 2 }
-
 func (c *canvas) fill(with colour) {
 	for i := range c.pix {
 		c.pix[i] = with

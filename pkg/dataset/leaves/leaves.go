@@ -26,7 +26,7 @@ import (
 func Image(w, h int, r *rand.Rand) *rgb.Image {
 	c := newCanvas(w, h)
 	p := newPainter(c, r)
-	c.fill(p.colour(c.mid()))
+	c.fill(p.pal.draw(r))
 	for _, layer := range p.layers() {
 		p.paint(layer)
 	}

@@ -21,8 +21,6 @@ func newPainter(c *canvas, r *rand.Rand) *painter {
 	return p
 }
 
-func (p *painter) colour(int, int) colour { return p.pal.draw(p.r) }
-
 // leaf paints one shape and returns the area that it covers.
 func (p *painter) leaf(s shape, l layer) float64 {
 	r, c := p.r, p.c
@@ -97,11 +95,10 @@ func (p *painter) each(s shape, soft, mx, my float64, do func(pix *colour, u, v,
 
 // light varies the brightness smoothly over the picture, as lamps and vignettes do.
 func (p *painter) light() {
-	t, r, c := p.tiles[0], p.r, p.c
+	r, c := p.r, p.c
 	angle := r.Float64() * 2 * math.Pi
 	slope := 0.3 * r.NormFloat64() / float64(max(c.w, c.h))
 	du, dv := slope*math.Cos(angle), slope*math.Sin(angle)
-	_ = t
 	for y := range c.h {
 		for x := range c.w {
 			f := float32(1 + du*float64(x-c.w/2) + dv*float64(y-c.h/2))
