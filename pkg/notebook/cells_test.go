@@ -1,9 +1,7 @@
 package notebook
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"os"
@@ -15,20 +13,21 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
-	"rekindle/pkg/rgb"
 )
 
 // kernelIn plays a new kernel whose notebook lies in an empty folder, and
+
 // returns what cells print there.
+
 func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
 	t.Setenv(RunDirVariable, "")
 	printed = &strings.Builder{}
-	old := Out
-	Out = printed
-	t.Cleanup(func() { Out = old })
+	out, side := Out, builtInSide
+	Out, builtInSide = printed, 64
+	t.Cleanup(func() { Out, builtInSide = out, side })
 	cfg = config.Default()
 	cfg.PatchSize, cfg.TileOverlap, cfg.BatchSize = 32, 8, 4
 	return cfg, printed
@@ -46,6 +45,7 @@ func mustSetUp(t *testing.T, cfg config.Config, skip bool) *experiment.Experimen
 }
 
 // wants checks that an error's sentence says all that it should.
+
 func wants(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -178,245 +178,7 @@ func TestAMismatchIsSaidOnceAndTheChoiceStays(t *testing.T) {
 	}
 }
 
-func TestCellsWithoutResultsSayWhatIsMissing(t *testing.T) {
-	cfg, printed := kernelIn(t)
-	mustSetUp(t, cfg, false)
-	for name, cell := range map[string]func(config.Config) error{"PlotCurves": plotCurves, "BestAndWorst": bestAndWorst, "Summary": summary} {
-		printed.Reset()
-		text := ""
-		if err := cell(cfg); errors.Is(err, ErrNothing) {
-			text = err.Error()
-		} else if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if text += printed.String(); !strings.Contains(text, " yet") {
-			t.Errorf("%s printed %q, want what there is not yet", name, text)
-		}
-	}
-}
-
-func TestSkippedTrainingShowsWhatTheGuideShows(t *testing.T) {
-	cfg, printed := kernelIn(t)
-	exp := mustSetUp(t, cfg, false)
-	h := &experiment.History{}
-	for i := range 35 {
-		h.Append(epoch(0.1 - 0.0577*float64(i)/27 + 0.01*float64(max(0, i-27))))
-	}
-	h.ValLoss[27] = 0.0423
-	if err := h.Save(exp.HistoryPath()); err != nil {
-		t.Fatal(err)
-	}
-	printed.Reset()
-	LoadResults(cfg)
-	for _, line := range []string{
-		"⏭️  SKIP_TRAINING = true: Loading existing results",
-		"✅ Loaded history from experiments/unet/gaussian/" + exp.Name() + "/history.json",
-		"   Total epochs: 35", "   Best epoch: 28 (val_loss: 0.0423)",
-	} {
-		if !strings.Contains(printed.String(), line+"\n") {
-			t.Errorf("got %q, want the line %q", printed, line)
-		}
-	}
-}
-
-func TestCurvesAreSavedInTheExperiment(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	exp := mustSetUp(t, cfg, false)
-	h := &experiment.History{}
-	h.Append(epoch(0.3))
-	if err := h.Save(exp.HistoryPath()); err != nil {
-		t.Fatal(err)
-	}
-	if err := plotCurves(cfg); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := rgb.Load(exp.CurvesPath()); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestABrokenHistoryIsOneSentence(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	exp := mustSetUp(t, cfg, false)
-	if err := os.WriteFile(exp.HistoryPath(), []byte(`{"train_loss": [0.1`), 0o666); err != nil {
-		t.Fatal(err)
-	}
-	err := plotCurves(cfg)
-	wants(t, err, "history.json", "resume training")
-	if strings.Contains(err.Error(), "\n") {
-		t.Errorf("got several lines: %q", err)
-	}
-}
-
 // evaluated writes pictures and an evaluation of them.
-func evaluated(t *testing.T, cfg config.Config, exp *experiment.Experiment, ssim ...float64) {
-	t.Helper()
-	var e experiment.Evaluation
-	for i, s := range ssim {
-		name := string(rune('a' + i))
-		for dir, ending := range map[string]string{cfg.ValDegradedDir: ".png", cfg.ValCleanDir: ".png", exp.RestoredDir(): ".png"} {
-			if err := os.MkdirAll(dir, 0o777); err != nil {
-				t.Fatal(err)
-			}
-			if err := rgb.New(40, 30).SavePNG(filepath.Join(dir, name+ending)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		scores := experiment.ImageScores{Filename: name + ".png", Scores: experiment.Scores{PSNR: 20, SSIM: experiment.Number(s)}}
-		e.PerImage, e.Degraded.PerImage = append(e.PerImage, scores), append(e.Degraded.PerImage, scores)
-	}
-	if err := e.Save(exp.MetricsPath()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestBestAndWorstAreThoseOfSSIM(t *testing.T) {
-	cfg, printed := kernelIn(t)
-	exp := mustSetUp(t, cfg, false)
-	evaluated(t, cfg, exp, 0.5, 0.9, 0.3)
-	if err := bestAndWorst(cfg); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(printed.String(), "Best result: b.png") || !strings.Contains(printed.String(), "Worst result: c.png") {
-		t.Errorf("got %q, want b.png best and c.png worst", printed)
-	}
-	for _, file := range []string{"best_full_restoration.png", "worst_full_restoration.png"} {
-		if _, err := rgb.Load(filepath.Join(exp.SamplesDir(), file)); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-func TestAMissingPictureOfTheEvaluationIsNamed(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	exp := mustSetUp(t, cfg, false)
-	evaluated(t, cfg, exp, 0.5)
-	if err := os.Remove(filepath.Join(cfg.ValCleanDir, "a.png")); err != nil {
-		t.Fatal(err)
-	}
-	wants(t, bestAndWorst(cfg), cfg.ValCleanDir, "13. Evaluation")
-}
-
-func TestWithoutPhotographsTheBuiltInSetIsDrawnOnce(t *testing.T) {
-	cfg, printed := kernelIn(t)
-	for _, want := range []string{"drawing the built-in set", "degraded copies are complete"} {
-		printed.Reset()
-		if err := prepareData(context.Background(), cfg); err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(printed.String(), want); n != 2 { // training and validation
-			t.Errorf("got %q, want %q twice", printed, want)
-		}
-	}
-	d, err := OpenData(cfg, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d.TrainSet.Images() != builtInTrain || d.ValSet.Images() != builtInVal {
-		t.Errorf("got %d and %d pictures, want %d and %d", d.TrainSet.Images(), d.ValSet.Images(), builtInTrain, builtInVal)
-	}
-	if err := showSamplesOf(t, cfg); err != nil {
-		t.Error(err)
-	}
-}
-
-func showSamplesOf(t *testing.T, cfg config.Config) error {
-	exp := mustSetUp(t, cfg, false)
-	if err := showSamples(cfg); err != nil {
-		return err
-	}
-	_, err := rgb.Load(filepath.Join(exp.SamplesDir(), "training_samples.png"))
-	return err
-}
-
-func TestAnInterruptedBuiltInSetIsNeverTakenForPhotographs(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	wants(t, prepareData(ctx, cfg), "interrupted", "again")
-	if _, err := os.Stat(cfg.TrainCleanDir); err == nil {
-		t.Errorf("%s exists after an interruption, want it to appear whole or not at all", cfg.TrainCleanDir)
-	}
-	if err := prepareData(context.Background(), cfg); err != nil {
-		t.Errorf("the next call: %v, want it to complete the data", err)
-	}
-}
-
-func TestAMissingFolderOfOnesOwnIsNamed(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	cfg.ValCleanDir, cfg.TrainCleanDir = "data/raw/val", "/nowhere/photographs"
-	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", "/nowhere/photographs", "data/raw/train")
-	_, err := setUp(cfg, false, noon)
-	wants(t, err, "TrainCleanDir", "/nowhere/photographs")
-	if entries, err := os.ReadDir("."); err != nil || len(entries) != 0 {
-		t.Errorf("got %v, %v in the folder, want nothing written", entries, err)
-	}
-}
-
-func TestAnEmptyFolderIsNamed(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	if err := os.MkdirAll(cfg.TrainCleanDir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", cfg.TrainCleanDir, "no PNG or JPEG")
-	_, err := setUp(cfg, false, noon)
-	wants(t, err, "TrainCleanDir", cfg.TrainCleanDir)
-}
-
-func TestManyPicturesThatAreTooSmallMakeFewWarnings(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	for _, dir := range []string{cfg.TrainCleanDir, cfg.TrainDegradedDir} {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
-		for i := range 30 {
-			if err := rgb.New(20, 20).SavePNG(filepath.Join(dir, fmt.Sprintf("%02d.png", i))); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	var warnings []string
-	_, err := OpenData(cfg, func(text string) { warnings = append(warnings, text) })
-	wants(t, err, "PatchSize")
-	if len(warnings) != fewWarnings+1 || !strings.Contains(warnings[fewWarnings], "25 more") {
-		t.Errorf("got %d warnings, the last %q, want %d and a count of the others", len(warnings), warnings[len(warnings)-1], fewWarnings)
-	}
-}
-
-func TestDegradedPicturesOfOnesOwnAreUsedAsTheyAre(t *testing.T) {
-	cfg, printed := kernelIn(t)
-	for _, dir := range []string{cfg.TrainCleanDir, cfg.TrainDegradedDir, cfg.ValCleanDir, cfg.ValDegradedDir} {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := rgb.New(40, 40).SavePNG(filepath.Join(dir, "mine.png")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before, err := os.ReadFile(filepath.Join(cfg.TrainDegradedDir, "mine.png"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := prepareData(context.Background(), cfg); err != nil {
-		t.Fatal(err)
-	}
-	after, err := os.ReadFile(filepath.Join(cfg.TrainDegradedDir, "mine.png"))
-	if err != nil || string(after) != string(before) {
-		t.Errorf("somebody's own picture was changed (%v)", err)
-	}
-	if !strings.Contains(printed.String(), "using the degraded pictures") {
-		t.Errorf("got %q, want it to say whose pictures are used", printed)
-	}
-}
-
-func TestBeforeTheDataAreMadeTheErrorSaysWhichCellMakesThem(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	_, err := OpenData(cfg, nil)
-	wants(t, err, "5. Degraded Datasets")
-	if !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("got %v, want os.ErrNotExist in it", err)
-	}
-}
 
 func TestAConfigurationIsCheckedAndOverridden(t *testing.T) {
 	cfg, _ := kernelIn(t)
@@ -502,5 +264,41 @@ func TestWhatCellsPrintGoesToTheLogOfAHeadlessRun(t *testing.T) {
 	var lost logFile
 	if n, err := lost.Write([]byte("x")); n != 1 || err != nil {
 		t.Errorf("a log that is gone: got %d, %v, want no error", n, err)
+	}
+}
+
+func TestAGPUCountsOnlyWhereTrainingWillUseIt(t *testing.T) {
+	cuda, cpu := "/usr/local/lib/go-xla/pjrt_c_api_cuda_plugin.so", "/usr/local/lib/go-xla/pjrt_c_api_cpu_plugin.so"
+	for _, c := range []struct {
+		name, backend string
+		plugins       []string
+		cgo, want     bool
+	}{
+		{"plugin for CUDA", "", []string{cpu, cuda}, true, true},
+		{"plugin for the CPU alone", "", []string{cpu}, true, false},
+		{"no plugin", "", nil, true, false},
+		{"no C compiler", "", []string{cuda}, false, false},
+		{"the Go engine is asked for", "go", []string{cuda}, true, false},
+		{"XLA on the CPU is asked for", "xla:cpu", []string{cuda}, true, false},
+		{"a plugin is named", "xla:/opt/jax/xla_cuda_plugin.so", nil, true, true},
+	} {
+		if got := gpuIsUsed(c.backend, c.plugins, c.cgo); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestPluginsAreFoundWhereTheyAreSaidToBe(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", dir)
+	if got := plugins(); len(got) != 0 {
+		t.Errorf("an empty folder: got %v, want none", got)
+	}
+	path := filepath.Join(dir, "pjrt_c_api_cuda_plugin.so")
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := plugins(); len(got) != 1 || got[0] != path {
+		t.Errorf("got %v, want %s", got, path)
 	}
 }

@@ -3,6 +3,8 @@ package notebook
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"rekindle/pkg/config"
@@ -38,8 +40,23 @@ func configure(cfg config.Config) (config.Config, error) {
 	return cfg, cfg.Validate()
 }
 
-// HasGPU reports whether the NVIDIA driver shows a GPU.
-func HasGPU() bool { return machine.HasGPU() }
+// HasGPU reports whether training with Device "auto" will run on a GPU: the
+// NVIDIA driver shows one, XLA's plugin for it is installed, and cells are built
+// with a C compiler, which loading a plugin takes. It decides how large a run
+// the configuration cell chooses.
+func HasGPU() bool {
+	return machine.HasGPU() && gpuIsUsed(os.Getenv("GOMLX_BACKEND"), plugins(), built("CGO_ENABLED") == "1")
+}
+
+func gpuIsUsed(backend string, plugins []string, cgo bool) bool {
+	switch {
+	case !cgo:
+		return false
+	case backend != "": // decides instead of the search
+		return strings.HasPrefix(backend, "xla") && !strings.HasPrefix(backend, "xla:cpu")
+	}
+	return slices.ContainsFunc(plugins, func(p string) bool { return strings.Contains(filepath.Base(p), "cuda") })
+}
 
 // ShowConfig prints what differs from the original's settings, and every key
 // that [ConfigVariable] overrides.

@@ -16,6 +16,7 @@ import (
 	"rekindle/pkg/dataset/leaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/derived"
+	"rekindle/pkg/machine"
 	"rekindle/pkg/rgb"
 )
 
@@ -24,8 +25,9 @@ import (
 const (
 	builtInTrain = 32
 	builtInVal   = 8
-	builtInSide  = 320 // pixels
 )
+
+var builtInSide = 320 // pixels; smaller in tests
 
 // PrepareData makes whatever is missing of the data. Where there are no
 // photographs and the clean folders are the default ones, the built-in set is
@@ -99,18 +101,19 @@ func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error 
 		return err
 	}
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
-	if err := os.RemoveAll(unfinished); err != nil {
-		return err
-	}
 	count := newCounter(name + ": drawn")
 	defer count.end()
-	if err := leaves.Folder(unfinished, n, builtInSide, builtInSide, seed, count.set); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
+	err := leaves.Folder(unfinished, n, builtInSide, builtInSide, seed, count.set)
+	if err == nil && ctx.Err() != nil {
 		return fmt.Errorf("interrupted; run the cell again to complete the data")
 	}
-	return os.Rename(unfinished, dir)
+	if err == nil {
+		err = os.Rename(unfinished, dir)
+	}
+	if _, e := os.Stat(dir); err != nil && e == nil {
+		return os.RemoveAll(unfinished) // another kernel drew the same pictures at the same time, and was quicker
+	}
+	return err
 }
 
 func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.Degradation, seed int64) error {
@@ -144,7 +147,7 @@ func newCounter(what string) *counter { return &counter{what: what, shown: time.
 
 // set shows the count at most four times a second; a quick job shows none.
 func (c *counter) set(done, total int) {
-	if time.Since(c.shown) < 250*time.Millisecond {
+	if time.Since(c.shown) < 250*time.Millisecond || !inNotebook() && !machine.IsTerminal(os.Stdout) {
 		return
 	}
 	c.shown, c.used = time.Now(), true

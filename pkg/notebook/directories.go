@@ -91,7 +91,7 @@ func fork(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
 }
 
 func noneUnder(folder string) error {
-	return fmt.Errorf("%w: no experiment under %s; set SKIP_TRAINING = false to train one", ErrNothing, folder)
+	return fmt.Errorf("%w: no experiment under %s; set SKIP_TRAINING = false to train one", ErrNothing, Short(folder))
 }
 
 // progressSoFar says in one line how far an experiment has come.

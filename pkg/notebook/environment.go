@@ -1,10 +1,10 @@
 package notebook
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"rekindle/pkg/machine"
@@ -15,7 +15,7 @@ import (
 func Environment() {
 	Check(enterClone())
 	vector := "vector code off: set GOEXPERIMENT=simd for several times the speed"
-	if vectorCode {
+	if strings.Contains(built("GOEXPERIMENT"), "simd") {
 		vector = "vector code on"
 	}
 	memory := machine.MainMemory()
@@ -25,16 +25,23 @@ func Environment() {
 	say("   Kernel:  %s", kernel())
 	say("   CPU:     %s, %d cores", machine.CPU(), runtime.GOMAXPROCS(0))
 	say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
-	if gpus := machine.GPUs(); len(gpus) > 0 {
-		say("   GPU:     %s", strings.Join(gpus, ", "))
-	} else {
-		say("   GPU:     none")
+	say("   GPU:     %s", orNone(machine.GPUs()))
+	say("   XLA:     %s", orNone(plugins()))
+	switch {
+	case HasGPU():
+		say("   Engine:  XLA on the GPU")
+	case machine.HasGPU():
+		say("   Engine:  on the CPU; to use the GPU, install XLA's CUDA plugin and a C compiler")
+	default:
+		say("   Engine:  on the CPU")
 	}
-	if plugins := plugins(); len(plugins) > 0 {
-		say("   XLA:     %s", strings.Join(plugins, ", "))
-	} else {
-		say("   XLA:     no plugin installed; the engine in pure Go computes")
+}
+
+func orNone(list []string) string {
+	if len(list) == 0 {
+		return "none"
 	}
+	return strings.Join(list, ", ")
 }
 
 func gigabytes(bytes int64) float64 { return float64(bytes) / (1 << 30) }
@@ -76,22 +83,42 @@ func PinnedVersions(goMod string) (map[string]string, error) {
 	return pinned, nil
 }
 
-// plugins lists the XLA plugins on the path where GoMLX looks for them.
+// plugins lists the XLA plugins in the folders where go-xla looks first; it also
+// searches those of /etc/ld.so.conf, where nobody puts plugins.
 func plugins() []string {
-	dirs := []string{"/usr/local/lib/go-xla", "/usr/local/lib/go-xla/nvidia"}
-	if home, err := os.UserHomeDir(); err == nil {
-		dirs = append(dirs, filepath.Join(home, ".local/lib/go-xla"), filepath.Join(home, ".local/lib/go-xla/nvidia"))
-	}
-	if path := os.Getenv("PJRT_PLUGIN_LIBRARY_PATH"); path != "" {
-		dirs = filepath.SplitList(path)
+	dirs := filepath.SplitList(os.Getenv("PJRT_PLUGIN_LIBRARY_PATH"))
+	if len(dirs) == 0 {
+		for _, lib := range []string{homeLib(), "/usr/local/lib"} {
+			dirs = append(dirs, filepath.Join(lib, "go-xla"), filepath.Join(lib, "go-xla", "nvidia"), filepath.Join(lib, "gomlx", "pjrt"))
+		}
+		dirs = append(dirs, filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))...)
 	}
 	var found []string
 	for _, dir := range dirs {
-		files, _ := filepath.Glob(filepath.Join(dir, "pjrt_c_api_*_plugin.so")) // the pattern is well formed
-		found = append(found, files...)
-	}
-	if backend := os.Getenv("GOMLX_BACKEND"); backend != "" {
-		found = append(found, fmt.Sprintf("GOMLX_BACKEND=%s", backend))
+		for _, pattern := range []string{"pjrt_c_api_*_plugin.so", "pjrt-plugin-*.so", "pjrt_plugin_*.so"} {
+			files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well formed
+			found = append(found, files...)
+		}
 	}
 	return found
+}
+
+func homeLib() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "/nonexistent"
+	}
+	return filepath.Join(home, ".local", "lib")
+}
+
+// built returns a setting that this program was built with, such as GOEXPERIMENT.
+func built(key string) string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == key {
+				return s.Value
+			}
+		}
+	}
+	return ""
 }

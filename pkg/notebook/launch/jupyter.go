@@ -116,7 +116,7 @@ func lab(s *setup, notebook string) error {
 	} else if exec.Command(s.jupyter, "notebook", "--version").Run() != nil {
 		return fmt.Errorf("%s can run notebooks but not show them; install jupyter-notebook (apt-get) or notebook (pip) and delete %s", s.jupyter, filepath.Join(s.data(), "program"))
 	}
-	args := []string{front}
+	args := []string{front, "--notebook-dir=" + s.clone}
 	if os.Geteuid() == 0 {
 		args = append(args, "--allow-root")
 	}

@@ -1,0 +1,153 @@
+package notebook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/rgb"
+)
+
+func TestWithoutPhotographsTheBuiltInSetIsDrawnOnce(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	for _, want := range []string{"drawing the built-in set", "degraded copies are complete"} {
+		printed.Reset()
+		if err := prepareData(context.Background(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(printed.String(), want); n != 2 { // training and validation
+			t.Errorf("got %q, want %q twice", printed, want)
+		}
+	}
+	d, err := OpenData(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.TrainSet.Images() != builtInTrain || d.ValSet.Images() != builtInVal {
+		t.Errorf("got %d and %d pictures, want %d and %d", d.TrainSet.Images(), d.ValSet.Images(), builtInTrain, builtInVal)
+	}
+	if err := showSamplesOf(t, cfg); err != nil {
+		t.Error(err)
+	}
+}
+
+func showSamplesOf(t *testing.T, cfg config.Config) error {
+	exp := mustSetUp(t, cfg, false)
+	if err := showSamples(cfg); err != nil {
+		return err
+	}
+	_, err := rgb.Load(filepath.Join(exp.SamplesDir(), "training_samples.png"))
+	return err
+}
+
+func TestAnInterruptedBuiltInSetIsNeverTakenForPhotographs(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wants(t, prepareData(ctx, cfg), "interrupted", "again")
+	if _, err := os.Stat(cfg.TrainCleanDir); err == nil {
+		t.Errorf("%s exists after an interruption, want it to appear whole or not at all", cfg.TrainCleanDir)
+	}
+	if err := prepareData(context.Background(), cfg); err != nil {
+		t.Errorf("the next call: %v, want it to complete the data", err)
+	}
+}
+
+func TestAMissingFolderOfOnesOwnIsNamed(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	cfg.ValCleanDir, cfg.TrainCleanDir = "data/raw/val", "/nowhere/photographs"
+	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", "/nowhere/photographs", "data/raw/train")
+	_, err := setUp(cfg, false, noon)
+	wants(t, err, "TrainCleanDir", "/nowhere/photographs")
+	if entries, err := os.ReadDir("."); err != nil || len(entries) != 0 {
+		t.Errorf("got %v, %v in the folder, want nothing written", entries, err)
+	}
+}
+
+func TestAnEmptyFolderIsNamed(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	if err := os.MkdirAll(cfg.TrainCleanDir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", cfg.TrainCleanDir, "no PNG or JPEG")
+	_, err := setUp(cfg, false, noon)
+	wants(t, err, "TrainCleanDir", cfg.TrainCleanDir)
+}
+
+func TestManyPicturesThatAreTooSmallMakeFewWarnings(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	for _, dir := range []string{cfg.TrainCleanDir, cfg.TrainDegradedDir} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 30 {
+			if err := rgb.New(20, 20).SavePNG(filepath.Join(dir, fmt.Sprintf("%02d.png", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var warnings []string
+	_, err := OpenData(cfg, func(text string) { warnings = append(warnings, text) })
+	wants(t, err, "PatchSize")
+	if len(warnings) != fewWarnings+1 || !strings.Contains(warnings[fewWarnings], "25 more") {
+		t.Errorf("got %d warnings, the last %q, want %d and a count of the others", len(warnings), warnings[len(warnings)-1], fewWarnings)
+	}
+}
+
+func TestDegradedPicturesOfOnesOwnAreUsedAsTheyAre(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	for _, dir := range []string{cfg.TrainCleanDir, cfg.TrainDegradedDir, cfg.ValCleanDir, cfg.ValDegradedDir} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := rgb.New(40, 40).SavePNG(filepath.Join(dir, "mine.png")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := os.ReadFile(filepath.Join(cfg.TrainDegradedDir, "mine.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareData(context.Background(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(filepath.Join(cfg.TrainDegradedDir, "mine.png"))
+	if err != nil || string(after) != string(before) {
+		t.Errorf("somebody's own picture was changed (%v)", err)
+	}
+	if !strings.Contains(printed.String(), "using the degraded pictures") {
+		t.Errorf("got %q, want it to say whose pictures are used", printed)
+	}
+}
+
+func TestBeforeTheDataAreMadeTheErrorSaysWhichCellMakesThem(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	_, err := OpenData(cfg, nil)
+	wants(t, err, "5. Degraded Datasets")
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v, want os.ErrNotExist in it", err)
+	}
+}
+
+func TestTwoKernelsThatDrawAtOnceDoNotDisturbEachOther(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	Out = io.Discard // both print
+	results := make(chan error)
+	for range 2 {
+		go func() { results <- prepareData(context.Background(), cfg) }()
+	}
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := OpenData(cfg, nil); err != nil {
+		t.Error(err)
+	}
+}

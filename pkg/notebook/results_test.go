@@ -1,0 +1,131 @@
+package notebook
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/rgb"
+)
+
+func TestCellsWithoutResultsSayWhatIsMissing(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	mustSetUp(t, cfg, false)
+	for name, cell := range map[string]func(config.Config) error{"PlotCurves": plotCurves, "BestAndWorst": bestAndWorst, "Summary": summary} {
+		printed.Reset()
+		text := ""
+		if err := cell(cfg); errors.Is(err, ErrNothing) {
+			text = err.Error()
+		} else if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text += printed.String(); !strings.Contains(text, " yet") {
+			t.Errorf("%s printed %q, want what there is not yet", name, text)
+		}
+	}
+}
+
+func TestSkippedTrainingShowsWhatTheGuideShows(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	h := &experiment.History{}
+	for i := range 35 {
+		h.Append(epoch(0.1 - 0.0577*float64(i)/27 + 0.01*float64(max(0, i-27))))
+	}
+	h.ValLoss[27] = 0.0423
+	if err := h.Save(exp.HistoryPath()); err != nil {
+		t.Fatal(err)
+	}
+	printed.Reset()
+	LoadResults(cfg)
+	for _, line := range []string{
+		"⏭️  SKIP_TRAINING = true: Loading existing results",
+		"✅ Loaded history from experiments/unet/gaussian/" + exp.Name() + "/history.json",
+		"   Total epochs: 35", "   Best epoch: 28 (val_loss: 0.0423)",
+	} {
+		if !strings.Contains(printed.String(), line+"\n") {
+			t.Errorf("got %q, want the line %q", printed, line)
+		}
+	}
+}
+
+func TestCurvesAreSavedInTheExperiment(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	h := &experiment.History{}
+	h.Append(epoch(0.3))
+	if err := h.Save(exp.HistoryPath()); err != nil {
+		t.Fatal(err)
+	}
+	if err := plotCurves(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rgb.Load(exp.CurvesPath()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestABrokenHistoryIsOneSentence(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	if err := os.WriteFile(exp.HistoryPath(), []byte(`{"train_loss": [0.1`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	err := plotCurves(cfg)
+	wants(t, err, "history.json", "resume training")
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("got several lines: %q", err)
+	}
+}
+
+func evaluated(t *testing.T, cfg config.Config, exp *experiment.Experiment, ssim ...float64) {
+	t.Helper()
+	var e experiment.Evaluation
+	for i, s := range ssim {
+		name := string(rune('a' + i))
+		for dir, ending := range map[string]string{cfg.ValDegradedDir: ".png", cfg.ValCleanDir: ".png", exp.RestoredDir(): ".png"} {
+			if err := os.MkdirAll(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := rgb.New(40, 30).SavePNG(filepath.Join(dir, name+ending)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		scores := experiment.ImageScores{Filename: name + ".png", Scores: experiment.Scores{PSNR: 20, SSIM: experiment.Number(s)}}
+		e.PerImage, e.Degraded.PerImage = append(e.PerImage, scores), append(e.Degraded.PerImage, scores)
+	}
+	if err := e.Save(exp.MetricsPath()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBestAndWorstAreThoseOfSSIM(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	evaluated(t, cfg, exp, 0.5, 0.9, 0.3)
+	if err := bestAndWorst(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(printed.String(), "Best result: b.png") || !strings.Contains(printed.String(), "Worst result: c.png") {
+		t.Errorf("got %q, want b.png best and c.png worst", printed)
+	}
+	for _, file := range []string{"best_full_restoration.png", "worst_full_restoration.png"} {
+		if _, err := rgb.Load(filepath.Join(exp.SamplesDir(), file)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAMissingPictureOfTheEvaluationIsNamed(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	evaluated(t, cfg, exp, 0.5)
+	if err := os.Remove(filepath.Join(cfg.ValCleanDir, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, bestAndWorst(cfg), cfg.ValCleanDir, "13. Evaluation")
+}
