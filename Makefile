@@ -2,6 +2,7 @@
 # make lab      the same set-up, then open the notebook in Jupyter
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
+# make scenarios  the resume guide in a real kernel, cells edited as a person would
 # make check    gofmt and go vet
 # make clean    remove what was built; data, experiments and .venv stay
 
@@ -13,7 +14,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab setup test torture check clean
+.PHONY: help run lab setup test torture scenarios check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +39,9 @@ test:
 
 torture:
 	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
+
+scenarios:
+	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestScenarios ./pkg/notebook/scenarios
 
 check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }

@@ -78,10 +78,13 @@ func newestFirst(a, b Entry) int {
 }
 
 func rank(e Entry) int {
-	if e.Name() == Last {
-		return 1
+	switch e.Name() {
+	case Last:
+		return 2
+	case Best: // may be a copy, made for inference
+		return 0
 	}
-	return 0
+	return 1
 }
 
 // Newest loads the newest State of a folder whose file is whole. Damaged files

@@ -117,6 +117,7 @@ func TestTheNewestStateIsTakenWhateverItsName(t *testing.T) {
 		{map[string]*State{Periodic(999): sample(999, 0), Periodic(1000): sample(1000, 0)}, Periodic(1000)},
 		{map[string]*State{Last: sample(5, 0), Emergency("interrupt", 6): sample(5, 12)}, Emergency("interrupt", 6)},
 		{map[string]*State{Best: sample(5, 0), Last: sample(5, 0)}, Last},
+		{map[string]*State{Best: sample(5, 3), Emergency("oom", 6): sample(5, 3)}, Emergency("oom", 6)},
 		{map[string]*State{"renamed by hand.pth": sample(7, 0), Last: sample(6, 0)}, "renamed by hand.pth"},
 	} {
 		dir := t.TempDir()

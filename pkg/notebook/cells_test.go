@@ -23,6 +23,9 @@ func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
+	if err := markConfigured(); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv(RunDirVariable, "")
 	printed = &strings.Builder{}
 	out, side := Out, builtInSide
@@ -72,6 +75,9 @@ func TestANewKernelStartsWithoutExperiment(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	mustSetUp(t, cfg, false)
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
+	if err := markConfigured(); err != nil {
+		t.Fatal(err)
+	}
 	_, err := current(cfg)
 	wants(t, err, "no experiment", "3. Create Output Directories")
 }
@@ -146,6 +152,36 @@ func TestAForkStartsFromItsParentsNewestCheckpoint(t *testing.T) {
 	}
 	if !strings.Contains(printed.String(), "Forking "+parent.Name()) {
 		t.Errorf("printed %q", printed)
+	}
+}
+
+func TestAFailedChoiceForgetsTheExperimentBefore(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	mustSetUp(t, cfg, false)
+	code := -1
+	exit = func(c int) { code = c }
+	t.Cleanup(func() { exit = os.Exit })
+	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment = true, "20251230_153045_v1"
+	SetUp(cfg, false)
+	if code != 1 {
+		t.Errorf("exit status %d, want 1", code)
+	}
+	_, err := current(cfg)
+	wants(t, err, "3. Create Output Directories")
+}
+
+func TestCellsRefuseAConfigurationThatDidNotCompile(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	mustSetUp(t, cfg, false)
+	if err := os.Remove(configuredMark()); err != nil { // as the cell's first line does
+		t.Fatal(err)
+	}
+	_, err := current(cfg)
+	wants(t, err, "2. Configuration")
+	_, err = setUp(cfg, false, noon)
+	wants(t, err, "2. Configuration")
+	if names, err := experiment.List(cfg); err != nil || len(names) != 1 {
+		t.Errorf("got %v, %v, want the one experiment", names, err)
 	}
 }
 

@@ -61,6 +61,7 @@ func gpuIsUsed(backend string, plugins []string, cgo bool) bool {
 // ShowConfig prints what differs from the original's settings, and every key
 // that [ConfigVariable] overrides.
 func ShowConfig(cfg config.Config) {
+	Check(markConfigured())
 	say("📋 Configuration: every key is valid")
 	if text := os.Getenv(ConfigVariable); text != "" {
 		say("   %s: %s", ConfigVariable, strings.Join(strings.Fields(text), " "))

@@ -20,11 +20,19 @@ const directoriesCell = `"3. Create Output Directories"`
 // that ResumeExperiment names is opened.
 func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
 	exp, err := setUp(cfg, skipTraining, time.Now())
+	if err != nil && !errors.Is(err, ErrNothing) {
+		// Cells below that are queued already must not work on the experiment
+		// before, which nobody asked for.
+		Check(errors.Join(err, remember(memory{})))
+	}
 	Check(err)
 	return exp
 }
 
 func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Experiment, error) {
+	if err := checkConfigured(); err != nil {
+		return nil, err
+	}
 	find := cfg.ResumeFromCheckpoint || skipTraining
 	choose := func() (*experiment.Experiment, error) {
 		// An experiment that cannot begin would be the latest one, and hide the one to be resumed.
@@ -120,6 +128,9 @@ func Experiment(cfg config.Config) *experiment.Experiment {
 }
 
 func current(cfg config.Config) (*experiment.Experiment, error) {
+	if err := checkConfigured(); err != nil {
+		return nil, err
+	}
 	m, err := recall()
 	if err != nil {
 		return nil, err

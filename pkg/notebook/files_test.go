@@ -127,6 +127,9 @@ func TestTheConfigurationCellShowsEveryKeyWithTheOriginalsValue(t *testing.T) {
 	for _, c := range load(t, mainNotebook) {
 		if c.ID == "configuration" {
 			source, _, _ = strings.Cut(c.text(), "%%")
+			if strings.HasPrefix(source, "!") { // a shell line
+				_, source, _ = strings.Cut(source, "\n")
+			}
 		}
 	}
 	file, err := parser.ParseFile(token.NewFileSet(), "cell.go", "package cell\n"+source, 0)
@@ -206,7 +209,7 @@ func program(cells []cell) string {
 		before, body, _ := strings.Cut(c.text(), "%%\n")
 		var kept []string
 		for _, line := range strings.Split(before, "\n") {
-			if !strings.HasPrefix(line, "%") {
+			if !strings.HasPrefix(line, "%") && !strings.HasPrefix(line, "!") {
 				kept = append(kept, line)
 			}
 		}

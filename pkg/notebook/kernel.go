@@ -50,7 +50,7 @@ func recall() (memory, error) {
 }
 
 func remember(m memory) error {
-	if dir := os.Getenv(RunDirVariable); dir != "" {
+	if dir := os.Getenv(RunDirVariable); dir != "" && m.Experiment != "" {
 		if err := os.WriteFile(filepath.Join(dir, ExperimentName), []byte(m.Experiment), 0o666); err != nil {
 			return err
 		}
@@ -65,6 +65,35 @@ func remember(m memory) error {
 		return err
 	}
 	return durable.WriteFile(path, raw)
+}
+
+// The configuration cell removes this file before its Go code is compiled, and
+// [ShowConfig] makes it anew. GoNB goes on with the declarations before when a
+// cell does not compile; without the mark the cells below would run with a
+// configuration that is no longer on the page.
+func configuredMark() string {
+	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
+		return filepath.Join(dir, "rekindle_configured")
+	}
+	return ""
+}
+
+func markConfigured() error {
+	if path := configuredMark(); path != "" {
+		return os.WriteFile(path, nil, 0o666)
+	}
+	return nil
+}
+
+func checkConfigured() error {
+	path := configuredMark()
+	if path == "" {
+		return nil
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return errors.New(`the cell under "2. Configuration" did not run to its end; mend it and run it again`)
+	}
+	return nil
 }
 
 // module is the first line of the go.mod at the top of a clone.

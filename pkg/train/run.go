@@ -177,6 +177,9 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 		return outcome{next, m, err}
 	})
 	if err != nil {
+		if got.next != nil {
+			got.next.release()
+		}
 		return err
 	}
 	if got.err != nil {

@@ -32,7 +32,7 @@ func within[T any](ctx context.Context, m *memory, f func() T) (T, error) {
 	for {
 		select {
 		case v := <-done:
-			return v, nil
+			return v, m.look() // steps shorter than a tick are looked at once
 		case <-interrupted:
 			interrupted, late = nil, time.After(grace)
 		case <-late:

@@ -1,0 +1,444 @@
+package scenarios
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/experiment"
+)
+
+const notebookFile = "notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb"
+
+// The whole of a Run All takes 10 s here; a busy machine may need many times that.
+const patience = 3 * time.Minute
+
+// machine is what all notebooks of a test share: a clone with the kernel
+// installed, a Python that has jupyter_client, and one set of pictures.
+type machine struct{ clone, python, data string }
+
+// setUp does what `make run` does before it runs a notebook.
+func setUp(t *testing.T) *machine {
+	t.Helper()
+	clone, err := filepath.Abs("../../..")
+	must(t, err)
+	for _, line := range [][]string{
+		{"go", "build", "-o", "build/bin/launch", "./pkg/notebook/launch"},
+		{"build/bin/launch", "setup"},
+		{"go", "build", "./pkg/notebook/..."},
+	} {
+		cmd := exec.Command(line[0], line[1:]...)
+		cmd.Dir = clone
+		cmd.Env = append(os.Environ(), vectorCode)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", strings.Join(line, " "), err, said)
+		}
+	}
+	program, err := os.ReadFile(filepath.Join(clone, "build/jupyter/program"))
+	must(t, err)
+	m := &machine{clone: clone, data: filepath.Join(t.TempDir(), "data")}
+	must(t, os.Mkdir(m.data, 0o777))
+	// Jupyter may have been installed in a virtual environment; its Python lies beside it.
+	m.python = filepath.Join(filepath.Dir(string(program)), "python3")
+	if _, err := os.Stat(m.python); err != nil {
+		m.python = "python3"
+	}
+	n := open(t, m, tiny)
+	n.works(n.run("control", "environment", "configuration", "data"))
+	return m
+}
+
+const vectorCode = "GOEXPERIMENT=simd"
+
+// newClone makes a folder that looks like a clone in which nothing has been run
+// yet, except that the pictures are there.
+func (m *machine) newClone(t *testing.T) string {
+	t.Helper()
+	top := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(top, filepath.Dir(notebookFile)), 0o777))
+	must(t, os.Symlink(m.data, filepath.Join(top, "data")))
+	for _, file := range []string{"go.mod", notebookFile} {
+		raw, err := os.ReadFile(filepath.Join(m.clone, file))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(top, file), raw, 0o666))
+	}
+	return top
+}
+
+// environ is the environment of a notebook in the folder top.
+func (m *machine) environ(top, overrides string) []string {
+	return append(os.Environ(), vectorCode,
+		"PATH="+filepath.Join(m.clone, "build/bin")+":"+os.Getenv("PATH"),
+		"JUPYTER_PATH="+filepath.Join(m.clone, "build/jupyter"),
+		"JUPYTER_RUNTIME_DIR="+filepath.Join(top, "jupyter"),
+		"JUPYTER_CONFIG_DIR="+filepath.Join(top, "jupyter/config"),
+		"TMPDIR="+top,
+		"REKINDLE_CONFIG="+overrides, "REKINDLE_RUN_DIR=")
+}
+
+// notebook is an open notebook with a running kernel.
+type notebook struct {
+	t       *testing.T
+	top     string
+	ids     []string          // of the code cells, in their order
+	source  map[string]string // of each
+	driver  *exec.Cmd
+	in      io.WriteCloser
+	answers chan []byte
+}
+
+// tiny is small enough for an epoch to take a moment.
+const tiny = `{"device": "go", "model_features": 2, "patch_size": 32, "tile_overlap": 8, "patches_per_image": 1, "val_patches_per_image": 1,
+	"patience": 0, "max_eval_images": 2}`
+
+// open opens a copy of the main notebook. overrides is JSON for REKINDLE_CONFIG.
+func open(t *testing.T, m *machine, overrides string) *notebook {
+	t.Helper()
+	n := &notebook{t: t, top: m.newClone(t), source: map[string]string{}, answers: make(chan []byte)}
+	var file struct {
+		Cells []struct {
+			ID       string
+			CellType string `json:"cell_type"`
+			Source   json.RawMessage
+		}
+	}
+	raw, err := os.ReadFile(filepath.Join(n.top, notebookFile))
+	must(t, err)
+	must(t, json.Unmarshal(raw, &file))
+	for _, c := range file.Cells {
+		if c.CellType == "code" {
+			n.ids = append(n.ids, c.ID)
+			n.source[c.ID] = text(t, c.Source)
+		}
+	}
+
+	n.driver = exec.Command(m.python, filepath.Join(m.clone, "pkg/notebook/scenarios/testdata/kernel.py"))
+	n.driver.Dir = filepath.Join(n.top, filepath.Dir(notebookFile))
+	n.driver.Env = m.environ(n.top, overrides)
+	log, err := os.Create(filepath.Join(n.top, "kernel.log"))
+	must(t, err)
+	n.driver.Stderr = log
+	n.in, err = n.driver.StdinPipe()
+	must(t, err)
+	out, err := n.driver.StdoutPipe()
+	must(t, err)
+	must(t, n.driver.Start())
+	go func() {
+		lines := bufio.NewReader(out)
+		for {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				close(n.answers)
+				return
+			}
+			n.answers <- line
+		}
+	}()
+	t.Cleanup(func() { n.close(log) })
+	return n
+}
+
+// close shuts the kernel down, by force if it must.
+func (n *notebook) close(log *os.File) {
+	n.in.Close()
+	force := time.AfterFunc(20*time.Second, func() { _ = n.driver.Process.Signal(syscall.SIGTERM) })
+	kill := time.AfterFunc(40*time.Second, func() { _ = n.driver.Process.Kill() })
+	for range n.answers { // what nobody waited for
+	}
+	_ = n.driver.Wait()
+	force.Stop()
+	kill.Stop()
+	log.Close()
+	if n.t.Failed() {
+		said, _ := os.ReadFile(log.Name())
+		n.t.Logf("the kernel's own messages:\n%s", said)
+	}
+}
+
+// text joins a cell's source, which a notebook file holds as lines.
+func text(t *testing.T, raw json.RawMessage) string {
+	t.Helper()
+	var lines []string
+	if json.Unmarshal(raw, &lines) == nil {
+		return strings.Join(lines, "")
+	}
+	var one string
+	must(t, json.Unmarshal(raw, &one))
+	return one
+}
+
+// edit replaces text in a cell, as somebody at the keyboard would.
+func (n *notebook) edit(cell, old, new string) {
+	n.t.Helper()
+	if !strings.Contains(n.source[cell], old) {
+		n.t.Fatalf("the cell %s does not contain %q", cell, old)
+	}
+	n.source[cell] = strings.Replace(n.source[cell], old, new, 1)
+}
+
+// set gives a key of the configuration a value, in a line at the bottom of the
+// cell, where whatever is set last wins. An earlier such line is replaced.
+func (n *notebook) set(key string, value any) {
+	n.t.Helper()
+	const bottom = "\treturn notebook.Configure(cfg)"
+	earlier := regexp.MustCompile(`(?m)^\tcfg\.` + key + ` = .*\n`)
+	cell := n.source["configuration"]
+	head, tail, found := strings.Cut(cell, "\t// Your own changes")
+	if !found {
+		n.t.Fatal("the configuration cell has no place for changes")
+	}
+	n.source["configuration"] = head + "\t// Your own changes" + earlier.ReplaceAllString(tail, "")
+	n.edit("configuration", bottom, fmt.Sprintf("\tcfg.%s = %#v\n%s", key, value, bottom))
+}
+
+// output is what a front end shows under a cell.
+type output struct {
+	Cell           string
+	OK             bool
+	Seconds        float64
+	Stdout, Stderr string
+	HTML           string
+	Pictures       int
+}
+
+// said is all text of an output.
+func (o output) said() string { return o.Stdout + o.Stderr + o.HTML }
+
+// outputs belong to cells that ran together.
+type outputs []output
+
+func (all outputs) of(cell string) output {
+	for _, o := range all {
+		if o.Cell == cell {
+			return o
+		}
+	}
+	return output{}
+}
+
+func (all outputs) pictures() (sum int) {
+	for _, o := range all {
+		sum += o.Pictures
+	}
+	return sum
+}
+
+func (n *notebook) send(job map[string]any) {
+	n.t.Helper()
+	line, err := json.Marshal(job)
+	must(n.t, err)
+	_, err = n.in.Write(append(line, '\n'))
+	must(n.t, err)
+}
+
+// answer waits for one from the kernel.
+func (n *notebook) answer(to any) {
+	n.t.Helper()
+	select {
+	case line, open := <-n.answers:
+		if !open {
+			n.t.Fatal("the program that talks to the kernel has ended")
+		}
+		must(n.t, json.Unmarshal(line, to))
+	case <-time.After(patience):
+		n.t.Fatalf("no answer from the kernel for %v", patience)
+	}
+}
+
+// start queues cells, all at once, and does not wait for them.
+func (n *notebook) start(cells ...string) {
+	n.t.Helper()
+	var sources []string
+	for _, id := range cells {
+		source, found := n.source[id]
+		if !found {
+			n.t.Fatalf("there is no cell %s", id)
+		}
+		sources = append(sources, source)
+	}
+	n.send(map[string]any{"run": sources})
+}
+
+// wait collects the outputs of the cells that were started.
+func (n *notebook) wait(cells ...string) outputs {
+	n.t.Helper()
+	var all outputs
+	for _, id := range cells {
+		o := output{Cell: id}
+		n.answer(&o)
+		all = append(all, o)
+	}
+	return all
+}
+
+// run queues cells and waits for all of them.
+func (n *notebook) run(cells ...string) outputs {
+	n.t.Helper()
+	n.start(cells...)
+	return n.wait(cells...)
+}
+
+func (n *notebook) runAll() outputs {
+	n.t.Helper()
+	return n.run(n.ids...)
+}
+
+// interrupt presses the stop button.
+func (n *notebook) interrupt() { n.send(map[string]any{"interrupt": true}) }
+
+func (n *notebook) restart() {
+	n.t.Helper()
+	n.send(map[string]any{"restart": true})
+	var done struct{ Restarted bool }
+	n.answer(&done)
+}
+
+// experiments returns the names of all experiments, oldest first.
+func (n *notebook) experiments() []string {
+	n.t.Helper()
+	names, err := filepath.Glob(filepath.Join(n.top, "experiments/unet/gaussian/*"))
+	must(n.t, err)
+	for i := range names {
+		names[i] = filepath.Base(names[i])
+	}
+	slices.Sort(names)
+	return names
+}
+
+// only returns the one experiment that there is.
+func (n *notebook) only() *experiment.Experiment {
+	n.t.Helper()
+	names := n.experiments()
+	if len(names) != 1 {
+		n.t.Fatalf("got the experiments %q, want one", names)
+	}
+	return n.experiment(names[0])
+}
+
+func (n *notebook) experiment(name string) *experiment.Experiment {
+	n.t.Helper()
+	exp, err := experiment.Open(filepath.Join(n.top, "experiments/unet/gaussian", name))
+	must(n.t, err)
+	return exp
+}
+
+// works checks that every cell ended well and without a word on standard error.
+func (n *notebook) works(all outputs) {
+	n.t.Helper()
+	for _, o := range all {
+		if !o.OK || strings.TrimSpace(o.Stderr) != "" {
+			n.t.Errorf("the cell %s failed:\n%s%s", o.Cell, o.Stdout, o.Stderr)
+		}
+	}
+}
+
+// fails checks that a cell ended with a sentence that says all parts, and not
+// with a stack trace.
+func (n *notebook) fails(o output, parts ...string) {
+	n.t.Helper()
+	if o.OK {
+		n.t.Errorf("the cell %s ended well, want an error that says %q; it said:\n%s", o.Cell, parts, o.Stdout)
+	}
+	if !strings.Contains(o.Stderr, "❌") || strings.Contains(o.Stderr, "goroutine ") || strings.Contains(o.Stderr, "undefined:") {
+		n.t.Errorf("the cell %s shows no sentence for people:\n%s", o.Cell, o.Stderr)
+	}
+	n.says(o, parts...)
+}
+
+// says checks that an output contains all parts.
+func (n *notebook) says(o output, parts ...string) {
+	n.t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(o.said(), part) {
+			n.t.Errorf("the cell %s does not say %q:\n%s", o.Cell, part, o.said())
+		}
+	}
+}
+
+// history reads an experiment's history and checks its number of epochs.
+func (n *notebook) history(exp *experiment.Experiment, epochs int) *experiment.History {
+	n.t.Helper()
+	h, err := experiment.LoadHistory(exp.HistoryPath())
+	must(n.t, err)
+	if h.Len() != epochs {
+		n.t.Fatalf("the history has %d epochs, want %d", h.Len(), epochs)
+	}
+	return h
+}
+
+// continues checks that a history begins with an earlier one, unchanged.
+func (n *notebook) continues(now, earlier *experiment.History) {
+	n.t.Helper()
+	begin := now.Clone()
+	begin.Resize(earlier.Len())
+	a, err := json.Marshal(begin)
+	must(n.t, err)
+	b, err := json.Marshal(earlier)
+	must(n.t, err)
+	if string(a) != string(b) {
+		n.t.Errorf("the first %d epochs of the history were changed:\n%s\n%s", earlier.Len(), b, a)
+	}
+}
+
+// has checks that an experiment's folder contains files that are not empty.
+func (n *notebook) has(exp *experiment.Experiment, files ...string) {
+	n.t.Helper()
+	for _, f := range files {
+		if info, err := os.Stat(filepath.Join(exp.Dir, f)); err != nil || !info.IsDir() && info.Size() == 0 {
+			n.t.Errorf("%s lacks %s (%v)", exp.Name(), f, err)
+		}
+	}
+}
+
+// status checks how the last session of training ended.
+func (n *notebook) status(exp *experiment.Experiment, want string) {
+	n.t.Helper()
+	stats, err := exp.LoadStats()
+	must(n.t, err)
+	if stats.Status != want {
+		n.t.Errorf("experiment_stats.json says %q, want %q", stats.Status, want)
+	}
+}
+
+// newest returns the checkpoint that a resume would take.
+func (n *notebook) newest(exp *experiment.Experiment) checkpoint.Entry {
+	n.t.Helper()
+	entries, err := checkpoint.List(exp.CheckpointsDir())
+	must(n.t, err)
+	if len(entries) == 0 || entries[0].Err != nil {
+		n.t.Fatalf("%s has no readable checkpoint", exp.Name())
+	}
+	return entries[0]
+}
+
+// contents returns all files below a folder with their sizes and times, to see
+// whether anything was changed.
+func (n *notebook) contents(dir string) string {
+	n.t.Helper()
+	var b strings.Builder
+	must(n.t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			fmt.Fprintln(&b, path, info.Size(), info.ModTime())
+		}
+		return err
+	}))
+	return b.String()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

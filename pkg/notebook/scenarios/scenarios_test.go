@@ -1,0 +1,433 @@
+// Package scenarios tests the main notebook the way people use it: in a real
+// GoNB kernel, with cells edited and run in the order in which somebody would.
+//
+// It takes minutes and needs Jupyter, so it runs only on demand:
+//
+//	REKINDLE_SCENARIOS=1 go test -v -count=1 ./pkg/notebook/scenarios
+package scenarios
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestScenarios(t *testing.T) {
+	if os.Getenv("REKINDLE_SCENARIOS") == "" {
+		t.Skip("these take minutes and need Jupyter; set REKINDLE_SCENARIOS=1 to run them")
+	}
+	m := setUp(t)
+	// The first has the machine to itself, because it measures.
+	t.Run("a look at the history is quick", func(t *testing.T) { lookIsQuick(t, m) })
+	for _, s := range []struct {
+		name string
+		play func(*testing.T, *machine)
+	}{
+		{"Run All, more epochs, then single cells in any order", runAllThenMore},
+		{"out of memory, the notebook still open", outOfMemory},
+		{"out of memory, the kernel restarted", outOfMemoryAndRestart},
+		{"interrupted in the middle of an epoch", interrupted},
+		{"SKIP_TRAINING with nothing on disk", skipWithNothing},
+		{"an experiment by name", byName},
+		{"cells that fail harm nothing", failuresHarmNothing},
+		{"two notebooks that begin together", twoTogether},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			s.play(t, m)
+		})
+	}
+}
+
+const (
+	lookLimit = 15 * time.Second        // Run All with SKIP_TRAINING
+	cellLimit = 1500 * time.Millisecond // a cell that neither trains nor infers
+)
+
+// lookIsQuick measures at the sizes that the notebook has on a CPU.
+func lookIsQuick(t *testing.T, m *machine) {
+	n := open(t, m, `{"device": "go", "num_epochs": 1, "patches_per_image": 1, "val_patches_per_image": 1}`)
+	first := n.runAll()
+	n.works(first)
+	exp := n.only()
+	before := n.history(exp, 1)
+	checkpoints := n.contents(exp.CheckpointsDir())
+
+	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	least := map[string]float64{} // seconds of each cell
+	var slow []string
+	// Other programs can slow cells down: a few attempts show their own speed.
+	for range 5 {
+		all := n.runAll()
+		n.works(all)
+		n.says(all.of("directories"), "RESUME MODE", exp.Name())
+		n.says(all.of("training"), "SKIP_TRAINING = true: Loading existing results", "Total epochs: 1", "Best epoch: 1")
+		if got, want := all.pictures(), first.pictures()-1; got != want { // all but the curve of training
+			t.Errorf("got %d pictures, want %d", got, want)
+		}
+		for _, o := range all {
+			if known, found := least[o.Cell]; !found || o.Seconds < known {
+				least[o.Cell] = o.Seconds
+			}
+		}
+		if slow = tooSlow(least); len(slow) == 0 {
+			break
+		}
+	}
+	n.continues(n.history(n.only(), 1), before)
+	if n.contents(exp.CheckpointsDir()) != checkpoints {
+		t.Error("a look changed the checkpoints")
+	}
+
+	var table strings.Builder
+	for _, o := range first {
+		fmt.Fprintf(&table, "   %-14s %5.2f s %5.2f s\n", o.Cell, o.Seconds, least[o.Cell])
+	}
+	t.Logf("how long cells take, in a first Run All and with SKIP_TRAINING:\n%s", table.String())
+	for _, line := range slow {
+		t.Error(line)
+	}
+}
+
+// tooSlow says which cells are slower than they may be.
+func tooSlow(seconds map[string]float64) (slow []string) {
+	total := 0.0
+	for cell, s := range seconds {
+		total += s
+		infers := cell == "inference" || cell == "evaluation"
+		if !infers && s > cellLimit.Seconds() {
+			slow = append(slow, fmt.Sprintf("the cell %s took %.2f s, want at most %v", cell, s, cellLimit))
+		}
+	}
+	if total > lookLimit.Seconds() {
+		slow = append(slow, fmt.Sprintf("Run All with SKIP_TRAINING took %.1f s, want at most %v", total, lookLimit))
+	}
+	return slow
+}
+
+func runAllThenMore(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.set("NumEpochs", 2)
+	all := n.runAll()
+	n.works(all)
+	exp := n.only()
+	first := n.history(exp, 2)
+	n.status(exp, "completed")
+	n.says(all.of("model"), "Training will start from the beginning")
+	n.says(all.of("training"), "2 of 2 epochs finished", "★ best", "Training completed: 2 epochs")
+	for _, cell := range []string{"samples", "training", "curves", "inference", "extremes"} {
+		if all.of(cell).Pictures == 0 {
+			t.Errorf("the cell %s shows no picture", cell)
+		}
+	}
+	files := []string{"config.json", "history.json", "experiment_stats.json", "training_curves.png", "evaluation_metrics.json",
+		"checkpoints/best_model.pth", "checkpoints/last_checkpoint.pth",
+		"samples/training_samples.png", "samples/inference_results.png", "samples/best_full_restoration.png", "samples/worst_full_restoration.png",
+		"logs/tensorboard_logs"}
+	n.has(exp, files...)
+
+	// More epochs: one edit for them, one to go on.
+	n.set("NumEpochs", 4)
+	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	all = n.runAll()
+	n.works(all)
+	n.says(all.of("directories"), "RESUME MODE: Loading existing experiment", exp.Name())
+	n.says(all.of("model"), "Newest checkpoint", "2 epochs done")
+	n.says(all.of("training"), "2 of 4 done", "Continuing from previous history (2 epochs recorded)", "num_epochs: 2 → 4", "<td>3 / 4</td>", "Training completed: 4 epochs")
+	if strings.Contains(all.of("training").HTML, "<td>2 / 4</td>") {
+		t.Error("the table of a resumed run shows epochs of the session before")
+	}
+	n.continues(n.history(n.only(), 4), first)
+
+	// Nothing left to do: the same again.
+	all = n.runAll()
+	n.works(all)
+	done := n.history(n.only(), 4)
+	n.says(all.of("training"), "Training completed: 4 epochs")
+
+	// Plots and inference alone, backwards.
+	state := n.contents(exp.CheckpointsDir())
+	for _, o := range n.run("extremes", "summary", "evaluation", "inference", "curves", "extremes", "inference") {
+		n.works(outputs{o})
+		if o.Cell != "summary" && o.Cell != "evaluation" && o.Pictures == 0 {
+			t.Errorf("the cell %s, run alone, shows no picture", o.Cell)
+		}
+	}
+	n.continues(n.history(n.only(), 4), done)
+	if n.contents(exp.CheckpointsDir()) != state {
+		t.Error("plots and inference changed the checkpoints")
+	}
+}
+
+func outOfMemory(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.set("NumEpochs", 2)
+	n.set("BatchSize", 16)
+	n.set("MemoryLimitMB", 20) // less than the program itself
+	all := n.runAll()
+	n.fails(all.of("training"), "OUT OF MEMORY in epoch 1 with BatchSize 16", "emergency_checkpoint_oom_epoch_1.pth", "BatchSize = 8", "ResumeFromCheckpoint", "2. Configuration", "9. Training Loop")
+	exp := n.only()
+	n.has(exp, "checkpoints/emergency_checkpoint_oom_epoch_1.pth")
+	n.history(exp, 0)
+	n.status(exp, "out_of_memory")
+	// The cells below were queued and ran.
+	n.says(all.of("curves"), "No curves yet")
+	n.works(outputs{all.of("curves"), all.of("summary")})
+
+	n.set("BatchSize", 4)
+	n.set("MemoryLimitMB", 0)
+	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	again := n.run("configuration", "training")
+	n.works(again)
+	n.says(again.of("training"), "Resuming from emergency_checkpoint_oom_epoch_1.pth", "batch_size: 16 → 4", "Training completed: 2 epochs")
+	n.history(n.only(), 2)
+	n.status(exp, "completed")
+	n.works(n.run("curves", "inference", "summary", "evaluation", "extremes"))
+}
+
+func outOfMemoryAndRestart(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.set("NumEpochs", 2)
+	n.works(n.run(upToTraining...))
+	exp := n.only()
+	first := n.history(exp, 2)
+	best := n.contents(filepath.Join(exp.CheckpointsDir(), "best_model.pth"))
+
+	n.set("NumEpochs", 4)
+	n.set("MemoryLimitMB", 20)
+	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	all := n.run("configuration", "training")
+	n.fails(all.of("training"), "OUT OF MEMORY in epoch 3", "emergency_checkpoint_oom_epoch_3.pth")
+	n.continues(n.history(exp, 2), first)
+	if n.contents(filepath.Join(exp.CheckpointsDir(), "best_model.pth")) != best {
+		t.Error("running out of memory changed best_model.pth")
+	}
+
+	n.restart()
+	n.set("BatchSize", 4)
+	n.set("MemoryLimitMB", 0)
+	all = n.runAll()
+	n.works(all)
+	n.says(all.of("directories"), "RESUME MODE", exp.Name(), "Epochs finished: 2")
+	n.says(all.of("training"), "2 of 4 done", "Training completed: 4 epochs")
+	n.continues(n.history(n.only(), 4), first)
+	n.status(exp, "completed")
+}
+
+func interrupted(t *testing.T, m *machine) {
+	n := open(t, m, strings.Replace(tiny, `"patches_per_image": 1,`, `"patches_per_image": 40,`, 1)) // an epoch of a second or two
+	n.set("NumEpochs", 1000)
+	n.start(n.ids...)
+	upTo := slices.Index(n.ids, "training")
+	n.works(n.wait(n.ids[:upTo]...))
+	exp := n.only()
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) { // until an epoch is finished
+		if _, err := os.Stat(filepath.Join(exp.CheckpointsDir(), "last_checkpoint.pth")); err == nil {
+			break
+		}
+		if time.Since(begun) > patience {
+			t.Fatal("no epoch was finished")
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	pressed := time.Now()
+	n.interrupt()
+	all := n.wait("training")
+	// GoNB kills a program 5 s after the interruption.
+	if took := time.Since(pressed); took > 5*time.Second {
+		t.Errorf("training took %v to stop", took)
+	}
+	n.works(all)
+	n.says(all.of("training"), "Training interrupted in epoch", "nothing is lost", "emergency_checkpoint_interrupt_epoch_", "ResumeFromCheckpoint = true")
+	n.works(n.wait(n.ids[upTo+1:]...)) // the cells below run with what there is
+	n.status(exp, "interrupted")
+	at := n.newest(exp)
+	if !strings.HasPrefix(at.Name(), "emergency_checkpoint_interrupt_epoch_") || at.Epoch < 1 || at.Position == 0 {
+		t.Errorf("the newest checkpoint is %s, epoch %d, position %d; want an emergency checkpoint in the middle of an epoch after the first", at.Name(), at.Epoch, at.Position)
+	}
+	stopped := n.history(exp, at.Epoch)
+
+	// Only a look.
+	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	look := n.runAll()
+	n.works(look)
+	n.says(look.of("directories"), exp.Name())
+	n.says(look.of("training"), "SKIP_TRAINING = true", fmt.Sprintf("Total epochs: %d", at.Epoch))
+	n.continues(n.history(n.only(), at.Epoch), stopped)
+	if now := n.newest(exp); now != at {
+		t.Errorf("a look changed the newest checkpoint from %v to %v", at, now)
+	}
+
+	// Go on.
+	n.edit("control", "SKIP_TRAINING = true", "SKIP_TRAINING = false")
+	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.set("NumEpochs", at.Epoch+1)
+	all = n.runAll()
+	n.works(all)
+	n.says(all.of("training"), "Resuming from "+at.Name(), fmt.Sprintf("and %d of ", at.Position), fmt.Sprintf("Training completed: %d epochs", at.Epoch+1))
+	n.continues(n.history(n.only(), at.Epoch+1), stopped)
+	n.status(exp, "completed")
+}
+
+func skipWithNothing(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	for _, resume := range []bool{false, true} {
+		n.set("ResumeFromCheckpoint", resume)
+		all := n.runAll()
+		n.works(all) // Run All goes through
+		for _, cell := range []string{"directories", "training", "curves", "inference", "summary", "evaluation", "extremes"} {
+			n.says(all.of(cell), "no experiment under", "SKIP_TRAINING = false")
+		}
+		if _, err := os.Stat(filepath.Join(n.top, "experiments")); err == nil {
+			t.Error("a folder for experiments was made")
+		}
+	}
+}
+
+// upToTraining are the cells that training needs.
+var upToTraining = []string{"control", "environment", "configuration", "directories", "data", "training"}
+
+func byName(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.set("NumEpochs", 1)
+	n.works(n.run(upToTraining...))
+	n.set("ExperimentName", "other")
+	n.works(n.run(upToTraining...))
+	names := n.experiments()
+	if len(names) != 2 {
+		t.Fatalf("got the experiments %q, want two", names)
+	}
+	older, newer := n.experiment(names[0]), n.experiment(names[1])
+	untouched := n.contents(newer.Dir)
+
+	n.set("NumEpochs", 2)
+	n.set("ResumeFromCheckpoint", true)
+	n.set("ResumeExperiment", older.Name())
+	all := n.runAll()
+	n.works(all)
+	n.says(all.of("directories"), "RESUME MODE", older.Name())
+	n.history(older, 2)
+	if n.contents(newer.Dir) != untouched {
+		t.Error("resuming one experiment changed another")
+	}
+
+	// A name with a wrong letter.
+	wrong := strings.Replace(newer.Name(), "_other", "_othr", 1)
+	n.set("NumEpochs", 3)
+	n.set("ResumeExperiment", wrong)
+	before := n.contents(filepath.Join(n.top, "experiments"))
+	for _, fresh := range []bool{false, true} {
+		if fresh {
+			n.restart()
+		}
+		all = n.runAll()
+		n.fails(all.of("directories"), fmt.Sprintf("resume %q", wrong), "no such experiment", "nearest: "+newer.Name()+", "+older.Name())
+		// The cells below must not work on an experiment that nobody asked for.
+		for _, cell := range []string{"samples", "training", "curves", "inference", "summary", "evaluation", "extremes"} {
+			n.fails(all.of(cell), "3. Create Output Directories")
+		}
+		if after := n.contents(filepath.Join(n.top, "experiments")); after != before {
+			t.Errorf("a name that does not exist (new kernel: %v) changed experiments; before:\n%safter:\n%s", fresh, before, after)
+			before = after
+		}
+	}
+}
+
+func failuresHarmNothing(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.set("NumEpochs", 1)
+	n.set("TrainCleanDir", "photographs/none")
+
+	// Nothing is begun with photographs that are not there.
+	all := n.runAll()
+	for _, cell := range []string{"directories", "data", "loaders"} {
+		n.fails(all.of(cell), "photographs/none")
+	}
+	for _, cell := range []string{"samples", "training", "curves", "inference", "summary", "evaluation", "extremes"} {
+		n.fails(all.of(cell), "no experiment is chosen", "3. Create Output Directories")
+	}
+	if names := n.experiments(); len(names) > 0 {
+		t.Errorf("failed cells left the experiments %q", names)
+	}
+
+	// Training fails before it begins; the front end had queued the rest.
+	n.set("TrainCleanDir", "data/raw/train")
+	n.set("TrainDegradedDir", "data/none/train")
+	all = n.run("configuration", "directories", "training", "curves", "inference", "summary", "evaluation", "extremes")
+	n.fails(all.of("training"), "data/none/train", "5. Degraded Datasets")
+	n.says(all.of("curves"), "No curves yet")
+	for _, cell := range []string{"inference", "evaluation"} {
+		n.says(all.of(cell), "no checkpoint", "9. Training Loop")
+	}
+	n.says(all.of("extremes"), "13. Evaluation on full images")
+	n.works(outputs{all.of("directories"), all.of("curves"), all.of("inference"), all.of("summary"), all.of("evaluation"), all.of("extremes")})
+	exp := n.only()
+	if files, _ := os.ReadDir(exp.CheckpointsDir()); len(files) > 0 {
+		t.Errorf("failed cells left the checkpoints %v", files)
+	}
+
+	// Mended, the same folder is trained.
+	n.set("TrainDegradedDir", "data/degraded/gaussian/sigma_100/train")
+	n.works(n.run("configuration", "training", "curves", "inference"))
+	n.history(n.only(), 1)
+
+	// Training again without resuming is refused, and what is there stays.
+	before := n.contents(exp.CheckpointsDir())
+	n.fails(n.run("training").of("training"), "already holds training up to epoch 1", "ResumeFromCheckpoint = true", "Create Output Directories")
+	if n.contents(exp.CheckpointsDir()) != before {
+		t.Error("a refused training changed the checkpoints")
+	}
+
+	// A configuration that cannot work.
+	n.set("BatchSize", 0)
+	all = n.runAll()
+	n.fails(all.of("configuration"), "BatchSize is 0; it must be at least 1")
+	for _, cell := range []string{"directories", "training", "curves"} {
+		n.fails(all.of(cell), "BatchSize")
+	}
+	n.only()
+
+	// A slip of the pen: the cells below must not go on with the configuration before it.
+	n.set("BatchSize", 8)
+	n.works(n.run("configuration"))
+	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: ture")
+	all = n.runAll()
+	n.says(all.of("configuration"), "undefined: ture")
+	for _, cell := range []string{"directories", "training", "curves", "inference", "summary", "evaluation", "extremes"} {
+		n.fails(all.of(cell))
+	}
+	n.says(all.of("directories"), "2. Configuration")
+	n.only()
+	n.edit("configuration", "ResumeFromCheckpoint: ture", "ResumeFromCheckpoint: false")
+
+	// Cells of a new kernel, run before those they need.
+	n.restart()
+	n.works(n.run("control", "environment", "configuration"))
+	for _, o := range n.run("training", "curves", "inference", "evaluation", "extremes", "summary") {
+		n.fails(o, "no experiment is chosen in this kernel yet", "3. Create Output Directories")
+	}
+	if n.contents(exp.CheckpointsDir()) != before {
+		t.Error("cells out of order changed the checkpoints")
+	}
+}
+
+func twoTogether(t *testing.T, m *machine) {
+	alone := *m
+	alone.data = t.TempDir() // no pictures yet
+	first, second := open(t, &alone, tiny), open(t, &alone, tiny)
+	cells := upToTraining[:len(upToTraining)-1]
+	first.start(cells...)
+	second.start(cells...)
+	first.works(first.wait(cells...))
+	second.works(second.wait(cells...))
+	pictures, err := filepath.Glob(filepath.Join(alone.data, "raw/train/*.png"))
+	must(t, err)
+	if len(pictures) != 32 {
+		t.Errorf("got %d pictures to train with, want 32", len(pictures))
+	}
+}
