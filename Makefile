@@ -3,6 +3,7 @@
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
 # make scenarios  the resume guide in a real kernel, cells edited as a person would
+# make bench    speed and memory beside PyTorch, written to docs/benchmarks.md
 # make check    gofmt and go vet
 # make clean    remove what was built; data, experiments and .venv stay
 
@@ -14,7 +15,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab setup test torture scenarios check clean
+.PHONY: help run lab setup test torture scenarios bench check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -42,6 +43,9 @@ torture:
 
 scenarios:
 	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestScenarios ./pkg/notebook/scenarios
+
+bench:
+	go run ./pkg/bench
 
 check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }

@@ -16,7 +16,7 @@ import (
 //     batch norm go over all shards, so the result is that of the whole batch;
 //   - small maps are kept together as [1, C, n*H*W], for large products;
 //   - a convolution is one concatenation that lays out the taps as shifted
-//     ranges, one product, and one slice (see conv.go);
+//     ranges, one product, and one slice (see products_conv.go);
 //   - gradients are written by hand where automatic ones would transpose.
 //
 // The number of shards depends on the batch alone, not on the machine, so that
@@ -25,10 +25,10 @@ type products struct{}
 
 const (
 	maxShards = 4
-	// together is the widest map that is kept in one part. At 16 pixels and
+	// together is the widest map that is kept in one part. At 8 pixels and
 	// below the borders that the shifted ranges drag along cost more than an
 	// exact layout of the taps.
-	together = 16
+	together = 8
 	// threeTaps is the narrowest map whose convolution lays out only the
 	// vertical taps and adds the horizontal ones afterwards: a third of the memory.
 	threeTaps = 32
@@ -62,13 +62,21 @@ func whole(m Map) *graph.Node {
 	return graph.Concatenate(m.parts, 0)
 }
 
-// joined and apart change between one part [1, C, n*H*W] and shards.
+// joined and apart change between one part [1, C, n*H*W] and shards. A shard of
+// one image is a block already, which spares a transposition.
 func joined(m Map) Map {
 	if m.together {
 		return m
 	}
-	x := graph.TransposeAllAxes(whole(m), 1, 0, 2)
-	m.parts, m.together = []*graph.Node{graph.Reshape(x, 1, m.C, m.n*m.H*m.W)}, true
+	list := make([]*graph.Node, len(m.parts))
+	for i, p := range m.parts {
+		list[i] = graph.Reshape(exchanged(p), 1, m.C, p.Shape().Dim(0)*m.H*m.W)
+	}
+	one := list[0]
+	if len(list) > 1 {
+		one = graph.Concatenate(list, 2)
+	}
+	m.parts, m.together = []*graph.Node{one}, true
 	return m
 }
 
@@ -76,8 +84,20 @@ func apart(m Map) Map {
 	if !m.together {
 		return m
 	}
-	x := graph.TransposeAllAxes(graph.Reshape(m.parts[0], m.C, m.n, m.H*m.W), 1, 0, 2)
-	return shard(x, m)
+	x, k := graph.Reshape(m.parts[0], m.C, m.n, m.H*m.W), min(maxShards, m.n)
+	m.parts, m.together = nil, false
+	for i := range k {
+		m.parts = append(m.parts, exchanged(graph.Slice(x, graph.AxisRange(), graph.AxisRange(i*m.n/k, (i+1)*m.n/k))))
+	}
+	return m
+}
+
+// exchanged swaps the first two axes of three.
+func exchanged(x *graph.Node) *graph.Node {
+	if d := x.Shape().Dimensions; d[0] == 1 || d[1] == 1 {
+		return graph.Reshape(x, d[1], d[0], d[2])
+	}
+	return graph.TransposeAllAxes(x, 1, 0, 2)
 }
 
 // with returns a map like m with other parts and channels.

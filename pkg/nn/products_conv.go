@@ -1,9 +1,6 @@
 package nn
 
-import (
-	"github.com/gomlx/compute"
-	"github.com/gomlx/gomlx/core/graph"
-)
+import "github.com/gomlx/gomlx/core/graph"
 
 // Three ways to lay out the taps of a 3x3 convolution with padding 1 so that it
 // becomes one product. All compute the same; which is quickest depends on the
@@ -27,15 +24,16 @@ func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 	case wd >= threeTaps:
 		t = verticalTaps{h, wd}
 	default:
-		t = shiftedTaps{h, wd}
+		t = rowTaps{h, wd}
 	}
 	first = xs[0]
 	cout := w.Shape().Dim(0)
 	k := len(first.parts)
 	if bias != nil {
+		xs, w = withBias(xs, w, bias)
 		parts := make([]*graph.Node, k)
 		for i := range k {
-			parts[i] = t.forward(channels(xs, i), w, bias)
+			parts[i] = t.forward(channels(xs, i), w)
 			if rectify {
 				parts[i] = relu(parts[i])
 			}
@@ -60,7 +58,7 @@ func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 	parts := custom(in, func(in []*graph.Node) []*graph.Node {
 		out := make([]*graph.Node, k)
 		for i := range k {
-			out[i] = t.forward(input(in, i), in[len(in)-1], nil)
+			out[i] = t.forward(input(in, i), in[len(in)-1])
 		}
 		return out
 	}, func(in, _, dy []*graph.Node) []*graph.Node {
@@ -81,6 +79,20 @@ func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 	return first.with(parts, cout)
 }
 
+// withBias takes the bias into the product: one more input channel, of ones,
+// whose only weight is the bias in the middle tap.
+func withBias(xs []Map, w, bias *graph.Node) ([]Map, *graph.Node) {
+	like, cout := xs[0], w.Shape().Dim(0)
+	parts := make([]*graph.Node, len(like.parts))
+	for i, p := range like.parts {
+		parts[i] = ones(p, p.Shape().Dim(0), 1, p.Shape().Dim(2))
+	}
+	aside := zeros(w, cout, 4)
+	tap := graph.Concatenate([]*graph.Node{aside, graph.Reshape(bias, cout, 1), aside}, 1)
+	w = graph.Concatenate([]*graph.Node{w, graph.Reshape(tap, cout, 1, 3, 3)}, 1)
+	return append(append([]Map{}, xs...), like.with(parts, 1)), w
+}
+
 // channels joins part i of several maps along the channels.
 func channels(xs []Map, i int) *graph.Node {
 	if len(xs) == 1 {
@@ -95,7 +107,7 @@ func channels(xs []Map, i int) *graph.Node {
 
 // taps is one layout. x and dy are [n, C, p], w is [out, in, 3, 3].
 type taps interface {
-	forward(x, w, bias *graph.Node) *graph.Node
+	forward(x, w *graph.Node) *graph.Node
 	// backward returns the gradient of a range of input channels, and that of
 	// the weights in the layout's own form, which can be summed over parts.
 	backward(x, w, dy *graph.Node) (dx func(from, to int) *graph.Node, dw *graph.Node)
@@ -115,14 +127,9 @@ func unflipped(dw *graph.Node, cin int) *graph.Node {
 	return graph.Reshape(graph.TransposeAllAxes(graph.Reshape(dw, cin, cout, 9), 1, 0, 2), cout, cin, 3, 3)
 }
 
-// rowsOf is w as a matrix [out, in*9], with the bias as a last column.
-func rowsOf(w, bias *graph.Node) *graph.Node {
-	cout, cin := w.Shape().Dim(0), w.Shape().Dim(1)
-	m := graph.Reshape(w, cout, cin*9)
-	if bias == nil {
-		return m
-	}
-	return graph.Concatenate([]*graph.Node{m, graph.Reshape(bias, cout, 1)}, 1)
+// rowsOf is w as a matrix [out, in*9].
+func rowsOf(w *graph.Node) *graph.Node {
+	return graph.Reshape(w, w.Shape().Dim(0), w.Shape().Dim(1)*9)
 }
 
 // exactTaps lays out exactly what is needed, by nine slices of a padded copy.
@@ -151,12 +158,8 @@ func (t exactTaps) layOut(x *graph.Node, reverse bool) *graph.Node { // -> [1, C
 	return graph.Reshape(graph.Concatenate(parts, 1), 1, c*9, m)
 }
 
-func (t exactTaps) forward(x, w, bias *graph.Node) *graph.Node {
-	columns := t.layOut(x, false)
-	if bias != nil {
-		columns = addOnes(columns)
-	}
-	return batched(stacked(rowsOf(w, bias), 1), columns)
+func (t exactTaps) forward(x, w *graph.Node) *graph.Node {
+	return batched(stacked(rowsOf(w), 1), t.layOut(x, false))
 }
 
 func (t exactTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Node, *graph.Node) {
@@ -174,60 +177,72 @@ func (t exactTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Nod
 
 func (t exactTaps) weights(dw *graph.Node) *graph.Node { return unflipped(dw, dw.Shape().Dim(0)) }
 
-// shiftedTaps gives each row one zero of padding, so that every tap is the
-// whole map shifted along: one concatenation of nine copies with zeros between
-// them. The outcome has three rows and a column too many, which are cut off.
-type shiftedTaps struct{ h, w int }
+// rowTaps shifts the rows left and right, exactly, by products with 0 and 1;
+// the vertical taps of the three are then whole maps shifted along: one
+// concatenation of nine, with rows of zeros between them. The outcome has a row
+// too many above and below, which are cut off.
+type rowTaps struct{ h, w int }
 
-func (t shiftedTaps) layOut(x *graph.Node, reverse bool) *graph.Node { // -> [n, C*9, (h+3)*(w+1)]
+func (t rowTaps) layOut(x *graph.Node, reverse bool) *graph.Node { // -> [n, C*9, (h+2)*w]
 	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
-	wide := t.w + 1
-	p := graph.Concatenate([]*graph.Node{graph.Reshape(x, n*c*t.h, t.w), zeros(x, n*c*t.h, 1)}, 1)
-	p = graph.Reshape(p, n*c, t.h*wide)
+	// Several rows side by side: a product of less than 17 columns is not vectorised.
+	together := 1
+	for n*c*t.h%(2*together) == 0 && together*t.w < 32 {
+		together *= 2
+	}
+	rows := graph.Reshape(x, n*c*t.h/together, together*t.w)
+	across := []*graph.Node{plain(rows, constant(x, shift(together, t.w, 1))), rows, plain(rows, constant(x, shift(together, t.w, -1)))}
 	var parts []*graph.Node
-	lead := 0
+	behind := 0
 	for i := range 3 {
 		for j := range 3 {
-			shift := (2-i)*wide + 2 - j
+			a, b := i, j
 			if reverse {
-				shift = i*wide + j
+				a, b = 2-i, 2-j
 			}
-			if lead+shift > 0 {
-				parts = append(parts, zeros(x, n*c, lead+shift))
+			if gap := behind + 2 - a; gap > 0 {
+				parts = append(parts, zeros(x, n*c, gap*t.w))
 			}
-			parts = append(parts, p)
-			lead = 3*wide - shift
+			parts = append(parts, graph.Reshape(across[b], n*c, t.h*t.w))
+			behind = a
 		}
 	}
-	parts = append(parts, zeros(x, n*c, lead))
-	return graph.Reshape(graph.Concatenate(parts, 1), n, c*9, (t.h+3)*wide)
-}
-
-func (t shiftedTaps) cut(y *graph.Node, from, to int) *graph.Node {
-	n, c := y.Shape().Dim(0), y.Shape().Dim(1)
-	y = graph.Slice(graph.Reshape(y, n, c, t.h+3, t.w+1), graph.AxisRange(), graph.AxisRange(from, to), graph.AxisRange(1, t.h+1), graph.AxisRange(1, t.w+1))
-	return graph.Reshape(y, n, to-from, t.h*t.w)
-}
-
-func (t shiftedTaps) forward(x, w, bias *graph.Node) *graph.Node {
-	columns := t.layOut(x, false)
-	if bias != nil {
-		columns = addOnes(columns)
+	if behind > 0 {
+		parts = append(parts, zeros(x, n*c, behind*t.w))
 	}
-	return t.cut(batched(stacked(rowsOf(w, bias), x.Shape().Dim(0)), columns), 0, w.Shape().Dim(0))
+	return graph.Reshape(graph.Concatenate(parts, 1), n, c*9, (t.h+2)*t.w)
 }
 
-func (t shiftedTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Node, *graph.Node) {
+// shift moves each of some rows of n values by so many places; zeros come in.
+func shift(rows, n, by int) matrix {
+	size := rows * n
+	m := matrix{size, size, make([]float64, size*size)}
+	for i := range size {
+		if to := i%n + by; to >= 0 && to < n {
+			m.values[i*size+i+by] = 1
+		}
+	}
+	return m
+}
+
+func (t rowTaps) cut(y *graph.Node, from, to int) *graph.Node {
+	return graph.Slice(y, graph.AxisRange(), graph.AxisRange(from, to), graph.AxisRange(t.w, (t.h+1)*t.w))
+}
+
+func (t rowTaps) forward(x, w *graph.Node) *graph.Node {
+	return t.cut(batched(stacked(rowsOf(w), x.Shape().Dim(0)), t.layOut(x, false)), 0, w.Shape().Dim(0))
+}
+
+func (t rowTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Node, *graph.Node) {
 	n, cin := x.Shape().Dim(0), x.Shape().Dim(1)
 	columns := t.layOut(dy, true)
 	dx := batched(stacked(flipped(w), n), columns)
-	zero := graph.ScalarZero(x.Graph(), x.DType())
-	framed := graph.Pad(graph.Reshape(x, n*cin, t.h, t.w), zero, compute.PadAxis{}, compute.PadAxis{Start: 1, End: 2}, compute.PadAxis{Start: 1})
-	dw := overBatch(batchedT(graph.Reshape(framed, n, cin, (t.h+3)*(t.w+1)), columns))
+	framed := frame(graph.Reshape(x, n*cin, t.h*t.w), t.w, t.w)
+	dw := overBatch(batchedT(graph.Reshape(framed, n, cin, (t.h+2)*t.w), columns))
 	return func(from, to int) *graph.Node { return t.cut(dx, from, to) }, dw
 }
 
-func (t shiftedTaps) weights(dw *graph.Node) *graph.Node { return unflipped(dw, dw.Shape().Dim(0)) }
+func (t rowTaps) weights(dw *graph.Node) *graph.Node { return unflipped(dw, dw.Shape().Dim(0)) }
 
 // verticalTaps lays out the three vertical taps and computes the three
 // horizontal ones as separate outputs, which are added shifted.
@@ -268,16 +283,10 @@ func (t verticalTaps) addUp(z *graph.Node, from, to int) *graph.Node {
 	return graph.Reshape(sum(list), n, to-from, t.h*t.w)
 }
 
-func (t verticalTaps) forward(x, w, bias *graph.Node) *graph.Node {
+func (t verticalTaps) forward(x, w *graph.Node) *graph.Node {
 	cout, cin := w.Shape().Dim(0), w.Shape().Dim(1)
 	m := graph.Reshape(graph.TransposeAllAxes(w, 3, 0, 1, 2), 3*cout, cin*3)
-	columns := t.layOut(x)
-	if bias != nil {
-		last := graph.Concatenate([]*graph.Node{graph.Reshape(bias, cout, 1), zeros(x, 2*cout, 1)}, 0)
-		m = graph.Concatenate([]*graph.Node{m, last}, 1)
-		columns = addOnes(columns)
-	}
-	return t.addUp(batched(stacked(m, x.Shape().Dim(0)), columns), 0, cout)
+	return t.addUp(batched(stacked(m, x.Shape().Dim(0)), t.layOut(x)), 0, cout)
 }
 
 func (t verticalTaps) backward(x, w, dy *graph.Node) (func(from, to int) *graph.Node, *graph.Node) {
