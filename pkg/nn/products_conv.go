@@ -65,7 +65,11 @@ func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 		grads := make([]*graph.Node, len(in))
 		var dws []*graph.Node
 		for i := range k {
-			dx, dw := t.backward(input(in, i), in[len(in)-1], dy[i])
+			d := dy[i]
+			if i >= atOnce && first.W >= inTurn {
+				d = after(d, grads[i-atOnce])
+			}
+			dx, dw := t.backward(input(in, i), in[len(in)-1], d)
 			c := 0
 			for j, x := range xs {
 				grads[j*k+i] = dx(c, c+x.C)
@@ -77,6 +81,23 @@ func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 		return grads
 	})
 	return first.with(parts, cout)
+}
+
+// On the way back, maps of this width and above go through in turn, so many
+// shards at once: the taps laid out for all of them would be most of the memory
+// of a step.
+const (
+	inTurn = 64
+	atOnce = 2
+)
+
+// after is x, computed only when the other node is.
+func after(x, other *graph.Node) *graph.Node {
+	ranges := make([]graph.SliceAxisSpec, other.Rank())
+	for i := range ranges {
+		ranges[i] = graph.AxisElem(0)
+	}
+	return graph.Add(x, graph.MulScalar(graph.Reshape(graph.Slice(other, ranges...)), 0))
 }
 
 // withBias takes the bias into the product: one more input channel, of ones,
@@ -252,24 +273,30 @@ type verticalTaps struct{ h, w int }
 func (t verticalTaps) layOut(x *graph.Node) *graph.Node {
 	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
 	wide := t.w + 2
-	side := zeros(x, n*c*t.h, 1)
-	p := graph.Concatenate([]*graph.Node{side, graph.Reshape(x, n*c*t.h, t.w), side}, 1)
-	p = graph.Reshape(p, n*c, t.h*wide)
+	p := t.widened(x)
 	one, two := zeros(x, n*c, wide), zeros(x, n*c, 2*wide)
 	// Tap i has 2-i rows of zeros before and i behind.
 	return graph.Reshape(graph.Concatenate([]*graph.Node{two, p, one, p, one, p, two}, 1), n, c*3, (t.h+2)*wide)
 }
 
+// widened puts a column of zeros on either side: [n, C, h*w] -> [n*C, h*(w+2)].
+func (t verticalTaps) widened(x *graph.Node) *graph.Node {
+	images := x.Shape().Dim(0) * x.Shape().Dim(1)
+	side := zeros(x, images*t.h, 1)
+	p := graph.Concatenate([]*graph.Node{side, graph.Reshape(x, images*t.h, t.w), side}, 1)
+	return graph.Reshape(p, images, t.h*(t.w+2))
+}
+
 // layOutAcross gives [n, C*3, (h+2)*(w+2)]: tap j at row R, column c holds x[R-1, c-2+j].
+// What moves over the end of a row is the zero at its side.
 func (t verticalTaps) layOutAcross(x *graph.Node) *graph.Node {
 	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
 	wide := t.w + 2
-	one, two := zeros(x, n*c*t.h, 1), zeros(x, n*c*t.h, 2)
-	rows := graph.Reshape(x, n*c*t.h, t.w)
-	tap := func(list ...*graph.Node) *graph.Node { return graph.Reshape(graph.Concatenate(list, 1), n*c, t.h*wide) }
-	above, between := zeros(x, n*c, wide), zeros(x, n*c, 2*wide)
-	all := []*graph.Node{above, tap(two, rows), between, tap(one, rows, one), between, tap(rows, two), above}
-	return graph.Reshape(graph.Concatenate(all, 1), n, c*3, (t.h+2)*wide)
+	p := t.widened(x)
+	less, row, more := zeros(x, n*c, wide-1), zeros(x, n*c, wide), zeros(x, n*c, wide+1)
+	// Tap j has wide+1-j zeros before and wide-1+j behind.
+	list := []*graph.Node{more, p, less, row, p, row, less, p, more}
+	return graph.Reshape(graph.Concatenate(list, 1), n, c*3, (t.h+2)*wide)
 }
 
 // addUp sums the horizontal taps of z [n, 3*C, (h+2)*(w+2)] for some channels.

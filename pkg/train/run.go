@@ -34,6 +34,7 @@ type run struct {
 	at        *arrays
 	counted   int64 // steps that the State's batch-norm counters include
 	memory    *memory
+	collector *collector
 	safe      *checkpoint.State // the newest State held on the host, arrays included
 	lastSave  time.Time
 	lastFile  string    // the checkpoint written last
@@ -193,6 +194,7 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 	r.at.release()
 	r.at = got.next
 	r.state.Step++
+	r.collector.stepDone()
 	addTo(&r.state.Partial, got.m, batch.N)
 	return nil
 }

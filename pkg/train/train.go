@@ -106,6 +106,8 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 		return nil, err
 	}
 	defer r.report.Close()
+	r.collector = startCollector(opts.Backend)
+	defer r.collector.stop()
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
