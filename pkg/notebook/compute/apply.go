@@ -10,6 +10,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/export"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/plots"
@@ -139,4 +140,13 @@ func showScores(e *experiment.Evaluation) {
 	line("mean", e.Degraded.Mean, e.Mean)
 	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB, in %.1f s of restoring\n", e.Mean.PSNR-e.Degraded.Mean.PSNR, e.Seconds)
 	fmt.Fprintln(notebook.Out, "   SSIM is as published; SSIM box is the Python original's, to compare with its numbers only")
+}
+
+// Export writes the best weights of the current experiment for other programs,
+// as "onnx" or "safetensors", into its folder export.
+func Export(cfg config.Config, format string) {
+	exp := notebook.Experiment(cfg)
+	to, from, err := export.Experiment(exp, format, "")
+	notebook.Check(err)
+	fmt.Fprintf(notebook.Out, "✅ %s exported to %s\n", from, notebook.Short(to))
 }

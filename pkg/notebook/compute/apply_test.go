@@ -129,4 +129,3 @@ func TestSamplesAreOfDifferentPictures(t *testing.T) {
 		}
 	}
 }
-
