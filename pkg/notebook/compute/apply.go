@@ -52,20 +52,18 @@ func restoredPatches(ctx context.Context, r *restore.Restorer, set *dataset.Set,
 		return nil, errors.New("there is no validation patch to restore")
 	}
 	side := cfg.PatchSize
-	size := 3 * side * side
-	degraded, clean := make([]float32, len(chosen)*size), make([]float32, len(chosen)*size)
-	for i, index := range chosen {
-		patches.Patch(0, index, degraded[i*size:(i+1)*size], clean[i*size:(i+1)*size])
-	}
-	restored, err := r.Batch(ctx, degraded, len(chosen), side, side)
-	if err != nil {
-		return nil, err
-	}
+	degraded, clean := make([]float32, 3*side*side), make([]float32, 3*side*side)
+	// In one piece, with the margin that whole pictures have: what shows is what they get.
+	options := restore.Options{TileSize: side + 2*restore.Margin, BatchSize: 1, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
 	rows := make([]plots.Row, 3)
-	for i := range chosen {
-		var images [3]*rgb.Image
-		for k, planes := range [][]float32{degraded, restored, clean} {
-			images[k] = rgb.FromPlanes(planes[i*size:(i+1)*size], side, side)
+	for _, index := range chosen {
+		patches.Patch(0, index, degraded, clean)
+		images := [3]*rgb.Image{rgb.FromPlanes(degraded, side, side), nil, rgb.FromPlanes(clean, side, side)}
+		var err error
+		if images[1], err = r.Image(ctx, images[0], options); err != nil {
+			return nil, err
+		}
+		for k := range images {
 			rows[k].Images = append(rows[k].Images, images[k])
 		}
 		for k, what := range []string{"Degraded", "Restored"} {
