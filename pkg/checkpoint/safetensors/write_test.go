@@ -14,7 +14,7 @@ import (
 
 func items() []Item {
 	return []Item{
-		{Name: "conv.weight", Shape: []int{2, 1, 3}, Float32: []float32{1, -2, 0.5, float32(math.Inf(1)), 1e-40, 3}},
+		{Name: "conv.weight", Shape: []int{5, 1, 1}, Float32: []float32{1, -2, 0.5, float32(math.Inf(1)), 1e-40}},
 		{Name: "norm.num_batches_tracked", Int64: []int64{1 << 40}},
 		{Name: `bias "é"`, Shape: []int{1}, Float32: []float32{7}},
 		{Name: "empty", Shape: []int{0, 4}},
