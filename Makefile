@@ -1,5 +1,6 @@
 # make run      set up whatever is missing, then run all cells of a notebook without a browser
 # make lab      the same set-up, then open the notebook in Jupyter
+# make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors)
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
 # make scenarios  the resume guide in a real kernel, cells edited as a person would
@@ -15,7 +16,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab setup test torture scenarios bench check clean
+.PHONY: help run lab setup export test torture scenarios bench check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -28,6 +29,9 @@ lab: build/bin/launch
 
 setup: build/bin/launch
 	@build/bin/launch setup
+
+export:
+	@go run ./pkg/export/command -experiment "$(or $(EXPERIMENT),latest)" -format "$(or $(FORMAT),onnx)"
 
 # Go knows best whether it is up to date.
 .PHONY: build/bin/launch

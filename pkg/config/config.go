@@ -76,8 +76,9 @@ type Config struct {
 	Seed          int64  `json:"seed"`
 
 	// Evaluation of full images
-	TileOverlap   int `json:"tile_overlap"`    // pixels that neighbouring tiles share
-	MaxEvalImages int `json:"max_eval_images"` // 0 for all
+	TileOverlap   int  `json:"tile_overlap"`    // pixels that neighbouring tiles share
+	MaxEvalImages int  `json:"max_eval_images"` // 0 for all
+	SelfEnsemble  bool `json:"self_ensemble"`   // the mean over all eight flips and turns: a little better, eight times as long
 }
 
 // Default returns the original's settings: DIV2K on a GPU.

@@ -12,10 +12,11 @@ import (
 // Scores of one picture or their mean; a number that is not finite is null in
 // JSON (an infinite PSNR: the pictures are identical).
 type Scores struct {
-	PSNR Number `json:"psnr"` // dB
-	SSIM Number `json:"ssim"` // Gaussian window, as published
-	MAE  Number `json:"mae"`  // of values in [0, 1]
-	MSE  Number `json:"mse"`
+	PSNR    Number `json:"psnr"`     // dB
+	SSIM    Number `json:"ssim"`     // Gaussian window, as published
+	SSIMBox Number `json:"ssim_box"` // the Python original's: a box for a window, black beyond the borders
+	MAE     Number `json:"mae"`      // of values in [0, 1]
+	MSE     Number `json:"mse"`
 }
 
 // Number is a float64 whose JSON is null where it is not finite.
@@ -54,7 +55,13 @@ type Summary struct {
 // Evaluation is evaluation_metrics.json: the restored pictures under the
 // original's keys, and the degraded ones they were made from.
 type Evaluation struct {
-	NImages int `json:"n_images"`
+	NImages      int     `json:"n_images"`
+	Epoch        int     `json:"epoch"`         // of the weights
+	SelfEnsemble bool    `json:"self_ensemble"` // each picture is the mean of eight restorations
+	TileSize     int     `json:"tile_size"`     // pixels, as are the next two
+	TileOverlap  int     `json:"tile_overlap"`
+	Margin       int     `json:"margin"`  // reflected around each picture
+	Seconds      float64 `json:"seconds"` // for restoring, without scoring
 	Summary
 	Degraded Summary `json:"degraded"`
 }
@@ -63,7 +70,7 @@ type Evaluation struct {
 func (s *Summary) Summarise() {
 	for _, field := range []func(*Scores) *Number{
 		func(s *Scores) *Number { return &s.PSNR }, func(s *Scores) *Number { return &s.SSIM },
-		func(s *Scores) *Number { return &s.MAE }, func(s *Scores) *Number { return &s.MSE },
+		func(s *Scores) *Number { return &s.SSIMBox }, func(s *Scores) *Number { return &s.MAE }, func(s *Scores) *Number { return &s.MSE },
 	} {
 		var values []float64
 		for i := range s.PerImage {

@@ -56,13 +56,13 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string {
 	if len(e.Have) == 0 {
-		return fmt.Sprintf("experiment: resume %q: no such experiment, and none other under %s", e.Name, e.Folder)
+		return fmt.Sprintf("experiment: %q: no such experiment, and none other under %s", e.Name, e.Folder)
 	}
 	have := e.Have
 	if len(have) > 5 {
 		have = append(slices.Clone(have[:5]), fmt.Sprintf("and %d more", len(e.Have)-5))
 	}
-	return fmt.Sprintf("experiment: resume %q: no such experiment under %s; nearest: %s", e.Name, e.Folder, strings.Join(have, ", "))
+	return fmt.Sprintf("experiment: %q: no such experiment under %s; nearest: %s", e.Name, e.Folder, strings.Join(have, ", "))
 }
 
 const stampLayout = "20060102_150405"

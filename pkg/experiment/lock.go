@@ -25,10 +25,11 @@ type Owner struct {
 	Since   time.Time `json:"since"`
 }
 
-// LockedError is returned when another process trains the experiment.
+// LockedError is returned when another process trains or evaluates the experiment.
 type LockedError struct {
 	Dir   string
-	Owner Owner // zero where the other process has not said who it is
+	Doing string // "trained" or "evaluated"
+	Owner Owner  // zero where the other process has not said who it is
 }
 
 func (e *LockedError) Error() string {
@@ -36,12 +37,14 @@ func (e *LockedError) Error() string {
 	if e.Owner.PID != 0 {
 		who = fmt.Sprintf("pid %d (%s) on %s since %s", e.Owner.PID, e.Owner.Program, e.Owner.Host, e.Owner.Since.Format("2006-01-02 15:04:05"))
 	}
-	return fmt.Sprintf("experiment: %s is being trained by %s; wait for it, stop it, or start a new experiment", e.Dir, who)
+	return fmt.Sprintf("experiment: %s is being %s by %s; wait for it, stop it, or start a new experiment", e.Dir, e.Doing, who)
 }
 
 // Lock takes the experiment for writing, or returns a [LockedError] at once.
-func (e *Experiment) Lock() (*Lock, error) {
-	f, err := os.OpenFile(filepath.Join(e.Dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o666)
+func (e *Experiment) Lock() (*Lock, error) { return e.lock(".lock", "trained") }
+
+func (e *Experiment) lock(name, doing string) (*Lock, error) {
+	f, err := os.OpenFile(filepath.Join(e.Dir, name), os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
@@ -50,7 +53,7 @@ func (e *Experiment) Lock() (*Lock, error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("experiment: lock %s: %w", e.Dir, err)
 		}
-		locked := &LockedError{Dir: e.Dir}
+		locked := &LockedError{Dir: e.Dir, Doing: doing}
 		if raw, err := io.ReadAll(f); err == nil {
 			_ = json.Unmarshal(raw, &locked.Owner) // an owner that is just starting has written nothing yet
 		}

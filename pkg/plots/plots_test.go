@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"rekindle/pkg/experiment"
@@ -136,6 +137,52 @@ func TestNothingToDrawIsAnError(t *testing.T) {
 		if !errors.Is(err, ErrEmpty) {
 			t.Errorf("%s of nothing: got %v, want ErrEmpty", name, err)
 		}
+	}
+}
+
+func TestAComparisonHasACurveAndABarForEachRun(t *testing.T) {
+	runs := []Run{{"1 unet 20260101_120000_bilinear", history(20), 9.87}, {"2 attention_unet 20260101_130000_a_very_long_name_of_an_experiment", history(7), 4.5},
+		{"3 unet_residual 20260102_120000_worse", history(2), -1.25}, {"4 unet 20260103_120000_started", &experiment.History{}, nan}}
+	data, err := Compare(runs)
+	im := decode(t, data, err)
+	middle := im.Bounds().Dx() / 2
+	in := func(c color.NRGBA, from, to int) (n int) {
+		for y := range im.Bounds().Dy() {
+			for x := from; x < to; x++ {
+				if color.NRGBAModel.Convert(im.At(x, y)) == c {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	for i, r := range runs {
+		curve, bar := in(palette[i], 0, middle), in(palette[i], middle, im.Bounds().Dx())
+		if (curve > 20) != (r.History.Len() > 0) {
+			t.Errorf("%s: its curve has %d pixels", r.Name, curve)
+		}
+		if math.IsNaN(r.Gain) && bar > 0 || !math.IsNaN(r.Gain) && bar < 500 {
+			t.Errorf("%s, %g dB: its bar has %d pixels", r.Name, r.Gain, bar)
+		}
+	}
+}
+
+func TestAComparisonDrawsWhateverThereIs(t *testing.T) {
+	var many []Run
+	for i := range 19 {
+		many = append(many, Run{strconv.Itoa(i+1) + " unet 20260101_120000", history(4 + i), 10 - float64(i)/2})
+	}
+	for name, runs := range map[string][]Run{
+		"many_runs": many, "one_run": {{"1", history(3), 7}}, "nothing_measured": {{"1", &experiment.History{}, nan}, {"2", &experiment.History{}, nan}},
+		"all_worse": {{"1", history(1), -3}, {"2", history(2), -4}}, "no_gain": {{"1", history(1), 0}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data, err := Compare(runs)
+			decode(t, data, err)
+		})
+	}
+	if _, err := Compare(nil); !errors.Is(err, ErrEmpty) {
+		t.Errorf("nothing to compare: got %v, want ErrEmpty", err)
 	}
 }
 

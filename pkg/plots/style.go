@@ -84,7 +84,8 @@ func (roundTicks) Ticks(min, max float64) []plot.Tick {
 	digits := int(math.Max(0, -math.Floor(math.Log10(step)+1e-9)))
 	var ticks []plot.Tick
 	for i := math.Ceil(min / step); i*step <= max; i++ {
-		ticks = append(ticks, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'f', digits, 64)})
+		v := i*step + 0 // what is rounded up to -0 is labelled 0
+		ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'f', digits, 64)})
 	}
 	return ticks
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
@@ -31,10 +32,12 @@ func (r *Restorer) Evaluate(ctx context.Context, set *dataset.Set, dir string, o
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
-	e := &experiment.Evaluation{NImages: n}
+	e := &experiment.Evaluation{NImages: n, SelfEnsemble: o.SelfEnsemble, TileSize: o.TileSize, TileOverlap: o.Overlap, Margin: o.Margin}
 	for i := range n {
 		name, degraded, clean := set.Pair(i)
+		began := time.Now()
 		restored, err := r.Image(ctx, degraded, o)
+		e.Seconds += time.Since(began).Seconds()
 		if err != nil {
 			return nil, fmt.Errorf("restore: evaluating %s: %w", name, err)
 		}
@@ -51,7 +54,7 @@ func (r *Restorer) Evaluate(ctx context.Context, set *dataset.Set, dir string, o
 				return nil, fmt.Errorf("restore: evaluating %s: %w", name, err)
 			}
 			side.summary.PerImage = append(side.summary.PerImage, experiment.ImageScores{Filename: file, Scores: experiment.Scores{
-				PSNR: experiment.Number(s.PSNR), SSIM: experiment.Number(s.SSIM), MAE: experiment.Number(s.MAE), MSE: experiment.Number(s.MSE),
+				PSNR: experiment.Number(s.PSNR), SSIM: experiment.Number(s.SSIM), SSIMBox: experiment.Number(s.BoxSSIM), MAE: experiment.Number(s.MAE), MSE: experiment.Number(s.MSE),
 			}})
 		}
 		if report != nil {

@@ -44,7 +44,7 @@ func TestEvaluationScoresThePicturesThatItSaves(t *testing.T) {
 	set, dir := folder(t), filepath.Join(t.TempDir(), "restored_images")
 	r, _ := trained(t)
 	var reported []int
-	e, err := r.Evaluate(context.Background(), set, dir, Options{32, 8, 2}, 0, func(done, total int) { reported = append(reported, done, total) })
+	e, err := r.Evaluate(context.Background(), set, dir, tiles(32, 8, 2), 0, func(done, total int) { reported = append(reported, done, total) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,12 +63,12 @@ func TestEvaluationScoresThePicturesThatItSaves(t *testing.T) {
 		}
 		_, degraded, clean := set.Pair(i)
 		s, _ := metrics.Compare(saved, clean)
-		if float64(got.PSNR) != s.PSNR || float64(got.SSIM) != s.SSIM || float64(got.MAE) != s.MAE || float64(got.MSE) != s.MSE {
+		if float64(got.PSNR) != s.PSNR || float64(got.SSIM) != s.SSIM || float64(got.SSIMBox) != s.BoxSSIM || float64(got.MAE) != s.MAE || float64(got.MSE) != s.MSE {
 			t.Errorf("%s: the scores are %+v, those of the saved file %+v", want, got.Scores, s)
 		}
 		mean += s.PSNR / 3
 		s, _ = metrics.Compare(degraded, clean)
-		if got := e.Degraded.PerImage[i]; float64(got.PSNR) != s.PSNR || float64(got.SSIM) != s.SSIM {
+		if got := e.Degraded.PerImage[i]; float64(got.PSNR) != s.PSNR || float64(got.SSIM) != s.SSIM || float64(got.SSIMBox) != s.BoxSSIM {
 			t.Errorf("%s: the degraded picture has %+v, want %+v", want, got.Scores, s)
 		}
 	}
@@ -79,7 +79,7 @@ func TestEvaluationScoresThePicturesThatItSaves(t *testing.T) {
 
 // Restored as well as can be, a picture has an infinite PSNR, which JSON does not know.
 func TestThePerfectPictureLeavesTheFileValid(t *testing.T) {
-	e, err := identity(t).Evaluate(context.Background(), folder(t), t.TempDir(), Options{32, 8, 2}, 0, nil)
+	e, err := identity(t).Evaluate(context.Background(), folder(t), t.TempDir(), tiles(32, 8, 2), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestThePerfectPictureLeavesTheFileValid(t *testing.T) {
 	if file.N != 3 || len(file.PerImage) != 3 || len(file.Degraded.PerImage) != 3 {
 		t.Errorf("the file is not about 3 pictures:\n%s", raw)
 	}
-	for _, key := range []string{"filename", "psnr", "ssim", "mae", "mse"} {
+	for _, key := range []string{"filename", "psnr", "ssim", "ssim_box", "mae", "mse"} {
 		if _, ok := file.PerImage[2][key]; !ok {
 			t.Errorf("a picture lacks %q:\n%s", key, raw)
 		}
@@ -124,9 +124,29 @@ func TestThePerfectPictureLeavesTheFileValid(t *testing.T) {
 	}
 }
 
+func TestTheFileSaysHowThePicturesWereMade(t *testing.T) {
+	o := Options{TileSize: 32, Overlap: 8, BatchSize: 2, Margin: 4, SelfEnsemble: true}
+	e, err := identity(t).Evaluate(context.Background(), folder(t), t.TempDir(), o, 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"self_ensemble":true`, `"tile_size":32`, `"tile_overlap":8`, `"margin":4`} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("no %s in %s", want, raw)
+		}
+	}
+	if e.Seconds <= 0 {
+		t.Errorf("restoring took %g s", e.Seconds)
+	}
+}
+
 func TestTheLimitOfPicturesCounts(t *testing.T) {
 	dir := t.TempDir()
-	e, err := identity(t).Evaluate(context.Background(), folder(t), dir, Options{32, 8, 2}, 2, nil)
+	e, err := identity(t).Evaluate(context.Background(), folder(t), dir, tiles(32, 8, 2), 2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,14 +157,14 @@ func TestTheLimitOfPicturesCounts(t *testing.T) {
 }
 
 func TestAPictureThatFailsIsNamed(t *testing.T) {
-	if _, err := identity(t).Evaluate(context.Background(), folder(t), t.TempDir(), Options{32, 32, 2}, 0, nil); err == nil || !strings.Contains(err.Error(), "evaluating a:") {
+	if _, err := identity(t).Evaluate(context.Background(), folder(t), t.TempDir(), tiles(32, 32, 2), 0, nil); err == nil || !strings.Contains(err.Error(), "evaluating a:") {
 		t.Errorf("got %v, want an error that names picture a", err)
 	}
 	notAFolder := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(notAFolder, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := identity(t).Evaluate(context.Background(), folder(t), notAFolder, Options{32, 8, 2}, 0, nil); err == nil || !strings.Contains(err.Error(), notAFolder) {
+	if _, err := identity(t).Evaluate(context.Background(), folder(t), notAFolder, tiles(32, 8, 2), 0, nil); err == nil || !strings.Contains(err.Error(), notAFolder) {
 		t.Errorf("got %v, want an error that names %s", err, notAFolder)
 	}
 }

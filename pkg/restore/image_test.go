@@ -12,6 +12,11 @@ import (
 	"rekindle/pkg/rgb"
 )
 
+// tiles are options without margin or self-ensemble.
+func tiles(size, overlap, batch int) Options {
+	return Options{TileSize: size, Overlap: overlap, BatchSize: batch}
+}
+
 // advised by the reference data's README where weights are not tiny.
 const advised = 1e-5
 
@@ -58,7 +63,7 @@ func TestTilesBlendAsInTheReference(t *testing.T) {
 	weights := referenceWeights()
 	want := ref["better_output"].Data
 	for _, batch := range []int{0, 1, 5, 12, 100} {
-		out, err := r.Planes(context.Background(), ref["input"].Float32(), 70, 90, Options{32, 8, batch})
+		out, err := r.Planes(context.Background(), ref["input"].Float32(), 70, 90, tiles(32, 8, batch))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,14 +100,19 @@ func random(w, h int) *rgb.Image {
 
 func TestAnIdentityNetworkReturnsThePictureAtAnySize(t *testing.T) {
 	r := identity(t)
+	framed, turned := tiles(32, 8, 3), tiles(32, 8, 3)
+	framed.Margin, turned.SelfEnsemble = 16, true
+	both := framed
+	both.SelfEnsemble = true
 	for _, c := range []struct {
 		w, h int
 		o    Options
 	}{
-		{64, 64, Options{32, 8, 3}}, {70, 91, Options{32, 8, 3}}, {33, 100, Options{32, 0, 4}}, {91, 33, Options{32, 31, 8}}, {100, 16, Options{16, 15, 8}},
-		{65, 129, Options{64, 16, 0}}, {50, 40, Options{33, 7, 2}}, // a tile of odd size
-		{32, 16, Options{32, 8, 3}}, {20, 20, Options{32, 8, 3}}, // a picture smaller than a tile
-		{15, 40, Options{32, 8, 1}}, {40, 15, Options{16, 0, 1}}, {1, 1, Options{32, 8, 1}}, {3, 50, Options{32, 8, 2}}, {2, 7, Options{16, 8, 2}}, // smaller than any network takes
+		{70, 91, framed}, {5, 7, framed}, {1, 2, framed}, {70, 45, turned}, {5, 33, turned}, {33, 40, both},
+		{64, 64, tiles(32, 8, 3)}, {70, 91, tiles(32, 8, 3)}, {33, 100, tiles(32, 0, 4)}, {91, 33, tiles(32, 31, 8)}, {100, 16, tiles(16, 15, 8)},
+		{65, 129, tiles(64, 16, 0)}, {50, 40, tiles(33, 7, 2)}, // a tile of odd size
+		{32, 16, tiles(32, 8, 3)}, {20, 20, tiles(32, 8, 3)}, // a picture smaller than a tile
+		{15, 40, tiles(32, 8, 1)}, {40, 15, tiles(16, 0, 1)}, {1, 1, tiles(32, 8, 1)}, {3, 50, tiles(32, 8, 2)}, {2, 7, tiles(16, 8, 2)}, // smaller than any network takes
 	} {
 		im := random(c.w, c.h)
 		out, err := r.Image(context.Background(), im, c.o)
@@ -128,7 +138,7 @@ func TestBlendingAddsNothingButRounding(t *testing.T) {
 	for i := range image {
 		image[i] = 0.8
 	}
-	out, err := r.Planes(context.Background(), image, h, w, Options{32, 8, 12})
+	out, err := r.Planes(context.Background(), image, h, w, tiles(32, 8, 12))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,23 +149,13 @@ func TestBlendingAddsNothingButRounding(t *testing.T) {
 	}
 }
 
-func TestASmallPictureIsReflectedNotFramed(t *testing.T) {
-	got := extend([]float32{1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 2, 3, 4, 8)[:32]
-	want := []float32{1, 2, 3, 2, 1, 2, 3, 2, 4, 5, 6, 5, 4, 5, 6, 5, 1, 2, 3, 2, 1, 2, 3, 2, 4, 5, 6, 5, 4, 5, 6, 5}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Fatalf("2 rows of 3 extended to 4 rows of 8 are %v, want %v", got, want)
-		}
-	}
-}
-
 func TestPicturesAndPlanesAreRestoredAlike(t *testing.T) {
 	r, _ := trained(t)
 	for _, size := range [][2]int{{70, 45}, {9, 20}} {
 		im := random(size[0], size[1])
 		planes := make([]float32, 3*im.W*im.H)
 		im.Planes(planes)
-		o := Options{32, 8, 4}
+		o := Options{TileSize: 32, Overlap: 8, Margin: 10, SelfEnsemble: size[0] == 9}
 		out, err := r.Planes(context.Background(), planes, im.H, im.W, o)
 		if err != nil {
 			t.Fatal(err)
@@ -176,7 +176,7 @@ func TestPicturesAndPlanesAreRestoredAlike(t *testing.T) {
 func TestWrongOptionsAndPicturesAreRefused(t *testing.T) {
 	r := identity(t)
 	for want, o := range map[string]Options{
-		"Overlap is 32": {32, 32, 1}, "Overlap is 40": {32, 40, 1}, "Overlap is -1": {32, -1, 1}, "TileSize is 8": {8, 2, 1}, "TileSize is 0": {}, "BatchSize is -1": {32, 8, -1},
+		"Overlap is 32": tiles(32, 32, 1), "Overlap is 40": tiles(32, 40, 1), "Overlap is -1": tiles(32, -1, 1), "TileSize is 8": tiles(8, 2, 1), "TileSize is 0": {}, "BatchSize is -1": tiles(32, 8, -1), "Margin is -1": {TileSize: 32, Margin: -1},
 	} {
 		for _, side := range []int{50, 4} {
 			if _, err := r.Image(context.Background(), rgb.New(side, side), o); err == nil || !strings.Contains(err.Error(), want) {
@@ -184,10 +184,10 @@ func TestWrongOptionsAndPicturesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	if _, err := r.Image(context.Background(), rgb.New(0, 5), Options{32, 8, 1}); err == nil {
+	if _, err := r.Image(context.Background(), rgb.New(0, 5), tiles(32, 8, 1)); err == nil {
 		t.Error("a picture without pixels: got no error")
 	}
-	if _, err := r.Planes(context.Background(), make([]float32, 7), 1, 1, Options{32, 8, 1}); err == nil {
+	if _, err := r.Planes(context.Background(), make([]float32, 7), 1, 1, tiles(32, 8, 1)); err == nil {
 		t.Error("7 numbers for one pixel: got no error")
 	}
 }
@@ -199,7 +199,7 @@ func TestBatchesOfAPictureHaveOneSize(t *testing.T) {
 		{16, 16, 8, 1, 1}, {16, 32, 8, 2, 1}, {48, 48, 8, 8, 2}, {48, 48, 4, 4, 3}, {32, 32, 0, 4, 1},
 	} {
 		count := 0
-		tl := tiling{h: c.h, w: c.w, options: Options{16, 0, c.batch}, emit: func(int, int, []float32) {}, cut: func([]float32, int, int, int, int) {}}
+		tl := tiling{h: c.h, w: c.w, options: tiles(16, 0, c.batch), emit: func(int, int, []float32) {}, cut: func([]float32, int, int, int, int) {}}
 		tl.batch = func(_ context.Context, patches []float32, n, h, w int) ([]float32, error) {
 			if n != c.size || len(patches) != n*3*h*w {
 				t.Errorf("%+v: a batch has %d tiles in %d numbers, want %d tiles", c, n, len(patches), c.size)
@@ -217,7 +217,7 @@ func TestMemoryDoesNotGrowWithTheHeightOfAPicture(t *testing.T) {
 	const w, tile = 64, 64
 	held := func(h int) (most uint64) {
 		var rows int
-		tl := tiling{h: h, w: w, options: Options{tile, 16, 4}, cut: func([]float32, int, int, int, int) {}}
+		tl := tiling{h: h, w: w, options: tiles(tile, 16, 4), cut: func([]float32, int, int, int, int) {}}
 		tl.batch = func(_ context.Context, patches []float32, n, h, w int) ([]float32, error) {
 			runtime.GC()
 			var m runtime.MemStats
@@ -260,7 +260,7 @@ func BenchmarkImage(b *testing.B) {
 	for _, batch := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := r.Image(context.Background(), im, Options{128, 32, batch}); err != nil {
+				if _, err := r.Image(context.Background(), im, tiles(128, 32, batch)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -194,7 +194,7 @@ func TestCancellingStopsBetweenBatches(t *testing.T) {
 	if err := tl.run(ctx); !errors.Is(err, context.Canceled) || batches != 3 {
 		t.Errorf("got %v after %d batches, want context.Canceled after 3", err, batches)
 	}
-	if _, err := identity(t).Image(ctx, rgb.New(64, 64), Options{32, 8, 1}); !errors.Is(err, context.Canceled) {
+	if _, err := identity(t).Image(ctx, rgb.New(64, 64), tiles(32, 8, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }

@@ -66,15 +66,16 @@ func FromPlanes(src []float32, w, h int) *Image {
 	im := New(w, h)
 	for c := range 3 {
 		for i, v := range src[c*n : (c+1)*n] {
-			im.Pix[3*i+c] = level(v)
+			im.Pix[3*i+c] = Level(v)
 		}
 	}
 	return im
 }
 
-// level is the inverse of Levels. Truncating instead of rounding would lose
+// Level is the inverse of [Levels]: values outside of [-1,1] are clamped, those
+// between two levels go to the nearer one, NaN becomes 0. Truncating instead of rounding would lose
 // about half a level on average and a quarter of all levels on a round trip.
-func level(v float32) uint8 {
+func Level(v float32) uint8 {
 	x := (float64(v) + 1) * 127.5
 	switch {
 	case x >= 255:

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
+	"slices"
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/export"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/plots"
@@ -21,7 +22,8 @@ import (
 const samples = 4
 
 // RestoreSamples restores some validation patches with the best weights and
-// shows degraded, restored and clean beside each other.
+// shows degraded, restored and clean ones in rows, of different pictures where
+// there are several.
 func RestoreSamples(cfg config.Config) {
 	exp := notebook.Experiment(cfg)
 	r, state, err := loadBest(cfg, exp)
@@ -32,37 +34,63 @@ func RestoreSamples(cfg config.Config) {
 	defer stop()
 	set, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, cfg.PatchSize, warn)
 	notebook.Check(err)
-	loader := set.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed).Batches(ctx, 1, 0, samples, 1)
-	defer loader.Close()
-	batch, err := loader.Next()
-	if errors.Is(err, io.EOF) {
-		err = errors.New("there is no validation patch to restore")
-	}
+	rows, err := restoredPatches(ctx, r, set, cfg)
 	notebook.Check(err)
-	out, err := r.Batch(ctx, batch.Degraded, batch.N, batch.Size, batch.Size)
-	notebook.Check(err)
-
-	var rows []plots.Row
-	for i := range batch.N {
-		n := 3 * batch.Size * batch.Size
-		picture := func(planes []float32) *rgb.Image {
-			return rgb.FromPlanes(planes[i*n:(i+1)*n], batch.Size, batch.Size)
-		}
-		degraded, restored, clean := picture(batch.Degraded), picture(out), picture(batch.Clean)
-		before, err := metrics.Compare(degraded, clean)
-		notebook.Check(err)
-		after, err := metrics.Compare(restored, clean)
-		notebook.Check(err)
-		rows = append(rows, plots.Row{
-			Images: []*rgb.Image{degraded, restored, clean},
-			Titles: []string{fmt.Sprintf("Degraded, %.1f dB", before.PSNR), fmt.Sprintf("Restored, %.1f dB", after.PSNR), "Clean"},
-		})
-	}
 	png, err := plots.Grid("Validation patches", rows)
 	notebook.Check(err)
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
 	notebook.Check(notebook.Picture(path, png))
 	fmt.Fprintf(notebook.Out, "✅ Inference results saved to %s\n", notebook.Short(path))
+}
+
+// restoredPatches makes the three rows of RestoreSamples: degraded patches, what
+// the network makes of them, and the clean ones.
+func restoredPatches(ctx context.Context, r *restore.Restorer, set *dataset.Set, cfg config.Config) ([]plots.Row, error) {
+	patches := set.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
+	chosen := spread(patches.Len(), cfg.ValPatchesPerImage, samples)
+	if len(chosen) == 0 {
+		return nil, errors.New("there is no validation patch to restore")
+	}
+	side := cfg.PatchSize
+	degraded, clean := make([]float32, 3*side*side), make([]float32, 3*side*side)
+	// In one piece, with the margin that whole pictures have: what shows is what they get.
+	options := restore.Options{TileSize: side + 2*restore.Margin, BatchSize: 1, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
+	rows := make([]plots.Row, 3)
+	for _, index := range chosen {
+		patches.Patch(0, index, degraded, clean)
+		images := [3]*rgb.Image{rgb.FromPlanes(degraded, side, side), nil, rgb.FromPlanes(clean, side, side)}
+		var err error
+		if images[1], err = r.Image(ctx, images[0], options); err != nil {
+			return nil, err
+		}
+		for k := range images {
+			rows[k].Images = append(rows[k].Images, images[k])
+		}
+		for k, what := range []string{"Degraded", "Restored"} {
+			s, err := metrics.Compare(images[k], images[2])
+			if err != nil {
+				return nil, err
+			}
+			rows[k].Titles = append(rows[k].Titles, fmt.Sprintf("%s, %.1f dB", what, s.PSNR))
+		}
+		rows[2].Titles = append(rows[2].Titles, "Clean")
+	}
+	return rows, nil
+}
+
+// spread chooses up to n of the patches, which lie picture by picture: from as
+// many pictures as possible, the first patch of each, then the second ones.
+func spread(patches, perImage, n int) []int {
+	var chosen []int
+	for k := range perImage {
+		for first := 0; first < patches; first += perImage {
+			if len(chosen) < n {
+				chosen = append(chosen, first+k)
+			}
+		}
+	}
+	slices.Sort(chosen)
+	return chosen
 }
 
 // Evaluate restores whole validation pictures, scores them and their degraded
@@ -76,27 +104,47 @@ func Evaluate(cfg config.Config) {
 	defer stop()
 	set, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, 1, warn)
 	notebook.Check(err)
-	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize}
-	e, err := r.Evaluate(ctx, set, exp.RestoredDir(), options, cfg.MaxEvalImages, nil)
+	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
+	if cfg.SelfEnsemble {
+		fmt.Fprintln(notebook.Out, "   SelfEnsemble: the mean of eight restorations of each picture, which takes eight times as long")
+	}
+	draft, err := exp.Draft()
+	notebook.Check(err)
+	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, nil)
+	if err == nil {
+		e.Epoch = state.Epoch
+		err = draft.Commit(e)
+	}
+	err = errors.Join(err, draft.Close())
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(notebook.Out, "⚠️  Evaluation interrupted; evaluation_metrics.json was not written")
+		fmt.Fprintln(notebook.Out, "⚠️  Evaluation interrupted; pictures and scores are as they were before it")
 		return
 	}
 	notebook.Check(err)
-	notebook.Check(e.Save(exp.MetricsPath()))
 	showScores(e)
 	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), notebook.Short(exp.RestoredDir()))
 }
 
 func showScores(e *experiment.Evaluation) {
-	fmt.Fprintf(notebook.Out, "\n   %-24s %18s %20s\n", "", "PSNR (dB)", "SSIM")
-	fmt.Fprintf(notebook.Out, "   %-24s %18s %20s\n", "picture", "degraded → restored", "degraded → restored")
+	row := "   %-24s %18s %20s %20s\n"
+	fmt.Fprintf(notebook.Out, "\n"+row, "", "PSNR (dB)", "SSIM", "SSIM box")
+	fmt.Fprintf(notebook.Out, row, "picture", "degraded → restored", "degraded → restored", "degraded → restored")
 	line := func(name string, before, after experiment.Scores) {
-		fmt.Fprintf(notebook.Out, "   %-24s %8.2f → %8.2f %9.4f → %8.4f\n", name, before.PSNR, after.PSNR, before.SSIM, after.SSIM)
+		fmt.Fprintf(notebook.Out, "   %-24s %8.2f → %8.2f %9.4f → %8.4f %9.4f → %8.4f\n", name, before.PSNR, after.PSNR, before.SSIM, after.SSIM, before.SSIMBox, after.SSIMBox)
 	}
 	for i, after := range e.PerImage {
 		line(after.Filename, e.Degraded.PerImage[i].Scores, after.Scores)
 	}
 	line("mean", e.Degraded.Mean, e.Mean)
-	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB\n", e.Mean.PSNR-e.Degraded.Mean.PSNR)
+	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB, in %.1f s of restoring\n", e.Mean.PSNR-e.Degraded.Mean.PSNR, e.Seconds)
+	fmt.Fprintln(notebook.Out, "   SSIM is as published; SSIM box is the Python original's, to compare with its numbers only")
+}
+
+// Export writes the best weights of the current experiment for other programs,
+// as "onnx" or "safetensors", into its folder export.
+func Export(cfg config.Config, format string) {
+	exp := notebook.Experiment(cfg)
+	to, from, err := export.Experiment(exp, format, "")
+	notebook.Check(err)
+	fmt.Fprintf(notebook.Out, "✅ %s exported to %s\n", from, notebook.Short(to))
 }

@@ -1,0 +1,138 @@
+package experiment
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"math"
+	"slices"
+
+	"rekindle/pkg/config"
+)
+
+// Outcome is what is known about one experiment beside others.
+type Outcome struct {
+	*Experiment
+	Config     config.Config
+	Stats      Stats
+	History    *History    // empty where no epoch is finished
+	Evaluation *Evaluation // nil: not evaluated
+	Missing    []string    // what is not there or cannot be read, a sentence each
+
+	configured bool
+}
+
+// Gain is how many dB restoring gained over the degraded pictures, NaN where it
+// was not measured.
+func (o *Outcome) Gain() float64 {
+	if o.Evaluation == nil {
+		return math.NaN()
+	}
+	return float64(o.Evaluation.Mean.PSNR - o.Evaluation.Degraded.Mean.PSNR)
+}
+
+// Compare reads what experiments have come to, the greatest gain first, then
+// those that are not evaluated, the lowest validation loss first. What an
+// experiment lacks is said in its Missing, and is no error.
+func Compare(experiments []*Experiment) []*Outcome {
+	var all []*Outcome
+	for _, e := range experiments {
+		all = append(all, outcome(e))
+	}
+	slices.SortStableFunc(all, func(a, b *Outcome) int {
+		return cmp.Or(numbersFirst(-a.Gain(), -b.Gain()), numbersFirst(a.bestLoss(), b.bestLoss()))
+	})
+	return all
+}
+
+func (o *Outcome) bestLoss() float64 {
+	if _, loss, ok := o.History.Best(); ok {
+		return loss
+	}
+	return math.NaN()
+}
+
+// numbersFirst orders numbers upwards and puts NaN behind them.
+func numbersFirst(a, b float64) int {
+	switch {
+	case math.IsNaN(a) && math.IsNaN(b):
+		return 0
+	case math.IsNaN(a):
+		return 1
+	case math.IsNaN(b):
+		return -1
+	}
+	return cmp.Compare(a, b)
+}
+
+func outcome(e *Experiment) *Outcome {
+	o := &Outcome{Experiment: e, History: &History{}}
+	lacks := func(err error, absent string) {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			o.Missing = append(o.Missing, absent)
+		case err != nil:
+			o.Missing = append(o.Missing, err.Error())
+		}
+	}
+	var err error
+	o.Config, err = config.Load(e.ConfigPath())
+	lacks(err, "it has no config.json")
+	o.configured = err == nil
+	o.Stats, err = e.LoadStats()
+	lacks(err, "")
+	h, err := LoadHistory(e.HistoryPath())
+	lacks(err, "no epoch is finished yet")
+	if err == nil {
+		o.History = h
+	}
+	scores, err := LoadEvaluation(e.MetricsPath())
+	lacks(err, "it is not evaluated yet")
+	if err == nil {
+		o.Evaluation = scores
+	}
+	return o
+}
+
+// Setting is a key of the configuration and its value in each experiment, as in
+// JSON; "" where an experiment has no configuration.
+type Setting struct {
+	Key    string
+	Values []string
+}
+
+// Settings lists the keys whose values are not the same in all outcomes, in the
+// order of [config.Config].
+func Settings(all []*Outcome) []Setting {
+	first := slices.IndexFunc(all, func(o *Outcome) bool { return o.configured })
+	if first < 0 {
+		return nil
+	}
+	changed := map[string][]string{} // by key, the values that are not the first one's
+	same := map[string]string{}
+	for i, o := range all {
+		if !o.configured {
+			continue
+		}
+		for _, c := range config.Diff(all[first].Config, o.Config) {
+			if changed[c.Key] == nil {
+				changed[c.Key] = make([]string, len(all))
+			}
+			changed[c.Key][i], same[c.Key] = c.New, c.Old
+		}
+	}
+	var settings []Setting
+	for _, key := range config.Keys() {
+		values := changed[key]
+		if values == nil {
+			continue
+		}
+		for i, o := range all {
+			if o.configured && values[i] == "" {
+				values[i] = same[key]
+			}
+		}
+		settings = append(settings, Setting{key, values})
+	}
+	return settings
+}

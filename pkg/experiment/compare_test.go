@@ -1,0 +1,92 @@
+package experiment
+
+import (
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"rekindle/pkg/config"
+)
+
+// measured makes an experiment of that name; gain and loss are NaN for none.
+func measured(t *testing.T, cfg config.Config, hour int, gain, loss float64) *Experiment {
+	t.Helper()
+	e := create(t, cfg, noon.Add(time.Duration(hour)*time.Hour))
+	if !math.IsNaN(loss) {
+		h := &History{}
+		h.Append(Epoch{TrainLoss: 1, ValLoss: loss})
+		if err := h.Save(e.HistoryPath()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !math.IsNaN(gain) {
+		s := &Evaluation{NImages: 1}
+		s.Mean.PSNR, s.Degraded.Mean.PSNR = Number(12+gain), 12
+		if err := s.Save(e.MetricsPath()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return e
+}
+
+func TestOutcomesAreSortedAndSayWhatIsMissing(t *testing.T) {
+	nan := math.NaN()
+	cfg := settings(t)
+	worse, better := measured(t, cfg, 1, 3, 0.2), measured(t, cfg, 2, 8, 0.3)
+	started, low, high := measured(t, cfg, 3, nan, nan), measured(t, cfg, 4, nan, 0.1), measured(t, cfg, 5, nan, 0.4)
+	broken := measured(t, cfg, 6, nan, nan)
+	if err := os.WriteFile(broken.HistoryPath(), []byte("{"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(broken.ConfigPath()); err != nil {
+		t.Fatal(err)
+	}
+	got := Compare([]*Experiment{started, high, worse, broken, low, better})
+	for i, want := range []struct {
+		*Experiment
+		missing string
+	}{
+		{better, ""}, {worse, ""}, {low, "it is not evaluated yet"}, {high, "it is not evaluated yet"},
+		{started, "no epoch is finished yet; it is not evaluated yet"}, {broken, "it has no config.json; experiment: " + broken.HistoryPath() + ": invalid history"},
+	} {
+		if got[i].Dir != want.Dir {
+			t.Errorf("place %d has %s, want %s", i+1, got[i].Name(), want.Name())
+		}
+		if missing := strings.Join(got[i].Missing, "; "); !strings.HasPrefix(missing, want.missing) || want.missing == "" && missing != "" {
+			t.Errorf("%s: missing %q, want %q", got[i].Name(), missing, want.missing)
+		}
+	}
+	if g := got[0].Gain(); g != 8 {
+		t.Errorf("the best gain is %g, want 8", g)
+	}
+}
+
+func TestSettingsThatDifferAreListedWithEveryValue(t *testing.T) {
+	nan := math.NaN()
+	cfg := settings(t)
+	a := measured(t, cfg, 1, 3, nan)
+	cfg.BatchSize, cfg.ResumeFromCheckpoint = cfg.BatchSize+1, true
+	b := measured(t, cfg, 2, 2, nan)
+	cfg.Model, cfg.ModelFeatures = "attention_unet", 99
+	c := measured(t, cfg, 3, 1, nan)
+	unknown := measured(t, cfg, 4, nan, nan)
+	if err := os.Remove(unknown.ConfigPath()); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, s := range Settings(Compare([]*Experiment{a, b, c, unknown})) {
+		lines = append(lines, s.Key+": "+strings.Join(s.Values, " "))
+	}
+	old := settings(t)
+	want := strings.NewReplacer("B", strconv.Itoa(old.BatchSize), "C", strconv.Itoa(old.BatchSize+1), "F", strconv.Itoa(old.ModelFeatures), "M", `"`+old.Model+`"`).Replace(
+		"model: M M \"attention_unet\" \nbatch_size: B C C \nmodel_features: F F 99 ")
+	if got := strings.Join(lines, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if s := Settings(Compare([]*Experiment{unknown})); s != nil {
+		t.Errorf("no configuration at all: got %v", s)
+	}
+}

@@ -1,0 +1,154 @@
+package experiment
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func put(t *testing.T, path string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte("picture"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+// evaluated is an experiment whose evaluation is about the pictures a and b.
+func evaluated(t *testing.T) *Experiment {
+	t.Helper()
+	e := create(t, settings(t), noon)
+	d, err := e.Draft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(d.Dir, "a.png"))
+	put(t, filepath.Join(d.Dir, "b.png"))
+	if err := d.Commit(&Evaluation{NImages: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func pictures(t *testing.T, e *Experiment) (files []string, scored int) {
+	t.Helper()
+	scores, err := LoadEvaluation(e.MetricsPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names(t, e.RestoredDir()), scores.NImages
+}
+
+func TestANewEvaluationReplacesPicturesAndScoresTogether(t *testing.T) {
+	e := evaluated(t)
+	d, err := e.Draft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(d.Dir, "c.png"))
+	if files, n := pictures(t, e); n != 2 || len(files) != 2 {
+		t.Errorf("while the new one is made, %d pictures are scored and %q lie there; want the two before", n, files)
+	}
+	if err := d.Commit(&Evaluation{NImages: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if files, n := pictures(t, e); n != 1 || !slices.Equal(files, []string{"c.png"}) {
+		t.Errorf("%d pictures are scored and %q lie there, want c.png alone", n, files)
+	}
+	for _, name := range names(t, e.Dir) {
+		if strings.HasPrefix(name, "restored_images.") {
+			t.Errorf("%s is left behind", name)
+		}
+	}
+}
+
+func TestAnEvaluationThatEndsEarlyChangesNothing(t *testing.T) {
+	e := evaluated(t)
+	d, err := e.Draft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(d.Dir, "c.png"))
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if files, n := pictures(t, e); n != 2 || !slices.Equal(files, []string{"a.png", "b.png"}) {
+		t.Errorf("%d pictures are scored and %q lie there, want what was there before", n, files)
+	}
+}
+
+// Wherever a commit ends, there are no scores of other pictures.
+func TestScoresNeverStandBesideOtherPictures(t *testing.T) {
+	e := evaluated(t)
+	d, err := e.Draft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	put(t, filepath.Join(d.Dir, "c.png"))
+	// A folder that cannot be renamed onto: what a commit killed before would leave.
+	if err := os.MkdirAll(filepath.Join(e.RestoredDir()+oldSuffix, "full"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Commit(&Evaluation{NImages: 1}); err == nil {
+		t.Fatal("the commit could not be stopped")
+	}
+	if _, err := LoadEvaluation(e.MetricsPath()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("scores after a commit that failed: %v, want none", err)
+	}
+}
+
+func TestAKilledEvaluationIsClearedAwayByTheNext(t *testing.T) {
+	e := evaluated(t)
+	for _, suffix := range []string{draftSuffix, oldSuffix} {
+		if err := os.Mkdir(e.RestoredDir()+suffix, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(e.RestoredDir()+suffix, "half.png"))
+	}
+	d, err := e.Draft()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := names(t, d.Dir); len(got) > 0 {
+		t.Errorf("a new draft holds %q, want nothing", got)
+	}
+	if _, err := os.Stat(e.RestoredDir() + oldSuffix); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the old pictures are still there: %v", err)
+	}
+	_, err = e.Draft()
+	var locked *LockedError
+	if !errors.As(err, &locked) || !strings.Contains(err.Error(), "is being evaluated by pid") {
+		t.Errorf("a second evaluation at the same time: got %v, want who evaluates", err)
+	}
+	if lock, err := e.Lock(); err != nil {
+		t.Errorf("training is locked out by an evaluation: %v", err)
+	} else {
+		lock.Release()
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

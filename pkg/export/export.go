@@ -1,0 +1,138 @@
+// Package export writes a trained network as a file that other programs can
+// use: ONNX, which holds the network itself and runs anywhere, or safetensors,
+// its weights alone under PyTorch's names.
+//
+//	state, err := checkpoint.Load(".../best_model.pth")
+//	err = export.ONNX(state, "best_model.onnx")
+//
+// docs/export.md says how to call the files from Python, JavaScript and others.
+package export
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/checkpoint/safetensors"
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/export/onnx"
+	"rekindle/pkg/model"
+)
+
+// formats are the kinds of files there are, by their names' endings.
+var formats = map[string]func(*checkpoint.State, string) error{"onnx": ONNX, "safetensors": Safetensors}
+
+// Formats lists the formats' names.
+func Formats() []string { return []string{"onnx", "safetensors"} }
+
+// rule tells whoever opens an ONNX file how to call the network.
+const rule = "Restores pictures. The input " + Input + " is [batch, 3, height, width], RGB in [-1, 1] (v/127.5-1 for 8-bit v), sides of at least 16. " +
+	"The output " + Output + " has the same shape; clip it to [-1, 1]."
+
+// ONNX writes the network of a checkpoint with its weights, float32.
+func ONNX(s *checkpoint.State, path string) error {
+	net, err := network(s)
+	if err != nil {
+		return err
+	}
+	g, err := graph(net, s.Model)
+	if err != nil {
+		return err
+	}
+	return g.Save(path, onnx.About{Producer: "rekindle", Doc: rule, Metadata: metadata(s)})
+}
+
+// Safetensors writes the weights of a checkpoint as PyTorch's state_dict has
+// them, batch norm's statistics and counters included.
+func Safetensors(s *checkpoint.State, path string) error {
+	if _, err := network(s); err != nil {
+		return err
+	}
+	items := make([]safetensors.Item, len(s.Model))
+	for i, t := range s.Model {
+		items[i] = safetensors.Item{Name: t.Name, Shape: t.Shape, Float32: t.Values}
+		if t.IsCounter() {
+			items[i].Int64 = []int64{t.Count}
+		}
+	}
+	about := metadata(s)
+	about["format"] = "pt" // what PyTorch's users of the format look for
+	return safetensors.Save(path, items, about)
+}
+
+// metadata says what the weights belong to.
+func metadata(s *checkpoint.State) map[string]string {
+	return map[string]string{
+		"model":       s.Config.Model,
+		"features":    strconv.Itoa(s.Config.ModelFeatures),
+		"bilinear":    strconv.FormatBool(s.Config.ModelBilinear),
+		"degradation": s.Config.Degradation,
+		"epoch":       strconv.Itoa(s.Epoch),
+		"value_range": "[-1, 1]",
+	}
+}
+
+func network(s *checkpoint.State) (*model.Network, error) {
+	net, err := model.New(s.Config.Model, model.Options{Features: s.Config.ModelFeatures, Bilinear: s.Config.ModelBilinear})
+	if err != nil {
+		return nil, fmt.Errorf("export: %w", err)
+	}
+	return net, nil
+}
+
+// Experiment writes the best weights of an experiment, or the newest where there
+// are no best ones yet, in a format of [Formats]. path may be "": then the file
+// goes to the experiment's folder export. It returns where the file is and which
+// checkpoint it was made of.
+func Experiment(exp *experiment.Experiment, format, path string) (to, from string, err error) {
+	write, ok := formats[format]
+	if !ok {
+		return "", "", fmt.Errorf("export: there is no format %q; there are %s", format, strings.Join(Formats(), " and "))
+	}
+	state, from, err := weights(exp)
+	if err != nil {
+		return "", "", err
+	}
+	if path == "" {
+		path = filepath.Join(exp.Dir, "export", strings.TrimSuffix(from, ".pth")+"."+format)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return "", "", fmt.Errorf("export: %w", err)
+		}
+	}
+	return path, from, write(state, path)
+}
+
+// weights loads the checkpoint to export, with the configuration of its network.
+func weights(exp *experiment.Experiment) (s *checkpoint.State, from string, err error) {
+	dir := exp.CheckpointsDir()
+	entries, err := checkpoint.List(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	if slices.ContainsFunc(entries, func(e checkpoint.Entry) bool { return e.Name() == checkpoint.Best }) {
+		from = checkpoint.Best
+		s, err = checkpoint.Load(checkpoint.Path(dir, from))
+	} else {
+		var entry checkpoint.Entry
+		s, entry, err = checkpoint.Newest(dir, func(string) {})
+		from = entry.Name()
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if s == nil {
+		return nil, "", fmt.Errorf("export: %s has no checkpoint yet; train it first", exp.Name())
+	}
+	if s.Config.Model == "" { // made by PyTorch: only the experiment knows the network
+		if s.Config, err = config.Load(exp.ConfigPath()); err != nil {
+			return nil, "", errors.Join(fmt.Errorf("export: %s does not say which network it is of", from), err)
+		}
+	}
+	return s, from, nil
+}

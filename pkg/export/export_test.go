@@ -1,0 +1,248 @@
+package export
+
+import (
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/model"
+)
+
+// message is a decoded protobuf message: numbers and byte strings by field.
+type message struct {
+	ints  map[protowire.Number][]int64
+	texts map[protowire.Number][]string
+}
+
+func decode(t *testing.T, raw string) message {
+	t.Helper()
+	m := message{map[protowire.Number][]int64{}, map[protowire.Number][]string{}}
+	for b := []byte(raw); len(b) > 0; {
+		field, kind, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			t.Fatal(protowire.ParseError(n))
+		}
+		b = b[n:]
+		switch kind {
+		case protowire.VarintType:
+			v, n := protowire.ConsumeVarint(b)
+			m.ints[field], b = append(m.ints[field], int64(v)), b[max(n, 0):]
+		case protowire.BytesType:
+			v, n := protowire.ConsumeBytes(b)
+			if n < 0 {
+				t.Fatal(protowire.ParseError(n))
+			}
+			m.texts[field], b = append(m.texts[field], string(v)), b[n:]
+		default:
+			t.Fatalf("field %d has wire type %d", field, kind)
+		}
+	}
+	return m
+}
+
+func TestTheFileDescribesACompleteGraph(t *testing.T) {
+	for _, kind := range kinds() {
+		s, err := state(kind.Name, kind.Options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "net.onnx")
+		if err := ONNX(s, path); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := decode(t, string(raw))
+		about := map[string]string{}
+		for _, pair := range m.texts[14] {
+			p := decode(t, pair)
+			about[p.texts[1][0]] = p.texts[2][0]
+		}
+		if about["model"] != kind.Name || about["features"] != "4" || about["value_range"] != "[-1, 1]" || about["epoch"] != "4" || !strings.Contains(m.texts[6][0], "[batch, 3, height, width]") {
+			t.Errorf("%s: the file says %v, %v", kind.Name, about, m.texts[6])
+		}
+		if opset := decode(t, m.texts[8][0]); m.ints[1][0] != 8 || opset.ints[2][0] != 17 {
+			t.Errorf("%s: versions %v, %v", kind.Name, m.ints[1], opset.ints)
+		}
+		g := decode(t, m.texts[7][0])
+		for field, want := range map[protowire.Number]string{11: "degraded", 12: "restored"} {
+			info := decode(t, g.texts[field][0])
+			shape := decode(t, decode(t, decode(t, info.texts[2][0]).texts[1][0]).texts[2][0])
+			var dims []string
+			for _, d := range shape.texts[1] {
+				dim := decode(t, d)
+				dims = append(dims, strings.Join(dim.texts[2], ""))
+				if len(dim.ints[1]) > 0 && dim.ints[1][0] == 3 {
+					dims[len(dims)-1] = "3"
+				}
+			}
+			if len(g.texts[field]) != 1 || info.texts[1][0] != want || !slices.Equal(dims, []string{"batch", "3", "height", "width"}) {
+				t.Errorf("%s: field %d is %v of %v, want %s", kind.Name, field, info.texts[1], dims, want)
+			}
+		}
+		checkOrder(t, kind.Name, g)
+	}
+}
+
+// checkOrder checks that everything used is there before, and everything there is used.
+func checkOrder(t *testing.T, name string, g message) {
+	t.Helper()
+	used := map[string]bool{"degraded": false}
+	for _, raw := range g.texts[5] {
+		init := decode(t, raw)
+		size := map[int64]int{1: 4, 7: 8}[init.ints[2][0]]
+		for _, d := range init.ints[1] {
+			size *= int(d)
+		}
+		if len(init.texts[9][0]) != size || size == 0 {
+			t.Errorf("%s: %s has %d bytes for the shape %v", name, init.texts[8], len(init.texts[9][0]), init.ints[1])
+		}
+		used[init.texts[8][0]] = false
+	}
+	for _, raw := range g.texts[1] {
+		node := decode(t, raw)
+		for _, in := range node.texts[1] {
+			if _, there := used[in]; !there && in != "" {
+				t.Errorf("%s: %s uses %s before it is there", name, node.texts[3], in)
+			}
+			used[in] = true
+		}
+		for _, out := range node.texts[2] {
+			if _, there := used[out]; there {
+				t.Errorf("%s: %s is there twice", name, out)
+			}
+			used[out] = false
+		}
+	}
+	used["restored"] = true
+	delete(used, "")
+	for v, ok := range used {
+		if !ok {
+			t.Errorf("%s: %s is never used", name, v)
+		}
+	}
+}
+
+func TestSafetensorsHoldTheStateDict(t *testing.T) {
+	s, err := state("unet", model.Options{Features: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "net.safetensors")
+	if err := Safetensors(s, path); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("REKINDLE_REFERENCE", filepath.Dir(path))
+	tensors := reference.Load(t, "net.safetensors")
+	if len(tensors) != len(s.Model) {
+		t.Errorf("the file holds %d tensors, want %d", len(tensors), len(s.Model))
+	}
+	for _, want := range s.Model {
+		got := tensors[want.Name]
+		if !slices.Equal(got.Shape, want.Shape) && len(got.Shape)+len(want.Shape) > 0 {
+			t.Errorf("%s has the shape %v, want %v", want.Name, got.Shape, want.Shape)
+		}
+		if want.IsCounter() {
+			if got.DType != "I64" || len(got.Data) != 1 || got.Data[0] != float64(want.Count) {
+				t.Errorf("%s is %v, want %d", want.Name, got, want.Count)
+			}
+			continue
+		}
+		if !slices.EqualFunc(got.Data, want.Values, func(a float64, b float32) bool { return a == float64(b) }) {
+			t.Errorf("%s has other numbers", want.Name)
+		}
+	}
+}
+
+// trained makes an experiment with a checkpoint of that name.
+func trained(t *testing.T, name string) *experiment.Experiment {
+	t.Helper()
+	cfg := config.Default()
+	cfg.ExperimentsDir, cfg.ModelFeatures = t.TempDir(), 2
+	exp, err := experiment.Create(cfg, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := state(cfg.Model, model.Options{Features: 2, Bilinear: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Config, s.BestLoss = cfg, math.NaN()
+	s.History.Resize(s.Epoch)
+	for _, p := range s.Parameters() {
+		s.FirstMoments, s.SecondMoments = append(s.FirstMoments, make([]float32, len(p.Values))), append(s.SecondMoments, make([]float32, len(p.Values)))
+	}
+	if name != "" {
+		if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), name), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return exp
+}
+
+func TestAnExperimentsBestWeightsAreExported(t *testing.T) {
+	for _, name := range []string{checkpoint.Best, checkpoint.Last} {
+		exp := trained(t, name)
+		for format := range maps.Keys(formats) {
+			to, from, err := Experiment(exp, format, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := filepath.Join(exp.Dir, "export", strings.TrimSuffix(name, ".pth")+"."+format)
+			if info, err := os.Stat(to); to != want || from != name || err != nil || info.Size() < 1000 {
+				t.Errorf("%s of %s became %s: %v, want %s", from, name, to, err, want)
+			}
+		}
+	}
+	elsewhere := filepath.Join(t.TempDir(), "a.onnx")
+	if to, _, err := Experiment(trained(t, checkpoint.Best), "onnx", elsewhere); to != elsewhere || err != nil {
+		t.Errorf("got %s, %v, want %s", to, err, elsewhere)
+	}
+}
+
+func TestWhatCannotBeExportedIsSaidInOneSentence(t *testing.T) {
+	other, err := state("unet", model.Options{Features: 4, Bilinear: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.Config.ModelFeatures = 8
+	lacking, err := state("unet", model.Options{Features: 4, Bilinear: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacking.Model = lacking.Model[1:]
+	unknown := *other
+	unknown.Config.Model = "resnet"
+	path := filepath.Join(t.TempDir(), "a.onnx")
+	_, _, noFormat := Experiment(trained(t, checkpoint.Best), "pdf", "")
+	_, _, nothing := Experiment(trained(t, ""), "onnx", "")
+	_, _, noFolder := Experiment(trained(t, checkpoint.Best), "onnx", filepath.Join(t.TempDir(), "none", "a.onnx"))
+	for want, err := range map[string]error{
+		"inc.double_conv.0.weight has the shape [4 3 3 3] in the weights, but [8 3 3 3] in unet with 8 features": ONNX(other, path),
+		"the weights have no inc.double_conv.0.weight":                                                           ONNX(lacking, path),
+		`there is no network "resnet"`:                                                                           ONNX(&unknown, path),
+		`there is no format "pdf"; there are onnx and safetensors`:                                               noFormat,
+		"has no checkpoint yet; train it first":                                                                  nothing,
+		"no such file or directory":                                                                              noFolder,
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("got %v, want a sentence with %q", err, want)
+		}
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a file is there after errors")
+	}
+}

@@ -1,0 +1,204 @@
+package export
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"rekindle/pkg/backend"
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/model"
+	"rekindle/pkg/restore"
+)
+
+// state is a network with weights and statistics that are all unlike those of
+// a fresh one, so that nothing may be left out.
+func state(name string, o model.Options) (*checkpoint.State, error) {
+	net, err := model.New(name, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &checkpoint.State{Epoch: 4}
+	s.Config.Model, s.Config.ModelFeatures, s.Config.ModelBilinear, s.Config.Degradation = name, o.Features, o.Bilinear, "gaussian"
+	values := net.Init(5)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i, e := range net.Entries() {
+		v := values[e.Name]
+		if strings.HasSuffix(e.Name, ".running_mean") || len(e.Shape) == 1 {
+			for k := range v {
+				v[k] += float32(0.3 * (r.Float64() - 0.5))
+			}
+		}
+		tensor := checkpoint.Tensor{Name: e.Name, Shape: e.Shape, Values: v}
+		if tensor.IsCounter() {
+			tensor.Count = int64(100 + i)
+		}
+		s.Model = append(s.Model, tensor)
+	}
+	return s, nil
+}
+
+// kinds are all networks there are, in both ways of upsampling.
+func kinds() (out []model.Network) {
+	for _, name := range model.Names() {
+		for _, bilinear := range []bool{true, false} {
+			out = append(out, model.Network{Name: name, Options: model.Options{Features: 4, Bilinear: bilinear}})
+		}
+	}
+	return out
+}
+
+// job is one batch of pictures through one network, by this library and, from
+// files, by another program.
+type job struct {
+	Model  string `json:"model"`
+	Shape  [4]int `json:"shape"`
+	Input  string `json:"input"`
+	Output string `json:"output"`
+	want   []float32
+}
+
+// jobs exports every network and restores pictures of several sizes with it:
+// the smallest, sides that are odd on every level, and a batch.
+var jobs = sync.OnceValues(func() (list []job, err error) {
+	dir, err := os.MkdirTemp("", "rekindle-export-")
+	if err != nil {
+		return nil, err
+	}
+	jobsDir = dir
+	engine, err := backend.Open("go")
+	if err != nil {
+		return nil, err
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for i, kind := range kinds() {
+		net, err := model.New(kind.Name, kind.Options)
+		if err != nil {
+			return nil, err
+		}
+		s, err := state(kind.Name, kind.Options)
+		if err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, fmt.Sprintf("%d_%s.onnx", i, kind.Name))
+		if err := ONNX(s, path); err != nil {
+			return nil, err
+		}
+		values := map[string][]float32{}
+		for _, t := range s.Model {
+			values[t.Name] = t.Values
+		}
+		restorer, err := restore.New(engine.Backend, net, values)
+		if err != nil {
+			return nil, err
+		}
+		for _, shape := range [][4]int{{1, 3, 16, 16}, {2, 3, 31, 47}, {1, 3, 48, 66}} {
+			x := make([]float32, 3*shape[0]*shape[2]*shape[3])
+			for k := range x {
+				x[k] = float32(2*r.Float64() - 1)
+			}
+			base := filepath.Join(dir, fmt.Sprintf("%d_%d", i, len(list)))
+			j := job{Model: path, Shape: shape, Input: base + ".in", Output: base + ".out"}
+			if j.want, err = restorer.Batch(context.Background(), x, shape[0], shape[2], shape[3]); err != nil {
+				return nil, err
+			}
+			raw, err := binary.Append(nil, binary.LittleEndian, x)
+			if err != nil {
+				return nil, err
+			}
+			if err := os.WriteFile(j.Input, raw, 0o666); err != nil {
+				return nil, err
+			}
+			list = append(list, j)
+		}
+	}
+	return list, nil
+})
+
+var jobsDir string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if jobsDir != "" {
+		os.RemoveAll(jobsDir)
+	}
+	os.Exit(code)
+}
+
+// compare lets another program do the jobs and looks at what comes out.
+func compare(t *testing.T, run func(jobs string) string) {
+	t.Helper()
+	list, err := jobs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "jobs.json")
+	if err := os.WriteFile(file, raw, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range list {
+		os.Remove(j.Output) // an earlier program's
+	}
+	if said := run(file); !strings.HasSuffix(said, "ok") {
+		t.Fatalf("the program said %q", said)
+	}
+	for _, j := range list {
+		raw, err := os.ReadFile(j.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(raw) != 4*len(j.want) {
+			t.Fatalf("%s, %v: %d bytes came out, want %d numbers", filepath.Base(j.Model), j.Shape, len(raw), len(j.want))
+		}
+		worst, spread := 0.0, 0.0
+		for i, want := range j.want {
+			got := math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+			if off := math.Abs(float64(got) - float64(want)); off > worst || math.IsNaN(off) {
+				worst = off
+			}
+			spread = max(spread, math.Abs(float64(want)-float64(j.want[0])))
+		}
+		t.Logf("%-24s %v: largest difference %.1e, values spread over %.2f", filepath.Base(j.Model), j.Shape, worst, spread)
+		if !(worst < 1e-5) || spread < 0.05 {
+			t.Errorf("%s, %v: the result differs by up to %g among values that spread over %g", filepath.Base(j.Model), j.Shape, worst, spread)
+		}
+	}
+}
+
+// TestPyTorchComputesWhatTheNetworkDoes interprets the exported files with
+// PyTorch's operations.
+func TestPyTorchComputesWhatTheNetworkDoes(t *testing.T) {
+	compare(t, func(jobs string) string { return reference.Python(t, "run_onnx.py", jobs) })
+}
+
+// TestONNXRuntimeComputesWhatTheNetworkDoes needs the npm package
+// onnxruntime-node, see docs/export.md.
+func TestONNXRuntimeComputesWhatTheNetworkDoes(t *testing.T) {
+	modules := os.Getenv("REKINDLE_ORT")
+	if modules == "" {
+		t.Skip("no ONNX Runtime: npm install --ignore-scripts onnxruntime-node somewhere, and name its node_modules in REKINDLE_ORT (docs/export.md)")
+	}
+	compare(t, func(jobs string) string {
+		cmd := exec.Command("node", filepath.Join("testdata", "run_onnx.js"), jobs)
+		cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return strings.TrimSpace(string(out))
+	})
+}

@@ -1,0 +1,115 @@
+package notebook
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+)
+
+// pair makes two experiments, one trained and evaluated, one only begun.
+func pair(t *testing.T) (root string) {
+	t.Helper()
+	cfg := config.Default()
+	cfg.ExperimentsDir = t.TempDir()
+	began := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	done, err := experiment.Create(cfg, began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &experiment.History{}
+	h.Append(experiment.Epoch{TrainLoss: 0.3, ValLoss: 0.25})
+	h.Append(experiment.Epoch{TrainLoss: 0.2, ValLoss: math.NaN()})
+	scores := &experiment.Evaluation{NImages: 1, SelfEnsemble: true}
+	scores.Mean.PSNR, scores.Mean.SSIM, scores.Degraded.Mean.PSNR = 22.5, 0.6, 12.25
+	for _, err := range []error{h.Save(done.HistoryPath()), scores.Save(done.MetricsPath()), done.SaveStats(experiment.Stats{TotalSeconds: 65})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg.BatchSize, cfg.ExperimentName = 4, "begun"
+	if _, err := experiment.Create(cfg, began.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	return cfg.ExperimentsDir
+}
+
+// said returns what f prints.
+func said(t *testing.T, f func() error) (string, error) {
+	t.Helper()
+	before := Out
+	defer func() { Out = before }()
+	var out bytes.Buffer
+	Out = &out
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chdir(dir)
+	err = f()
+	return out.String(), err
+}
+
+func TestAComparisonShowsResultsSettingsAndWhatIsMissing(t *testing.T) {
+	root := pair(t)
+	text, err := said(t, func() error { return compare(root, nil) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, line := range strings.Split(text, "\n") {
+		lines = append(lines, strings.Join(strings.Fields(line), " "))
+	}
+	for _, want := range []string{
+		"# experiment model degradation epochs best val loss PSNR SSIM degraded gain time weights",
+		"1 20260102_120000_bilinear unet gaussian 2 of 36 1 0.2500 22.50 0.6000 12.25 10.25 ×8 1 min 5 s –",
+		"2 20260102_130000_begun unet gaussian 0 of 36 – – – – – – – –",
+		"experiment_name bilinear begun", "batch_size 16 4",
+		"⚠️ 2, 20260102_130000_begun: no epoch is finished yet", "⚠️ 2, 20260102_130000_begun: it is not evaluated yet",
+	} {
+		found := false
+		for _, line := range lines {
+			found = found || line == want
+		}
+		if !found {
+			t.Errorf("no line %q in\n%s", want, text)
+		}
+	}
+	if text, _ := said(t, func() error { return compare(root, []string{"*_begun"}) }); !strings.Contains(text, "settings are the same") || strings.Contains(text, "_bilinear") {
+		t.Errorf("one experiment alone:\n%s", text)
+	}
+}
+
+func TestAComparisonIsDrawnIntoTheFolderOfExperiments(t *testing.T) {
+	root := pair(t)
+	if _, err := said(t, func() error { return plotComparison(root, nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(filepath.Join(root, "comparison.png")); err != nil || !bytes.HasPrefix(raw, []byte("\x89PNG")) {
+		t.Errorf("no picture: %v", err)
+	}
+}
+
+func TestNothingToCompareIsNoFailureButAWrongNameIs(t *testing.T) {
+	if _, err := said(t, func() error { return compare(t.TempDir(), nil) }); !errors.Is(err, ErrNothing) {
+		t.Errorf("no experiments: got %v, want ErrNothing", err)
+	}
+	root := pair(t)
+	if _, err := said(t, func() error { return compare(root, []string{"20260102_130000_begin"}) }); err == nil || !strings.Contains(err.Error(), "nearest: 20260102_130000_begun") {
+		t.Errorf("a wrong name: got %v, want the nearest", err)
+	}
+}
+
+func TestATableStaysHarmlessInHTML(t *testing.T) {
+	got := table{head: []string{"a<b", "n"}, text: 1, rows: [][]string{{"<script>", "1"}}}.html("x&y")
+	if strings.Contains(got, "<script>") || !strings.Contains(got, "&lt;script&gt;") || !strings.Contains(got, "x&amp;y") || strings.Count(got, "<tr>") != 2 {
+		t.Errorf("got %s", got)
+	}
+}
