@@ -91,6 +91,30 @@ func TestAStateComesBackAsItWas(t *testing.T) {
 	}
 }
 
+func TestTheAverageOfTheWeightsComesBackAndIsTheNetworkForUse(t *testing.T) {
+	want := sample(3, 0)
+	want.Average = [][]float32{slices.Clone(want.Model[0].Values), {9, 8, 7, 6}}
+	want.Average[0][5] = 2.5
+	path := save(t, t.TempDir(), "a.pth", want)
+	got, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.EqualFunc(got.Average, want.Average, slices.Equal) {
+		t.Errorf("averages %v, want %v", got.Average, want.Average)
+	}
+	use := got.Network()
+	if use[0].Values[5] != 2.5 || use[1].Values[0] != 9 || !slices.Equal(use[2].Values, want.Model[2].Values) || use[3].Count != 30 {
+		t.Errorf("the network for use is %v", use)
+	}
+	if !slices.Equal(got.Model[1].Values, want.Model[1].Values) {
+		t.Error("the trained weights were replaced")
+	}
+	if plain := sample(3, 0); len(plain.Network()) != 4 || plain.checksum() == want.checksum() {
+		t.Error("a State without an average, or the checksum, is wrong")
+	}
+}
+
 func TestTheOriginalsCheckpointsAreRead(t *testing.T) {
 	for _, name := range []string{"unet_f4_zip.pth", "unet_f4_legacy.pth"} {
 		s, err := Load(reference.Path(t, name))

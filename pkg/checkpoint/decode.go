@@ -70,6 +70,9 @@ func decode(v any) (*State, error) {
 	if err := s.readMoments(root); err != nil {
 		return nil, err
 	}
+	if err := s.readAverage(root); err != nil {
+		return nil, err
+	}
 	x, err := decodeExtra(root)
 	if err != nil {
 		return nil, err
@@ -155,6 +158,25 @@ func (s *State) readMoments(root *pth.Dict) error {
 			s.Step = int64(step[0])
 		}
 		s.FirstMoments, s.SecondMoments = append(s.FirstMoments, first), append(s.SecondMoments, second)
+	}
+	return nil
+}
+
+// readAverage reads the averaged weights, which few checkpoints have.
+func (s *State) readAverage(root *pth.Dict) error {
+	if _, ok := root.Get("ema_state_dict"); !ok {
+		return nil
+	}
+	averages, err := subDict(root, "ema_state_dict")
+	if err != nil {
+		return err
+	}
+	for _, p := range s.Parameters() {
+		values, err := floats(averages, p.Name, len(p.Values))
+		if err != nil {
+			return fmt.Errorf("ema_state_dict: %w", err)
+		}
+		s.Average = append(s.Average, values)
 	}
 	return nil
 }

@@ -49,26 +49,34 @@ func Save(path string, s *State) error {
 
 // encode lays a State out as the dictionary that the Python original saves.
 func encode(s *State) (*pth.Dict, error) {
-	model := pth.NewOrderedDict()
-	for _, t := range s.Model {
-		if t.IsCounter() {
-			model.Set(t.Name, pth.FromInt64([]int64{t.Count}))
-		} else {
-			model.Set(t.Name, pth.FromFloat32(t.Values, t.Shape...))
-		}
-	}
 	meta, err := encodeExtra(s)
 	if err != nil {
 		return nil, err
 	}
 	root := pth.NewDict()
 	root.Set("epoch", int64(s.Epoch))
-	root.Set("model_state_dict", model)
+	root.Set("model_state_dict", stateDict(s.Model))
+	if s.Average != nil {
+		root.Set("ema_state_dict", stateDict(s.Network()))
+	}
 	root.Set("optimizer_state_dict", optimizerDict(s))
 	root.Set("scheduler_state_dict", schedulerDict(s))
 	root.Set("metrics", metricsDict(s))
 	root.Set("metadata", dict("total_epochs_completed", int64(s.Epoch), "best_epoch", int64(s.BestEpoch), "rekindle", meta))
 	return root, nil
+}
+
+// stateDict is what a network's state_dict returns.
+func stateDict(tensors []Tensor) *pth.Dict {
+	d := pth.NewOrderedDict()
+	for _, t := range tensors {
+		if t.IsCounter() {
+			d.Set(t.Name, pth.FromInt64([]int64{t.Count}))
+		} else {
+			d.Set(t.Name, pth.FromFloat32(t.Values, t.Shape...))
+		}
+	}
+	return d
 }
 
 // optimizerDict is what torch.optim.AdamW's state_dict returns.

@@ -39,6 +39,10 @@ type State struct {
 	FirstMoments  [][]float32 // exp_avg of each parameter, in the order of Model
 	SecondMoments [][]float32 // exp_avg_sq
 
+	// Average is the moving average of each parameter's values, in the order of
+	// Model; nil unless Config.EMADecay is set.
+	Average [][]float32
+
 	BestEpoch int     // epoch of the lowest validation loss; 0: none yet
 	BestLoss  float64 // that loss; NaN: none yet
 	Patience  int     // validations since without improvement
@@ -90,6 +94,19 @@ func (s *State) Parameters() []Tensor {
 	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return !t.IsParameter() })
 }
 
+// Network returns the tensors to use the network with: Model, with the averaged
+// weights in place of the trained ones where there are any. The values are shared.
+func (s *State) Network() []Tensor {
+	tensors, parameter := slices.Clone(s.Model), 0
+	for i := range tensors {
+		if tensors[i].IsParameter() && s.Average != nil {
+			tensors[i].Values = s.Average[parameter]
+			parameter++
+		}
+	}
+	return tensors
+}
+
 // Before reports whether s is an earlier moment of training than o.
 func (s *State) Before(o *State) bool {
 	if s.Epoch != o.Epoch {
@@ -116,6 +133,9 @@ func (s *State) checksum() uint32 {
 	for i := range s.FirstMoments {
 		add(s.FirstMoments[i])
 		add(s.SecondMoments[i])
+	}
+	for _, values := range s.Average {
+		add(values)
 	}
 	return sum
 }

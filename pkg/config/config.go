@@ -47,6 +47,7 @@ type Config struct {
 	LearningRate float64 `json:"learning_rate"`
 	WeightDecay  float64 `json:"weight_decay"`  // decoupled (AdamW)
 	GradientClip float64 `json:"gradient_clip"` // largest global norm of the gradients; 0 never clips
+	EMADecay     float64 `json:"ema_decay"`     // validate and restore with a moving average of the weights, e.g. 0.999; 0 for none
 
 	// Network
 	ModelFeatures int  `json:"model_features"` // channels of the first level; the deepest has 8 or 16 times as many

@@ -51,6 +51,9 @@ func (c Config) Validate() error {
 	if !(c.LearningRate > 0) || math.IsInf(c.LearningRate, 0) {
 		bad("LearningRate is %g; it must be above 0", c.LearningRate)
 	}
+	if !(c.EMADecay >= 0 && c.EMADecay < 1) {
+		bad("EMADecay is %g; it must be at least 0 (no average) and below 1, such as 0.999", c.EMADecay)
+	}
 	if c.LossAlpha == 0 && c.LossBeta == 0 {
 		bad("LossAlpha and LossBeta are both 0; there is nothing to learn from")
 	}

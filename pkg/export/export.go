@@ -41,7 +41,7 @@ func ONNX(s *checkpoint.State, path string) error {
 	if err != nil {
 		return err
 	}
-	g, err := graph(net, s.Model)
+	g, err := graph(net, s.Network())
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func Safetensors(s *checkpoint.State, path string) error {
 		return err
 	}
 	items := make([]safetensors.Item, len(s.Model))
-	for i, t := range s.Model {
+	for i, t := range s.Network() {
 		items[i] = safetensors.Item{Name: t.Name, Shape: t.Shape, Float32: t.Values}
 		if t.IsCounter() {
 			items[i].Int64 = []int64{t.Count}

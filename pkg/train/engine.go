@@ -32,12 +32,14 @@ type engine struct {
 
 	step, eval      *graph.Exec
 	gradient, apply *graph.Exec // of a batch in parts
+	average         *graph.Exec // of the weights
 }
 
 // arrays are the tensors of one moment of training, on the device.
 type arrays struct {
 	weights, first, second []*tensors.Tensor // by parameter
 	statistics             []*tensors.Tensor
+	average                []*tensors.Tensor // of the weights; nil without EMADecay
 }
 
 // measures of one batch, means over its samples.
@@ -56,7 +58,7 @@ func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o o
 	for _, c := range []struct {
 		exec  **graph.Exec
 		graph func([]*graph.Node) []*graph.Node
-	}{{&e.step, e.stepGraph}, {&e.eval, e.evalGraph}, {&e.gradient, e.gradientGraph}, {&e.apply, e.applyGraph}} {
+	}{{&e.step, e.stepGraph}, {&e.eval, e.evalGraph}, {&e.gradient, e.gradientGraph}, {&e.apply, e.applyGraph}, {&e.average, e.averageGraph}} {
 		var err error
 		if *c.exec, err = graph.NewExec(backend, c.graph); err != nil {
 			return nil, fmt.Errorf("train: %w", err)
@@ -235,4 +237,5 @@ func (a *arrays) release() {
 	release(a.first...)
 	release(a.second...)
 	release(a.statistics...)
+	release(a.average...)
 }

@@ -45,6 +45,9 @@ func fits(net *model.Network, s *checkpoint.State) error {
 	if n := len(net.Weights()); len(s.FirstMoments) != n || len(s.SecondMoments) != n {
 		return fmt.Errorf("it holds optimizer moments for %d parameters, this network has %d", len(s.FirstMoments), n)
 	}
+	if s.Average != nil && len(s.Average) != len(s.FirstMoments) {
+		return fmt.Errorf("it holds averages of %d parameters, this network has %d", len(s.Average), len(s.FirstMoments))
+	}
 	return nil
 }
 
@@ -59,6 +62,9 @@ func (e *engine) upload(s *checkpoint.State) *arrays {
 			a.weights = append(a.weights, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
 			a.first = append(a.first, tensors.FromFlatDataAndDimensions(s.FirstMoments[moment], t.Shape...))
 			a.second = append(a.second, tensors.FromFlatDataAndDimensions(s.SecondMoments[moment], t.Shape...))
+			if s.Average != nil {
+				a.average = append(a.average, tensors.FromFlatDataAndDimensions(s.Average[moment], t.Shape...))
+			}
 			moment++
 		case nn.Statistic:
 			a.statistics = append(a.statistics, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
@@ -75,6 +81,10 @@ func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.Stat
 	out.Model = slices.Clone(s.Model)
 	out.FirstMoments = make([][]float32, len(a.first))
 	out.SecondMoments = make([][]float32, len(a.second))
+	out.Average = nil
+	if a.average != nil {
+		out.Average = make([][]float32, len(a.average))
+	}
 	out.History = s.History.Clone()
 	weight, statistic := 0, 0
 	for i, entry := range e.net.Entries() {
@@ -87,7 +97,12 @@ func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.Stat
 			if out.FirstMoments[weight], err = e.copyOut(a.first[weight]); err != nil {
 				break
 			}
-			out.SecondMoments[weight], err = e.copyOut(a.second[weight])
+			if out.SecondMoments[weight], err = e.copyOut(a.second[weight]); err != nil {
+				break
+			}
+			if a.average != nil {
+				out.Average[weight], err = e.copyOut(a.average[weight])
+			}
 			weight++
 		case nn.Statistic:
 			t.Values, err = e.copyOut(a.statistics[statistic])

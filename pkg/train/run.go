@@ -74,6 +74,7 @@ func (r *run) begin() error {
 	if err := r.preflight(); err != nil {
 		return err
 	}
+	r.prepareAverage()
 	r.safe, r.counted = r.state, r.state.Step
 	r.at = r.engine.upload(r.state)
 	r.memory = newMemory(r.cfg.MemoryLimitMB)
@@ -175,6 +176,9 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 	at, micro, t := r.at, r.state.MicroBatch, r.state.Step+1
 	got, err := within(ctx, r.memory, func() outcome {
 		next, m, err := r.engine.advance(at, batch, micro, t, lr)
+		if err == nil && at.average != nil {
+			err = r.engine.moveAverage(at, next, r.cfg.EMADecay, t)
+		}
 		return outcome{next, m, err}
 	})
 	if err != nil {
@@ -184,6 +188,9 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 		return err
 	}
 	if got.err != nil {
+		if got.next != nil { // the step succeeded, the average did not
+			got.next.release()
+		}
 		return got.err
 	}
 	r.state.Position += batch.N
@@ -250,7 +257,7 @@ func (r *run) validate(ctx context.Context, epoch int, e *experiment.Epoch) erro
 			m   measures
 			err error
 		}
-		at := r.at
+		at := r.at.averaged()
 		got, err := within(ctx, r.memory, func() outcome {
 			m, err := r.engine.evaluate(at, batch)
 			return outcome{m, err}

@@ -157,6 +157,9 @@ func sameTraining(t *testing.T, got, want *checkpoint.State) {
 			t.Errorf("moments of parameter %d differ", i)
 		}
 	}
+	if !slices.EqualFunc(got.Average, want.Average, slices.Equal) {
+		t.Error("the averages of the weights differ")
+	}
 	sameHistory(t, &got.History, &want.History)
 }
 

@@ -165,7 +165,7 @@ func loadBest(cfg config.Config, exp *experiment.Experiment) (*restore.Restorer,
 		return nil, nil, err
 	}
 	values := map[string][]float32{}
-	for _, t := range state.Model {
+	for _, t := range state.Network() {
 		values[t.Name] = t.Values
 	}
 	engine, err := backend.Open(cfg.Device)

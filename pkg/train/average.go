@@ -1,0 +1,65 @@
+package train
+
+import (
+	"slices"
+
+	"github.com/gomlx/gomlx/core/graph"
+)
+
+// With EMADecay the run keeps a moving average of the weights beside them, as in
+// Polyak and Juditsky, "Acceleration of stochastic approximation by averaging"
+// (1992), with exponential weights. Training itself does not see it; validation
+// and everything that restores pictures use it, with the batch-norm statistics
+// of the trained weights.
+
+// moveAverage gives next the average after optimizer step t (1-based):
+//
+//	average = d * average + (1 - d) * weights, d = min(decay, (1+t)/(10+t))
+//
+// The smaller d of the first steps lets go of the weights that training began with.
+func (e *engine) moveAverage(at, next *arrays, decay float64, t int64) (err error) {
+	defer catch(&err)
+	decay = min(decay, float64(1+t)/float64(10+t))
+	args := appendAll([]any{float32(decay), float32(1 - decay)}, at.average, next.weights)
+	next.average, err = call(e.average, args)
+	return err
+}
+
+// averageGraph is one step of the average.
+//
+//	in:  d, 1-d, averages, weights
+//	out: averages
+func (e *engine) averageGraph(in []*graph.Node) []*graph.Node {
+	keep, add, in := in[0], in[1], in[2:]
+	averages, weights := take(in, len(e.weights))
+	out := make([]*graph.Node, len(averages))
+	for i := range averages {
+		out[i] = graph.Add(graph.Mul(averages[i], keep), graph.Mul(weights[i], add))
+	}
+	return out
+}
+
+// averaged are the arrays to validate with. Nothing is copied.
+func (a *arrays) averaged() *arrays {
+	if a.average == nil {
+		return a
+	}
+	return &arrays{weights: a.average, statistics: a.statistics}
+}
+
+// prepareAverage makes the State agree with EMADecay: an average that was not
+// kept until now begins with the weights as they are.
+func (r *run) prepareAverage() {
+	s := r.state
+	switch {
+	case r.cfg.EMADecay == 0:
+		s.Average = nil
+	case s.Average == nil:
+		for _, p := range s.Parameters() {
+			s.Average = append(s.Average, slices.Clone(p.Values))
+		}
+		if s.Step > 0 {
+			r.report.Message("ℹ️  EMADecay: the average of the weights begins with those of this checkpoint")
+		}
+	}
+}
