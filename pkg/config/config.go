@@ -36,6 +36,7 @@ type Config struct {
 	TrainCleanDir      string `json:"train_clean_dir"`
 	ValDegradedDir     string `json:"val_degraded_dir"`
 	ValCleanDir        string `json:"val_clean_dir"`
+	DownloadDIV2K      bool   `json:"download_div2k"`        // fill the clean folders with DIV2K (4 GB) if its pictures are not there
 	PatchSize          int    `json:"patch_size"`            // side of the square crops in pixels, at least 16
 	PatchesPerImage    int    `json:"patches_per_image"`     // random crops of each image in an epoch
 	ValPatchesPerImage int    `json:"val_patches_per_image"` // fixed crops of each validation image

@@ -156,7 +156,7 @@ func (d *download) attempt(ctx context.Context) error {
 		switch {
 		case d.part.size == d.file.Size:
 			return nil
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return fmt.Errorf("the connection was cut after %s of %s", Size(d.part.size), Size(d.file.Size))
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
