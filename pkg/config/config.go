@@ -53,9 +53,11 @@ type Config struct {
 	ModelFeatures int  `json:"model_features"` // channels of the first level; the deepest has 8 or 16 times as many
 	ModelBilinear bool `json:"model_bilinear"` // bilinear upsampling; false: transposed convolutions
 
-	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM)
-	LossAlpha float64 `json:"loss_alpha"`
-	LossBeta  float64 `json:"loss_beta"`
+	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM) + LossGamma * perceptual
+	LossAlpha  float64 `json:"loss_alpha"`
+	LossBeta   float64 `json:"loss_beta"`
+	LossGamma  float64 `json:"loss_gamma"`  // 0 leaves the perceptual loss out
+	VGGWeights string  `json:"vgg_weights"` // file with the weights of VGG16 that it needs
 
 	NoiseSigma float64 `json:"noise_sigma"` // standard deviation of Gaussian noise, in grey levels of 0..255
 

@@ -45,14 +45,18 @@ func (c Config) Validate() error {
 	notNegative("GradientClip", c.GradientClip)
 	notNegative("LossAlpha", c.LossAlpha)
 	notNegative("LossBeta", c.LossBeta)
+	notNegative("LossGamma", c.LossGamma)
 	notNegative("NoiseSigma", c.NoiseSigma)
 	notNegative("MinLR", c.MinLR)
 	notNegative("SaveEveryMinutes", c.SaveEveryMinutes)
 	if !(c.LearningRate > 0) || math.IsInf(c.LearningRate, 0) {
 		bad("LearningRate is %g; it must be above 0", c.LearningRate)
 	}
-	if c.LossAlpha == 0 && c.LossBeta == 0 {
-		bad("LossAlpha and LossBeta are both 0; there is nothing to learn from")
+	if c.LossAlpha == 0 && c.LossBeta == 0 && c.LossGamma == 0 {
+		bad("LossAlpha, LossBeta and LossGamma are all 0; there is nothing to learn from")
+	}
+	if c.LossGamma > 0 && strings.TrimSpace(c.VGGWeights) == "" {
+		bad("LossGamma is %g, but VGGWeights names no file; get torchvision's vgg16-397923af.pth and name it, or set LossGamma to 0", c.LossGamma)
 	}
 
 	oneOf := func(key, value string, allowed ...string) {

@@ -85,3 +85,13 @@ func TestAnInterruptedDownloadSaysHowToGoOn(t *testing.T) {
 		t.Errorf("got %q, want plain words", err)
 	}
 }
+
+func TestAMissingFileOfVGG16IsNamedBeforeAnExperimentIsMade(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	cfg.LossGamma, cfg.VGGWeights = 0.1, "data/vgg16.pth"
+	_, err := setUp(cfg, false, noon)
+	wants(t, err, "VGGWeights: there is no file data/vgg16.pth", "https://download.pytorch.org/")
+	if _, err := os.Stat(cfg.ExperimentsDir); err == nil {
+		t.Error("an experiment was made all the same")
+	}
+}
