@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -165,7 +166,7 @@ func TestDownloadSurvivesWhatServersAndNetworksDo(t *testing.T) {
 		"ranges ignored":          {[]fault{cut(100_000), whole}, content, 400_000, "starting over"},
 		"range refused":           {[]fault{cut(100_000), status(416)}, content, 400_000, "starting over"},
 		"changed meanwhile":       {[]fault{cut(100_000), renewed(serve)}, other, 400_000, "starting over"},
-		"changed, not said so":    {[]fault{cut(100_000), renewed(withoutIfRange)}, other, 800_000, "starting over"},
+		"changed, not said so":    {[]fault{cut(100_000), renewed(withoutIfRange)}, other, 800_000, "or it changed meanwhile"},
 		"wrong place":             {[]fault{cut(100_000), shifted}, content, 700_000, "continued it wrongly"},
 		"changed, without a name": {[]fault{nameless(cut(100_000)), nameless(renewed(serve))}, other, 700_000, "do not belong together"},
 	} {
@@ -395,5 +396,23 @@ func TestAFileThatIsThereIsOnlyChecked(t *testing.T) {
 	}
 	if len(s.requests) > 0 {
 		t.Errorf("asked the server %d times", len(s.requests))
+	}
+}
+
+func TestASlowConnectionIsNotGivenUp(t *testing.T) {
+	content := noise(100_000, 1)
+	s := newSite(t, content, func(s *site, w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		for piece := range slices.Chunk(content, 10_000) {
+			time.Sleep(60 * time.Millisecond)
+			w.Write(piece)
+			w.(http.Flusher).Flush()
+		}
+	})
+	var said strings.Builder
+	job := quick(&said)
+	job.Stall = 400 * time.Millisecond // less than it takes altogether
+	if err := job.Download(context.Background(), fileOf(s, content), filepath.Join(t.TempDir(), "a")); err != nil || len(s.requests) != 1 {
+		t.Errorf("got %v after %d requests; said %q", err, len(s.requests), &said)
 	}
 }
