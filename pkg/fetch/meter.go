@@ -8,7 +8,8 @@ import (
 )
 
 // Meter shows how far a job has come: on a terminal one line that is written
-// again over itself, elsewhere (a notebook, a log) a line for every tenth.
+// again over itself, elsewhere (a notebook, a log) a line for every tenth, if
+// that takes a while.
 type Meter struct {
 	out      io.Writer
 	rewrites bool
@@ -40,6 +41,7 @@ func (m *Meter) Begin(what string) {
 
 const (
 	showEvery = 250 * time.Millisecond
+	lineEvery = 2 * time.Second
 	memory    = 5 * time.Second // of the rate
 )
 
@@ -48,6 +50,9 @@ func (m *Meter) Set(done, total int64) {
 	now := m.now()
 	if !m.began || done < m.atDone { // what was there before took no time
 		m.began, m.at, m.atDone, m.rate, m.tenth = true, now, done, 0, 10*done/max(total, 1)
+		if !m.rewrites {
+			m.shown = now
+		}
 		return
 	}
 	if passed := now.Sub(m.at); passed >= showEvery {
@@ -66,11 +71,10 @@ func (m *Meter) Set(done, total int64) {
 		}
 		return
 	}
-	if tenth := 10 * done / max(total, 1); tenth > m.tenth {
-		m.tenth = tenth
-		if tenth < 10 { // the end has a line of its own
-			fmt.Fprintln(m.out, m.line(done, total))
-		}
+	// The end is for the caller to announce.
+	if tenth := 10 * done / max(total, 1); tenth > m.tenth && tenth < 10 && now.Sub(m.shown) >= lineEvery {
+		m.tenth, m.shown = tenth, now
+		fmt.Fprintln(m.out, m.line(done, total))
 	}
 }
 

@@ -54,6 +54,22 @@ func TestElsewhereALineForEveryTenth(t *testing.T) {
 	}
 }
 
+func TestAQuickJobPrintsNothingElsewhere(t *testing.T) {
+	var out strings.Builder
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	m := NewMeter(&out, false)
+	m.now = func() time.Time { return now }
+	m.Begin("a.zip")
+	for done := range int64(100) {
+		m.Set(done, 100)
+		now = now.Add(15 * time.Millisecond)
+	}
+	m.End()
+	if out.Len() > 0 {
+		t.Errorf("got %q", &out)
+	}
+}
+
 func TestTimesAndSizesForPeople(t *testing.T) {
 	for seconds, want := range map[float64]string{0: "0 s", 59.4: "59 s", 61: "1 min 01 s", 3661: "1 h 01 min", 1e9: "days"} {
 		if got := left(seconds); got != want {
