@@ -39,8 +39,8 @@ type Part struct {
 }
 
 // Parts returns the two parts of DIV2K. Sizes and checksums are those that
-// TensorFlow Datasets' catalogue has (datasets/div2k/checksums.tsv); copies on
-// Hugging Face (goodfellowliu/DIV2K) and several projects that list them agree.
+// TensorFlow Datasets' catalogue has (datasets/div2k/checksums.tsv); several other
+// projects that list them agree.
 func Parts(trainDir, valDir string) []Part {
 	return []Part{
 		{"DIV2K_train_HR", fetch.File{Size: 3530603713, SHA256: "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335"}, 1, 800, trainDir},
