@@ -1,5 +1,6 @@
 # make run      set up whatever is missing, then run all cells of a notebook without a browser
 # make lab      the same set-up, then open the notebook in Jupyter
+# make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
 # make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors)
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
@@ -16,7 +17,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab setup export test torture scenarios bench check clean
+.PHONY: help run lab data setup export test torture scenarios bench check clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -26,6 +27,9 @@ run: build/bin/launch
 
 lab: build/bin/launch
 	@build/bin/launch lab $(NOTEBOOK)
+
+data: build/bin/launch
+	@build/bin/launch data
 
 setup: build/bin/launch
 	@build/bin/launch setup

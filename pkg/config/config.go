@@ -36,6 +36,7 @@ type Config struct {
 	TrainCleanDir      string `json:"train_clean_dir"`
 	ValDegradedDir     string `json:"val_degraded_dir"`
 	ValCleanDir        string `json:"val_clean_dir"`
+	DownloadDIV2K      bool   `json:"download_div2k"`        // fill the clean folders with DIV2K (4 GB) if its pictures are not there
 	PatchSize          int    `json:"patch_size"`            // side of the square crops in pixels, at least 16
 	PatchesPerImage    int    `json:"patches_per_image"`     // random crops of each image in an epoch
 	ValPatchesPerImage int    `json:"val_patches_per_image"` // fixed crops of each validation image
@@ -53,9 +54,11 @@ type Config struct {
 	ModelFeatures int  `json:"model_features"` // channels of the first level; the deepest has 8 or 16 times as many
 	ModelBilinear bool `json:"model_bilinear"` // bilinear upsampling; false: transposed convolutions
 
-	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM)
-	LossAlpha float64 `json:"loss_alpha"`
-	LossBeta  float64 `json:"loss_beta"`
+	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM) + LossGamma * perceptual
+	LossAlpha  float64 `json:"loss_alpha"`
+	LossBeta   float64 `json:"loss_beta"`
+	LossGamma  float64 `json:"loss_gamma"`  // 0 leaves the perceptual loss out
+	VGGWeights string  `json:"vgg_weights"` // file with the weights of VGG16 that it needs
 
 	NoiseSigma float64 `json:"noise_sigma"` // standard deviation of Gaussian noise, in grey levels of 0..255
 

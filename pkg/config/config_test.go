@@ -29,6 +29,8 @@ func TestEveryBadValueIsNamed(t *testing.T) {
 		"OOMPolicy":        func(c *Config) { c.OOMPolicy = "pray" },
 		"LearningRate":     func(c *Config) { c.LearningRate = math.NaN() },
 		"LossAlpha":        func(c *Config) { c.LossAlpha = -0.1 },
+		"LossGamma":        func(c *Config) { c.LossGamma = -0.1 },
+		"VGGWeights":       func(c *Config) { c.LossGamma = 0.1 },
 		"ValEvery":         func(c *Config) { c.ValEvery = 0 },
 		"TileOverlap":      func(c *Config) { c.TileOverlap = 128 },
 		"TrainCleanDir":    func(c *Config) { c.TrainCleanDir = " " },

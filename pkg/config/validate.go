@@ -45,6 +45,7 @@ func (c Config) Validate() error {
 	notNegative("GradientClip", c.GradientClip)
 	notNegative("LossAlpha", c.LossAlpha)
 	notNegative("LossBeta", c.LossBeta)
+	notNegative("LossGamma", c.LossGamma)
 	notNegative("NoiseSigma", c.NoiseSigma)
 	notNegative("MinLR", c.MinLR)
 	notNegative("SaveEveryMinutes", c.SaveEveryMinutes)
@@ -54,8 +55,11 @@ func (c Config) Validate() error {
 	if !(c.EMADecay >= 0 && c.EMADecay < 1) {
 		bad("EMADecay is %g; it must be at least 0 (no average) and below 1, such as 0.999", c.EMADecay)
 	}
-	if c.LossAlpha == 0 && c.LossBeta == 0 {
-		bad("LossAlpha and LossBeta are both 0; there is nothing to learn from")
+	if c.LossAlpha == 0 && c.LossBeta == 0 && c.LossGamma == 0 {
+		bad("LossAlpha, LossBeta and LossGamma are all 0; there is nothing to learn from")
+	}
+	if c.LossGamma > 0 && strings.TrimSpace(c.VGGWeights) == "" {
+		bad("LossGamma is %g, but VGGWeights names no file; get torchvision's vgg16-397923af.pth and name it, or set LossGamma to 0", c.LossGamma)
 	}
 
 	oneOf := func(key, value string, allowed ...string) {

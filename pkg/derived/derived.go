@@ -82,9 +82,10 @@ func Fill(ctx context.Context, f Folder) (made int, err error) {
 	if err := os.MkdirAll(f.Dir, 0o777); err != nil {
 		return 0, fmt.Errorf("derived: %w", err)
 	}
-	unlock, err := lockFolder(ctx, f.Dir)
+	// Without locks two processes write the same bytes under the same names: slower, not wrong.
+	unlock, err := durable.LockFolder(ctx, f.Dir, nil)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("derived: %w", err)
 	}
 	defer unlock()
 	if err := durable.Sweep(f.Dir); err != nil {

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rekindle/pkg/durable"
 )
 
 // place is a folder of sources and a folder of what is derived from them.
@@ -398,7 +400,7 @@ func TestTwoCallsAtOnceShareTheWork(t *testing.T) {
 func TestWaitingForAnotherProcessCanBeInterrupted(t *testing.T) {
 	p := newPlace(t, 1)
 	p.fill(t)
-	unlock, err := lockFolder(context.Background(), p.dir)
+	unlock, err := durable.LockFolder(context.Background(), p.dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,16 @@ func readManifest(dir string) (*manifest, error) {
 	return m, nil
 }
 
+// RecipeOf returns what the pictures of a folder were made by, and false for a
+// folder that [Fill] never filled.
+func RecipeOf(dir string) (Recipe, bool) {
+	m, err := readManifest(dir)
+	if err != nil || m == nil {
+		return Recipe{}, false
+	}
+	return m.Recipe, true
+}
+
 func (m *manifest) write(dir string) error {
 	data, err := json.MarshalIndent(m, "", " ")
 	if err != nil {

@@ -1,9 +1,13 @@
 package durable
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestAnAbortedWriteLeavesTheOldFileAndNoRest(t *testing.T) {
@@ -88,5 +92,33 @@ func assertFolder(t *testing.T, dir string, want ...string) {
 		if got[i] != want[i] {
 			t.Errorf("folder holds %v, want %v", got, want)
 		}
+	}
+}
+
+func TestAFolderIsLockedForOneAtATime(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := LockFolder(context.Background(), dir, func() { t.Error("waited for nobody") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting, inside := make(chan bool, 1), make(chan bool)
+	go func() {
+		unlock, err := LockFolder(context.Background(), dir, func() { waiting <- true })
+		if err != nil {
+			t.Error(err)
+		}
+		close(inside)
+		unlock()
+	}()
+	<-waiting
+	select {
+	case <-inside:
+		t.Error("two were inside at the same time")
+	case <-time.After(120 * time.Millisecond):
+	}
+	unlock()
+	<-inside
+	if _, err := LockFolder(context.Background(), filepath.Join(dir, "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is not there: %v", err)
 	}
 }

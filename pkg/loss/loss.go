@@ -1,6 +1,7 @@
 // Package loss is what training makes small: a mix of the mean absolute error
 // and the structural similarity of Wang et al., "Image Quality Assessment: From
-// Error Visibility to Structural Similarity" (IEEE TIP 2004).
+// Error Visibility to Structural Similarity" (IEEE TIP 2004), and if asked for
+// what a network that knows photographs sees in two pictures.
 //
 // Use it where a network is trained or validated; package metrics scores
 // finished pictures.
@@ -14,18 +15,22 @@ package loss
 import (
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
+
+	"rekindle/pkg/loss/vgg"
 )
 
-// Combined is Alpha * L1 + Beta * (1 - SSIM).
+// Combined is Alpha * L1 + Beta * (1 - SSIM) + Gamma * perceptual. The last is
+// left out where Gamma is 0; otherwise it needs the weights of VGG16.
 type Combined struct {
-	Alpha, Beta float64
+	Alpha, Beta, Gamma float64
+	VGG                *vgg.Weights
 }
 
 // Graph writes the loss down for images [n, c, h, w] in [-1, 1]. All three
 // results are scalars, means over the batch: L1 on the values as they are, SSIM
 // on (x+1)/2 with a data range of 1 and without padding, from -1 to 1. A side
 // shorter than the window of 11 pixels is not smoothed. This is the loss of
-// pytorch_msssim, to rounding.
+// pytorch_msssim, to rounding. The perceptual part is in total alone.
 //
 // Gradients flow to both images; the slope of |x| at 0 is 0, as in PyTorch.
 // float32 and float64 are computed as they are, half precision in float32: a
@@ -54,6 +59,10 @@ func (c Combined) graph(pred, target *graph.Node, formula similarity) (total, l1
 	l1 = graph.MulScalar(sumL1, 1/float64(planes*h*w))
 	ssim = graph.MulScalar(sumSSIM, 1/float64(planes*blurred(h)*blurred(w)))
 	total = graph.Add(graph.MulScalar(l1, c.Alpha), graph.MulScalar(graph.OneMinus(ssim), c.Beta))
+	if c.Gamma != 0 {
+		seen := perceptual(c.VGG, graph.ConvertDType(pred, wide), graph.ConvertDType(target, wide))
+		total = graph.Add(total, graph.MulScalar(seen, c.Gamma))
+	}
 	return total, l1, ssim
 }
 

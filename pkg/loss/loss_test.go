@@ -114,7 +114,7 @@ func relative(got, want []float64, floor float64) float64 {
 func disagreement(t testing.TB, f similarity, p pair, ref map[string]reference.Tensor) (worst float64, where string) {
 	t.Helper()
 	got := evaluate[float32](t, weights, f, p.pred, p.target, p.Shape)
-	half := evaluate[float32](t, Combined{0.5, 2}, f, p.pred, p.target, p.Shape)
+	half := evaluate[float32](t, Combined{Alpha: 0.5, Beta: 2}, f, p.pred, p.target, p.Shape)
 	note := func(what string, v float64) {
 		if v > worst || math.IsNaN(v) {
 			worst, where = v, what

@@ -1,4 +1,4 @@
-// Package machine says what this computer has: cores, memory, NVIDIA GPUs, and
+// Package machine says what this computer has: cores, memory, NVIDIA GPUs, disk space, and
 // what the running process holds. It asks only the file system, so it costs a
 // millisecond and links nothing.
 //
@@ -10,6 +10,8 @@
 package machine
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -80,6 +82,26 @@ func mainMemory(proc, cgroup string) Memory {
 func ProcessMemory() (now, peak int64) {
 	const status = "/proc/self/status"
 	return kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM")
+}
+
+// FreeDisk returns how many bytes can still be written under path, which need
+// not exist yet.
+func FreeDisk(path string) (int64, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return 0, err
+	}
+	var s unix.Statfs_t
+	for {
+		err := unix.Statfs(path, &s)
+		if err == nil {
+			return int64(min(s.Bavail, math.MaxInt64/uint64(s.Bsize)) * uint64(s.Bsize)), nil
+		}
+		if !errors.Is(err, unix.ENOENT) || path == "/" {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // IsTerminal reports whether somebody sits in front of f, so that a line can be

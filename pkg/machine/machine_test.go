@@ -81,3 +81,15 @@ func TestThisProcessHoldsMemory(t *testing.T) {
 		t.Error("the processor has no name")
 	}
 }
+
+func TestFreeDiskAsksTheNearestFolderThereIs(t *testing.T) {
+	dir := t.TempDir()
+	a, err := FreeDisk(dir)
+	if err != nil || a < MB {
+		t.Errorf("got %d, %v; want some free space", a, err)
+	}
+	b, err := FreeDisk(filepath.Join(dir, "not", "there", "yet"))
+	if err != nil || b < a/2 || b > 2*a {
+		t.Errorf("below it %d, %v; want about %d", b, err, a)
+	}
+}

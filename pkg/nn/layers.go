@@ -28,6 +28,21 @@ func (c Conv3x3) Forward(s *Scope, xs ...Map) Map {
 	return s.lower.conv3x3(xs, s.value(c.Name+".weight"), nil, false)
 }
 
+// ConvReLU is a convolution with kernel 3, padding 1 and a bias, and ReLU: the
+// layer of VGG networks.
+type ConvReLU struct {
+	Name    string
+	In, Out int
+}
+
+func (c ConvReLU) Entries() []Entry {
+	return []Entry{uniform(c.Name+".weight", 9*c.In, c.Out, c.In, 3, 3), uniform(c.Name+".bias", 9*c.In, c.Out)}
+}
+
+func (c ConvReLU) Forward(s *Scope, x Map) Map {
+	return s.lower.conv3x3([]Map{x}, s.value(c.Name+".weight"), s.value(c.Name+".bias"), true)
+}
+
 // Conv1x1 is a convolution with kernel 1 and a bias.
 type Conv1x1 struct {
 	Name    string
@@ -175,6 +190,30 @@ func Sigmoid(s *Scope, x Map) Map {
 // Scale multiplies every channel of x by the single channel of by.
 func Scale(s *Scope, x, by Map) Map {
 	return s.lower.zip(func(n ...*graph.Node) *graph.Node { return graph.Mul(n[0], n[1]) }, x, s.lower.spread(by, x.C))
+}
+
+// ScaleShift multiplies each channel by a constant and adds another.
+func ScaleShift(s *Scope, x Map, scale, shift []float64) Map {
+	row := func(v []float64) *graph.Node {
+		return graph.Reshape(constant(x.parts[0], matrix{1, len(v), v}), len(v))
+	}
+	return s.lower.affine(x, row(scale), row(shift), false)
+}
+
+// MeanAbsDifference is the mean of |a-b| over all values of two maps of one
+// shape. The slope of |x| at 0 is 0, as in PyTorch.
+func MeanAbsDifference(s *Scope, a, b Map) *graph.Node {
+	difference := s.lower.zip(func(n ...*graph.Node) *graph.Node {
+		d := graph.Sub(n[0], n[1])
+		return graph.Mul(d, graph.StopGradient(graph.Sign(d)))
+	}, a, b)
+	var sums []*graph.Node
+	for _, p := range difference.parts {
+		// Along rows first: a float32 that adds millions of values one by one
+		// keeps few correct digits.
+		sums = append(sums, graph.ReduceAllSum(graph.ReduceSum(p, -1)))
+	}
+	return graph.MulScalar(sum(sums), 1/float64(a.n*a.C*a.H*a.W))
 }
 
 // matrix is a dense matrix for interpolation, rows*columns values.

@@ -29,55 +29,60 @@ func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 	first = xs[0]
 	cout := w.Shape().Dim(0)
 	k := len(first.parts)
-	if bias != nil {
-		xs, w = withBias(xs, w, bias)
-		parts := make([]*graph.Node, k)
-		for i := range k {
-			parts[i] = t.forward(channels(xs, i), w)
-			if rectify {
-				parts[i] = relu(parts[i])
-			}
-		}
-		return first.with(parts, cout)
-	}
 	var in []*graph.Node
 	for _, x := range xs {
 		in = append(in, x.parts...)
 	}
+	at := len(in)
 	in = append(in, w)
-	input := func(in []*graph.Node, i int) *graph.Node {
-		if len(xs) == 1 {
-			return in[i]
-		}
-		list := make([]*graph.Node, len(xs))
+	if bias != nil {
+		in = append(in, bias)
+	}
+	input := func(in []*graph.Node, i int, more ...*graph.Node) *graph.Node {
+		var list []*graph.Node
 		for j := range xs {
-			list[j] = in[j*k+i]
+			list = append(list, in[j*k+i])
+		}
+		if list = append(list, more...); len(list) == 1 {
+			return list[0]
 		}
 		return graph.Concatenate(list, 1)
 	}
 	parts := custom(in, func(in []*graph.Node) []*graph.Node {
 		out := make([]*graph.Node, k)
 		for i := range k {
-			out[i] = t.forward(input(in, i), in[len(in)-1])
+			x, w := input(in, i), in[at]
+			if bias != nil {
+				x, w = input(in, i, ones(in[i], in[i].Shape().Dim(0), 1, in[i].Shape().Dim(2))), withBias(w, in[at+1])
+			}
+			if out[i] = t.forward(x, w); rectify {
+				out[i] = relu(out[i])
+			}
 		}
 		return out
-	}, func(in, _, dy []*graph.Node) []*graph.Node {
+	}, func(in, out, dy []*graph.Node) []*graph.Node {
 		grads := make([]*graph.Node, len(in))
-		var dws []*graph.Node
+		var dws, sums []*graph.Node
 		for i := range k {
-			d := dy[i]
+			dy := dy[i]
 			if i >= atOnce && first.W >= inTurn {
-				d = after(d, grads[i-atOnce])
+				dy = after(dy, grads[i-atOnce])
 			}
-			dx, dw := t.backward(input(in, i), in[len(in)-1], d)
+			if rectify {
+				dy = graph.Mul(dy, positive(out[i]))
+			}
+			dx, dw := t.backward(input(in, i), in[at], dy)
 			c := 0
 			for j, x := range xs {
 				grads[j*k+i] = dx(c, c+x.C)
 				c += x.C
 			}
-			dws = append(dws, dw)
+			dws, sums = append(dws, dw), append(sums, channelSums(dy))
 		}
-		grads[len(in)-1] = t.weights(sum(dws))
+		grads[at] = t.weights(sum(dws))
+		if bias != nil {
+			grads[at+1] = sum(sums)
+		}
 		return grads
 	})
 	return first.with(parts, cout)
@@ -100,30 +105,13 @@ func after(x, other *graph.Node) *graph.Node {
 	return graph.Add(x, graph.MulScalar(graph.Reshape(graph.Slice(other, ranges...)), 0))
 }
 
-// withBias takes the bias into the product: one more input channel, of ones,
-// whose only weight is the bias in the middle tap.
-func withBias(xs []Map, w, bias *graph.Node) ([]Map, *graph.Node) {
-	like, cout := xs[0], w.Shape().Dim(0)
-	parts := make([]*graph.Node, len(like.parts))
-	for i, p := range like.parts {
-		parts[i] = ones(p, p.Shape().Dim(0), 1, p.Shape().Dim(2))
-	}
+// withBias takes the bias into the product: the weight of one more input
+// channel, of ones, is the bias in the middle tap.
+func withBias(w, bias *graph.Node) *graph.Node {
+	cout := w.Shape().Dim(0)
 	aside := zeros(w, cout, 4)
 	tap := graph.Concatenate([]*graph.Node{aside, graph.Reshape(bias, cout, 1), aside}, 1)
-	w = graph.Concatenate([]*graph.Node{w, graph.Reshape(tap, cout, 1, 3, 3)}, 1)
-	return append(append([]Map{}, xs...), like.with(parts, 1)), w
-}
-
-// channels joins part i of several maps along the channels.
-func channels(xs []Map, i int) *graph.Node {
-	if len(xs) == 1 {
-		return xs[0].parts[i]
-	}
-	list := make([]*graph.Node, len(xs))
-	for j := range xs {
-		list[j] = xs[j].parts[i]
-	}
-	return graph.Concatenate(list, 1)
+	return graph.Concatenate([]*graph.Node{w, graph.Reshape(tap, cout, 1, 3, 3)}, 1)
 }
 
 // taps is one layout. x and dy are [n, C, p], w is [out, in, 3, 3].

@@ -44,6 +44,9 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
+	if err := downloadIfWanted(ctx, cfg); err != nil {
+		return err
+	}
 	if err := checkFolders(cfg); err != nil {
 		return err
 	}
@@ -73,7 +76,8 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 }
 
 // checkFolders reports clean folders that are missing or empty. The usual ones
-// may be missing: the built-in set is drawn there.
+// may be missing, because the built-in set is drawn there, and all of them where
+// DIV2K is going to be downloaded.
 func checkFolders(cfg config.Config) error {
 	usual := config.Default()
 	for _, f := range []struct{ key, dir, usual string }{
@@ -81,6 +85,7 @@ func checkFolders(cfg config.Config) error {
 	} {
 		names, err := rgb.List(f.dir)
 		switch {
+		case cfg.DownloadDIV2K && (errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0):
 		case errors.Is(err, fs.ErrNotExist) && f.dir == f.usual:
 		case errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s: there is no folder %s; put PNG or JPEG photographs there, or set %s = %q for the built-in pictures", f.key, f.dir, f.key, f.usual)

@@ -10,6 +10,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/loss/vgg"
 )
 
 const directoriesCell = `"3. Create Output Directories"`
@@ -31,6 +32,9 @@ func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
 
 func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Experiment, error) {
 	if err := checkConfigured(); err != nil {
+		return nil, err
+	}
+	if err := checkVGG(cfg); err != nil && !skipTraining {
 		return nil, err
 	}
 	find := cfg.ResumeFromCheckpoint || skipTraining
@@ -77,6 +81,18 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 		say("   Folder: %s", Short(exp.Dir))
 	}
 	return exp, nil
+}
+
+// checkVGG reads the weights that the perceptual loss needs: better an error now
+// than when training is about to begin.
+func checkVGG(cfg config.Config) error {
+	if cfg.LossGamma == 0 {
+		return nil
+	}
+	if _, err := vgg.Open(cfg.VGGWeights); err != nil {
+		return fmt.Errorf("VGGWeights: %w", err)
+	}
+	return nil
 }
 
 // fork starts a new experiment from the newest checkpoint of ForkExperiment.

@@ -15,6 +15,7 @@ import (
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/loss"
+	"rekindle/pkg/loss/vgg"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
@@ -50,7 +51,11 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	}
 	optimizer := optim.Default()
 	optimizer.WeightDecay, optimizer.ClipNorm = cfg.WeightDecay, cfg.GradientClip
-	engine, err := newEngine(opts.Backend, net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optimizer)
+	goal, err := lossOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := newEngine(opts.Backend, net, goal, optimizer)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +68,20 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	}
 	r.started = r.now()
 	return r, nil
+}
+
+// lossOf returns the loss of a configuration, with the weights of VGG16 if they
+// are needed. These are constants of the compiled steps: they are neither
+// trained nor saved.
+func lossOf(cfg config.Config) (loss.Combined, error) {
+	l := loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta, Gamma: cfg.LossGamma}
+	if cfg.LossGamma > 0 {
+		var err error
+		if l.VGG, err = vgg.Open(cfg.VGGWeights); err != nil {
+			return l, fmt.Errorf("VGGWeights: %w", err)
+		}
+	}
+	return l, nil
 }
 
 // begin finds the State to start from, checks that it can be saved, and puts

@@ -127,7 +127,7 @@ func TestWhatIsNoGoodCheckpointIsSaidInOneSentence(t *testing.T) {
 		"system call":      {pickleZip("cos\nsystem\nX\x02\x00\x00\x00ls\x85R."), ErrRefused, `"os.system"`},
 		"stack global":     {pickleZip(text("os") + text("system") + "\x93."), ErrRefused, `"os.system"`},
 		"call of a dict":   {pickleZip("})R."), ErrRefused, "calls a dictionary"},
-		"argument":         {pickleZip("ccollections\nOrderedDict\n]\x85R."), ErrRefused, "with 1 arguments"},
+		"argument":         {pickleZip("ccollections\nOrderedDict\n]]\x86R."), ErrRefused, "with 2 arguments"},
 		"attributes":       {pickleZip("}}b."), ErrRefused, "attributes of a dictionary"},
 		"unknown op":       {pickleZip("i."), ErrRefused, "operation 0x69"},
 		"a class":          {pickleZip("ctorch\nFloatStorage\n."), ErrRefused, "a class as a value"},

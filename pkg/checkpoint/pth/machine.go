@@ -126,7 +126,7 @@ func (m *machine) do(op byte) error {
 		m.push(NewDict())
 	case opBinInt, opBinInt1, opBinInt2, opLong1, opBinFloat:
 		return m.number(op)
-	case opBinUnicode, opShortUnicode:
+	case opBinUnicode, opShortUnicode, opBinString, opShortBinString:
 		return m.text(op)
 	case opTuple, opTuple1, opTuple2, opTuple3:
 		return m.tuple(op)
@@ -269,7 +269,7 @@ func (m *machine) global(op byte) error {
 		name = module + " " + class
 	}
 	g := global(name)
-	if _, ok := storageClasses[g]; !ok && g != orderedDict && g != rebuildTensor && g != rebuildParameter {
+	if _, ok := storageClasses[g]; !ok && g != orderedDict && g != rebuildTensor && g != rebuildOldTensor && g != rebuildParameter {
 		return refused("the pickle wants %q, which is not among the classes that a checkpoint may name; "+
 			"save a state_dict of plain tensors, numbers and texts instead", strings.Replace(name, " ", ".", 1))
 	}

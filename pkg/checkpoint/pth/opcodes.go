@@ -36,6 +36,10 @@ const (
 	opBinPut     = 'q'
 	opLongBinPut = 'r'
 
+	// Texts of Python 2, which wrote the oldest files that are still in use.
+	opBinString      = 'T'
+	opShortBinString = 'U'
+
 	opFrame        = 0x95
 	opShortUnicode = 0x8c
 	opMemoize      = 0x94
@@ -67,6 +71,7 @@ type global string
 const (
 	orderedDict      global = "collections OrderedDict"
 	rebuildTensor    global = "torch._utils _rebuild_tensor_v2"
+	rebuildOldTensor global = "torch._utils _rebuild_tensor" // before PyTorch 0.4: torchvision's vgg16-397923af.pth
 	rebuildParameter global = "torch._utils _rebuild_parameter"
 )
 

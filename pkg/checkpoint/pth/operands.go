@@ -40,7 +40,7 @@ func (m *machine) bytes(n int64) ([]byte, error) {
 // width is how many bytes the number behind an operation has.
 func width(op byte) int {
 	switch op {
-	case opBinInt1, opShortUnicode, opBinPut, opBinGet:
+	case opBinInt1, opShortUnicode, opShortBinString, opBinPut, opBinGet:
 		return 1
 	case opBinInt2:
 		return 2

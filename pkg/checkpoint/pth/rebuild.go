@@ -52,7 +52,9 @@ func (m *machine) reduce() error {
 	case f == orderedDict && len(args) == 0:
 		m.push(NewOrderedDict())
 		return nil
-	case f == rebuildTensor:
+	case f == orderedDict && len(args) == 1:
+		return m.orderedDict(args[0])
+	case f == rebuildTensor, f == rebuildOldTensor && len(args) == 4:
 		t, err := newView(args)
 		if err != nil {
 			return err
@@ -67,6 +69,29 @@ func (m *machine) reduce() error {
 		}
 	}
 	return refused("the pickle calls %q with %d arguments", f, len(args))
+}
+
+// orderedDict makes OrderedDict([[key, value], ...]), as Python 2 wrote it.
+func (m *machine) orderedDict(pairs any) error {
+	l, ok := pairs.(*list)
+	if !ok {
+		return refused("the pickle makes an OrderedDict of %s", kind(pairs))
+	}
+	d := NewOrderedDict()
+	for _, item := range l.items {
+		pair, ok := item.(*list)
+		if !ok || len(pair.items) != 2 {
+			return damaged("the pickle makes an OrderedDict of something else than pairs")
+		}
+		key, ok := pair.items[0].(string)
+		if !ok {
+			return refused("an OrderedDict has %s as a key; only text is read", kind(pair.items[0]))
+		}
+		d.Set(key, pair.items[1])
+	}
+	m.made += d.Len()
+	m.push(d)
+	return nil
 }
 
 // describe reads a persistent id: ('storage', class, key, device, count), in the
@@ -95,7 +120,7 @@ func (src source) describe(id Tuple) (*storage, error) {
 }
 
 // newView makes the tensor _rebuild_tensor_v2(storage, offset, shape, strides,
-// requires_grad, hooks, metadata) and checks that it stays inside its storage.
+// requires_grad, hooks, metadata), of which _rebuild_tensor has the first four, and checks that it stays inside its storage.
 func newView(args Tuple) (*Tensor, error) {
 	if len(args) < 4 {
 		return nil, damaged("a tensor is described by %d values, want at least 4", len(args))

@@ -5,13 +5,22 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 
 	"rekindle/pkg/derived"
+	"rekindle/pkg/rgb"
 )
 
 // format is raised when Image begins to draw other pictures from the same
 // numbers, so that existing folders are drawn anew.
 const format = 1
+
+// recipe begins the name of the recipe in the folder's manifest, prefix and .png
+// are around a picture's number.
+const (
+	recipe = "leaves/"
+	prefix = "leaf_"
+)
 
 // Folder fills dir with n pictures of w by h pixels, leaf_0000.png and so on.
 // Each depends on the seed, its number and its size alone: asking for more
@@ -25,12 +34,12 @@ func Folder(dir string, n, w, h int, seed int64, report func(done, total int)) e
 	}
 	f := derived.Folder{
 		Dir:    dir,
-		Recipe: derived.Recipe{Name: fmt.Sprintf("leaves/%dx%d", w, h), Seed: seed, Format: format},
+		Recipe: derived.Recipe{Name: fmt.Sprintf("%s%dx%d", recipe, w, h), Seed: seed, Format: format},
 		Report: report,
 	}
 	number := make(map[string]int, n)
 	for i := range n {
-		name := fmt.Sprintf("leaf_%04d.png", i)
+		name := fmt.Sprintf("%s%04d.png", prefix, i)
 		number[name] = i
 		f.Items = append(f.Items, derived.Item{Name: name})
 	}
@@ -40,4 +49,20 @@ func Folder(dir string, n, w, h int, seed int64, report func(done, total int)) e
 	}
 	_, err := derived.Fill(context.Background(), f)
 	return err
+}
+
+// Drew reports whether all pictures of a folder were drawn by [Folder]: they can
+// be had again at any time.
+func Drew(dir string) bool {
+	made, ok := derived.RecipeOf(dir)
+	if !ok || !strings.HasPrefix(made.Name, recipe) {
+		return false
+	}
+	names, err := rgb.List(dir)
+	for _, name := range names {
+		if !strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return err == nil
 }

@@ -38,10 +38,18 @@ func Describe(cfg config.Config) {
 	if cfg.UseAMP && engine.Choice.Name == "go" {
 		fmt.Fprintln(notebook.Out, "   UseAMP has no effect on a CPU: everything is float32")
 	}
-	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × L1 + %g × (1 − SSIM)\n", cfg.LossAlpha, cfg.LossBeta)
+	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × L1 + %g × (1 − SSIM)%s\n", cfg.LossAlpha, cfg.LossBeta, perceptual(cfg))
 	fmt.Fprintf(notebook.Out, "\n⚙️  Optimizer: AdamW, learning rate %g, weight decay %g, gradients clipped to a norm of %g\n", cfg.LearningRate, cfg.WeightDecay, cfg.GradientClip)
 	fmt.Fprintf(notebook.Out, "\n📅 Schedule: %s over %d epochs, warm-up %d, down to %g\n", cfg.Scheduler, cfg.NumEpochs, cfg.WarmupEpochs, cfg.MinLR)
 	describeStart(cfg)
+}
+
+// perceptual is what the perceptual loss adds to the sum, if it is wanted.
+func perceptual(cfg config.Config) string {
+	if cfg.LossGamma == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" + %g × perceptual (VGG16 from %s)", cfg.LossGamma, cfg.VGGWeights)
 }
 
 func upsampling(cfg config.Config) string {

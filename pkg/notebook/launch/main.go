@@ -4,6 +4,7 @@
 //	launch setup               find or install Jupyter, build GoNB, install its kernel
 //	launch run NOTEBOOK        the same, then run all cells without a browser
 //	launch lab [NOTEBOOK]      the same, then open Jupyter in the browser
+//	launch data                download the photographs of DIV2K
 //
 // All it installs itself lies in the clone, under build/ and .venv/; only Jupyter
 // may come from apt-get, where that works without a question. What is there
@@ -37,7 +38,7 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK]")
+var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] | launch data")
 
 func launch(clone string, args []string) error {
 	if _, err := os.Stat(filepath.Join(clone, "pkg", "notebook", "launch")); err != nil {
@@ -50,7 +51,7 @@ func launch(clone string, args []string) error {
 	if len(args) > 1 {
 		notebook = args[1]
 	}
-	if len(args) > 2 || command == "run" && notebook == "" || command == "setup" && notebook != "" {
+	if len(args) > 2 || command == "run" && notebook == "" || (command == "setup" || command == "data") && notebook != "" {
 		return errUsage
 	}
 	if notebook != "" {
@@ -62,6 +63,8 @@ func launch(clone string, args []string) error {
 	switch command {
 	case "setup":
 		return s.all()
+	case "data":
+		return data()
 	case "run":
 		if err := s.all(); err != nil {
 			return err

@@ -1,0 +1,300 @@
+// Package div2k puts the photographs of DIV2K into the folders that training
+// reads: 800 pictures to train on and 100 to validate with, about 2000 x 1400
+// pixels each (Agustsson and Timofte, "NTIRE 2017 Challenge on Single Image
+// Super-Resolution: Dataset and Study", CVPR Workshops 2017; for academic
+// research only, see https://data.vision.ee.ethz.ch/cvl/DIV2K).
+//
+//	err := div2k.Get(ctx, div2k.Parts("data/raw/train", "data/raw/val"), div2k.Options{Say: say})
+//
+// A folder appears when all its pictures are in it, and nothing of it before.
+// What an interrupted call has done lies in a folder "downloads" beside it,
+// where the next call goes on.
+package div2k
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/durable"
+	"rekindle/pkg/fetch"
+	"rekindle/pkg/machine"
+	"rekindle/pkg/rgb"
+)
+
+// Home is where the archives come from.
+const Home = "https://data.vision.ee.ethz.ch/cvl/DIV2K"
+
+// Part is one of the two archives and the folder for its pictures.
+type Part struct {
+	Name        string     // of the archive, without .zip
+	Archive     fetch.File // without an address: [Options.From] has it
+	First, Last int        // the pictures' numbers: 0001.png …
+	Dir         string
+}
+
+// Parts returns the two parts of DIV2K. Sizes and checksums are those that
+// TensorFlow Datasets' catalogue has (datasets/div2k/checksums.tsv); several other
+// projects that list them agree.
+func Parts(trainDir, valDir string) []Part {
+	return []Part{
+		{"DIV2K_train_HR", fetch.File{Size: 3530603713, SHA256: "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335"}, 1, 800, trainDir},
+		{"DIV2K_valid_HR", fetch.File{Size: 448993893, SHA256: "20dd31fd84d777bc1cf5d6b7654a3f569c0aec74458ae094122ad1d0489900fc"}, 801, 900, valDir},
+	}
+}
+
+// Options is how [Get] goes about it.
+type Options struct {
+	From  string            // folder on a web server that has the archives; "": [Home]
+	Say   func(line string) // lines for people; nil: silent
+	Meter *fetch.Meter      // shows the bytes; nil: nothing does
+	Fetch fetch.Job         // its Report and Say are set here
+
+	free func(path string) (int64, error) // nil: machine.FreeDisk
+}
+
+// Get brings what is missing of the parts. Where a folder holds the built-in
+// drawn set, that is moved aside, to the same name with "_drawn"; other pictures
+// are never touched, and an error. The archive is removed when its pictures are
+// in place. When several processes call it, one works and the others wait.
+func Get(ctx context.Context, parts []Part, o Options) error {
+	if o.From == "" {
+		o.From = Home
+	}
+	if o.Say == nil {
+		o.Say = func(string) {}
+	}
+	if o.free == nil {
+		o.free = machine.FreeDisk
+	}
+	var missing []Part
+	for _, p := range parts {
+		p.Archive.URL = strings.TrimSuffix(o.From, "/") + "/" + p.Name + ".zip"
+		complete, err := p.look()
+		if err != nil {
+			return err
+		}
+		if complete {
+			o.Say(fmt.Sprintf("✅ %s: its %d pictures are in %s", p.Name, p.pictures(), p.Dir))
+			continue
+		}
+		missing = append(missing, p)
+	}
+	for i, p := range missing {
+		if i == 0 {
+			if err := enoughSpace(missing, o.free); err != nil {
+				return err
+			}
+		}
+		if err := o.get(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p Part) pictures() int { return p.Last - p.First + 1 }
+
+// look reports whether the folder holds the pictures already. Pictures that are
+// neither these nor the drawn set are an error.
+func (p Part) look() (complete bool, err error) {
+	names, err := rgb.List(p.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	there := 0
+	for _, name := range names {
+		if p.wanted(name) {
+			there++
+		}
+	}
+	switch {
+	case there == p.pictures():
+		return true, nil
+	case len(names) > 0 && !leaves.Drew(p.Dir):
+		return false, fmt.Errorf("%s holds %d pictures, %d of them with the names of DIV2K's %d; empty it, or choose another folder for DIV2K", p.Dir, len(names), there, p.pictures())
+	}
+	return false, nil
+}
+
+// wanted says whether a name is that of one of the pictures.
+func (p Part) wanted(name string) bool {
+	var n int
+	_, err := fmt.Sscanf(name, "%04d.png", &n)
+	return err == nil && name == fmt.Sprintf("%04d.png", n) && p.First <= n && n <= p.Last
+}
+
+// places are where things lie while they are unfinished.
+type places struct{ dir, downloads, archive, unpacked string }
+
+func (p Part) places() places {
+	dir := p.Dir
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // a link, perhaps to a larger disk, stays
+	}
+	downloads := filepath.Join(filepath.Dir(dir), "downloads")
+	return places{dir, downloads, filepath.Join(downloads, p.Name+".zip"), filepath.Join(downloads, p.Name)}
+}
+
+func (p Part) limits() fetch.Limits {
+	// Pictures are compressed already, so an archive hardly shrinks them.
+	return fetch.Limits{Wanted: p.wanted, Files: p.pictures(), Bytes: 2*p.Archive.Size + 1<<20}
+}
+
+// enoughSpace compares the free space with what the work takes at its height:
+// the pictures of the parts before, an archive and its pictures.
+func enoughSpace(parts []Part, free func(string) (int64, error)) error {
+	byFolder := map[string]int64{} // finished pictures in it
+	for _, p := range parts {
+		at := p.places()
+		pictures := p.Archive.Size // about as large as the archive
+		need := byFolder[at.downloads] + max(0, p.Archive.Size-fetch.Arrived(at.archive)) + pictures
+		byFolder[at.downloads] += pictures
+		have, err := free(at.downloads)
+		if err != nil {
+			return err
+		}
+		if have < need {
+			return fmt.Errorf("%s needs %s under %s while it is unpacked, and there are %s; free some space, or name a folder on a larger disk", p.Name, fetch.Size(need), at.downloads, fetch.Size(have))
+		}
+	}
+	return nil
+}
+
+// get brings one part.
+func (o Options) get(ctx context.Context, p Part) error {
+	at := p.places()
+	unlock, err := o.lock(ctx, p, at.downloads)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if complete, err := p.look(); complete || err != nil { // the other process may have done it
+		return err
+	}
+	if o.Meter == nil {
+		o.Meter = fetch.NewMeter(discard{}, false)
+	}
+	defer o.Meter.End()
+	job := o.Fetch
+	job.Report = o.Meter.Set
+	job.Say = func(line string) {
+		o.Meter.End()
+		o.Say("   " + line)
+	}
+	o.Say(fmt.Sprintf("📥 %s: %s from %s", p.Name, fetch.Size(p.Archive.Size), p.Archive.URL))
+	o.Meter.Begin(p.Name + ".zip")
+	if err := job.Download(ctx, p.Archive, at.archive); err != nil {
+		return err
+	}
+	if err := o.unpack(ctx, p, at, job); err != nil {
+		return err
+	}
+	o.Meter.End()
+	return o.finish(p, at)
+}
+
+// lock makes the folder and waits until no other process works in it.
+func (o Options) lock(ctx context.Context, p Part, dir string) (unlock func(), err error) {
+	for {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return nil, err
+		}
+		unlock, err := durable.LockFolder(ctx, dir, func() {
+			o.Say(fmt.Sprintf("⏳ %s: another process is at work in %s; waiting for it", p.Name, dir))
+		})
+		if !errors.Is(err, fs.ErrNotExist) { // else a process that is done has just removed it
+			return unlock, err
+		}
+	}
+}
+
+// discard is for a meter that nobody reads.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+// unpack brings the pictures out of the archive, into a folder of their own.
+func (o Options) unpack(ctx context.Context, p Part, at places, job fetch.Job) error {
+	total, err := fetch.Unpacked(at.archive, p.limits())
+	if err != nil {
+		return err
+	}
+	have, err := o.free(at.downloads)
+	if err != nil {
+		return err
+	}
+	if names, err := rgb.List(at.unpacked); err != nil || len(names) == 0 { // what is there already needs no more space
+		if have < total {
+			return fmt.Errorf("the pictures of %s need %s under %s, and there are %s; free some space and try again", p.Name, fetch.Size(total), at.downloads, fetch.Size(have))
+		}
+	}
+	o.Meter.Begin(p.Name + ": unpacked")
+	n, err := job.Unzip(ctx, at.archive, at.unpacked, p.limits())
+	if err != nil {
+		return err
+	}
+	if n != p.pictures() {
+		return fmt.Errorf("%s has %d pictures, want %d", at.archive, n, p.pictures())
+	}
+	return nil
+}
+
+// finish gives the pictures their folder and tidies up.
+func (o Options) finish(p Part, at places) error {
+	names, err := rgb.List(at.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case len(names) > 0: // the drawn set, or look would have refused it
+		aside, err := setAside(at.dir)
+		if err != nil {
+			return err
+		}
+		o.Say(fmt.Sprintf("🍂 The drawn pictures that were in %s are in %s now", p.Dir, aside))
+	default:
+		if err := os.Remove(at.dir); err != nil {
+			return fmt.Errorf("%s holds no pictures but something else (%w); empty it and try again: the pictures are ready in %s", p.Dir, err, at.unpacked)
+		}
+	}
+	if err := os.Rename(at.unpacked, at.dir); err != nil {
+		return err
+	}
+	if err := durable.SyncDir(filepath.Dir(at.dir)); err != nil {
+		return err
+	}
+	o.Say(fmt.Sprintf("✅ %s: %d pictures in %s", p.Name, p.pictures(), p.Dir))
+	if err := os.Remove(at.archive); err != nil {
+		return err
+	}
+	// With nothing else unfinished in it, the folder is of no use any more. A
+	// process that waits for the lock in it will find the pictures.
+	if entries, err := os.ReadDir(at.downloads); err == nil && len(entries) == 1 {
+		_ = os.RemoveAll(at.downloads)
+	}
+	return nil
+}
+
+// setAside renames a folder to the first free of "train_drawn", "train_drawn_2" …
+func setAside(dir string) (to string, err error) {
+	for n := 1; ; n++ {
+		to = dir + "_drawn"
+		if n > 1 {
+			to = fmt.Sprintf("%s_drawn_%d", dir, n)
+		}
+		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+			return to, os.Rename(dir, to)
+		} else if err != nil {
+			return "", err
+		}
+	}
+}

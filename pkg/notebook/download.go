@@ -1,0 +1,44 @@
+package notebook
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/dataset/div2k"
+	"rekindle/pkg/fetch"
+	"rekindle/pkg/machine"
+)
+
+// DIV2KVariable names an environment variable: the address of a folder that has
+// DIV2K's two archives, for when their home does not answer. The checksums are
+// compared all the same.
+const DIV2KVariable = "REKINDLE_DIV2K"
+
+// DownloadDIV2K brings the photographs of DIV2K into the configuration's clean
+// folders, unless they are there. It shows how far it is: on a terminal in one
+// line, in a notebook with a line for every tenth.
+func DownloadDIV2K(ctx context.Context, cfg config.Config) error {
+	err := div2k.Get(ctx, div2k.Parts(cfg.TrainCleanDir, cfg.ValCleanDir), div2k.Options{
+		From:  os.Getenv(DIV2KVariable),
+		Say:   func(line string) { say("%s", line) },
+		Meter: fetch.NewMeter(Out, !inNotebook() && machine.IsTerminal(os.Stdout)),
+	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("DIV2K: %w", err)
+	}
+	return err
+}
+
+// downloadIfWanted is what section 5 does about it.
+func downloadIfWanted(ctx context.Context, cfg config.Config) error {
+	if !cfg.DownloadDIV2K {
+		return nil
+	}
+	err := DownloadDIV2K(ctx, cfg)
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted; what has arrived of DIV2K is kept, run the cell again to go on")
+	}
+	return err
+}
