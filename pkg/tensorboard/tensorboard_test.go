@@ -1,0 +1,392 @@
+package tensorboard
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"hash/crc32"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rekindle/pkg/experiment"
+)
+
+// point is one value as TensorBoard shows it; events and curves are what a
+// reader independent of the package makes of a folder.
+type point struct {
+	step  int
+	value float32
+}
+
+type event struct {
+	wall    float64
+	step    int
+	version string
+	start   bool
+	tags    []string
+	values  []float32
+}
+
+// field is one field of a protobuf message: number for varints and fixed ones.
+type field struct {
+	id     int
+	number uint64
+	bytes  []byte
+}
+
+// fields decodes a message after the description of the format, without the
+// library that wrote it.
+func fields(t *testing.T, b []byte) (out []field) {
+	t.Helper()
+	for len(b) > 0 {
+		key, n := binary.Uvarint(b)
+		if n <= 0 {
+			t.Fatalf("no key in % x", b)
+		}
+		b = b[n:]
+		f := field{id: int(key >> 3)}
+		switch key & 7 {
+		case 0:
+			f.number, n = binary.Uvarint(b)
+		case 1:
+			f.number, n = binary.LittleEndian.Uint64(b), 8
+		case 2:
+			size, m := binary.Uvarint(b)
+			f.bytes, n = b[m:m+int(size)], m+int(size)
+		case 5:
+			f.number, n = uint64(binary.LittleEndian.Uint32(b)), 4
+		default:
+			t.Fatalf("wire type %d", key&7)
+		}
+		b = b[n:]
+		out = append(out, f)
+	}
+	return out
+}
+
+func decode(t *testing.T, raw []byte) (e event) {
+	t.Helper()
+	for _, f := range fields(t, raw) {
+		switch f.id {
+		case 1:
+			e.wall = math.Float64frombits(f.number)
+		case 2:
+			e.step = int(f.number)
+		case 3:
+			e.version = string(f.bytes)
+		case 5:
+			for _, value := range fields(t, f.bytes) {
+				for _, v := range fields(t, value.bytes) {
+					switch v.id {
+					case 1:
+						e.tags = append(e.tags, string(v.bytes))
+					case 2:
+						e.values = append(e.values, math.Float32frombits(uint32(v.number)))
+					}
+				}
+			}
+		case 7:
+			log := fields(t, f.bytes)
+			e.start = len(log) == 1 && log[0].id == 1 && log[0].number == 1
+		}
+	}
+	return e
+}
+
+// events reads a file up to its end or to half a record there; anything else
+// that is wrong fails the test.
+func events(t *testing.T, path string) (out []event) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, data, sum []byte) {
+		t.Helper()
+		crc := crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))
+		if want := (crc>>15 | crc<<17) + 0xa282ead8; binary.LittleEndian.Uint32(sum) != want {
+			t.Fatalf("%s: the checksum of a record's %s is % x, want %08x", filepath.Base(path), what, sum, want)
+		}
+	}
+	for len(b) >= 12 {
+		check("length", b[:8], b[8:12])
+		n := int(binary.LittleEndian.Uint64(b))
+		if len(b) < 12+n+4 {
+			break
+		}
+		check("data", b[12:12+n], b[12+n:16+n])
+		out = append(out, decode(t, b[12:12+n]))
+		b = b[16+n:]
+	}
+	return out
+}
+
+// paths returns the event files of a folder in the order of TensorBoard.
+func paths(t *testing.T, exp *experiment.Experiment) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(exp.LogsDir(), "*tfevents*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// curves shows a folder as TensorBoard does: a START event purges its step and
+// those after it. The files themselves may hold no step twice after that.
+func curves(t *testing.T, exp *experiment.Experiment) map[string][]point {
+	t.Helper()
+	out := map[string][]point{}
+	for _, path := range paths(t, exp) {
+		for i, e := range events(t, path) {
+			if (i == 0) != (e.version == "brain.Event:2") {
+				t.Errorf("%s: event %d has the version %q", path, i, e.version)
+			}
+			if math.Abs(e.wall-float64(noon.Unix())) > 3600 {
+				t.Errorf("%s: event %d has the time %v", path, i, e.wall)
+			}
+			if e.start {
+				for tag := range out {
+					out[tag] = slices.DeleteFunc(out[tag], func(p point) bool { return p.step >= e.step })
+				}
+			}
+			for k, tag := range e.tags {
+				if last := len(out[tag]) - 1; last >= 0 && out[tag][last].step >= e.step {
+					t.Errorf("%s: %s has step %d after step %d", path, tag, e.step, out[tag][last].step)
+				}
+				out[tag] = append(out[tag], point{e.step, e.values[k]})
+			}
+		}
+	}
+	return out
+}
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+// row is what session s measures in an epoch; even ones are not validated.
+func row(s, epoch int) experiment.Epoch {
+	x := float64(100*s + epoch)
+	e := experiment.Epoch{
+		TrainLoss: x + 0.125, TrainL1: x + 0.25, TrainSSIM: x + 0.375, ValLoss: x + 0.5, ValL1: x + 0.625, ValSSIM: x + 0.75, LR: 1 / x,
+		EpochTime: 10 * x, InferenceTime: 20 * x, MemoryAllocatedMB: 30 * x, MemoryReservedMB: 40 * x,
+	}
+	if epoch%2 == 0 {
+		e.ValLoss, e.ValL1, e.ValSSIM, e.InferenceTime = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	}
+	return e
+}
+
+// trial is an experiment that is trained without training.
+type trial struct {
+	*testing.T
+	exp     *experiment.Experiment
+	history experiment.History
+	clock   time.Time
+}
+
+func newTrial(t *testing.T) *trial {
+	return &trial{T: t, exp: &experiment.Experiment{Dir: t.TempDir()}, clock: noon}
+}
+
+// begin starts a session that resumes after so many epochs.
+func (r *trial) begin(done int) *Log {
+	r.Helper()
+	r.history.Resize(done)
+	if err := r.history.Save(r.exp.HistoryPath()); err != nil {
+		r.Fatal(err)
+	}
+	l := New(r.exp)
+	l.now = func() time.Time { return r.clock }
+	if err := l.Start(done + 1); err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(l.Close)
+	return l
+}
+
+// measure makes the next epoch, of session s, and saves the history, as
+// training does before it reports the epoch.
+func (r *trial) measure(s int) (int, experiment.Epoch) {
+	r.Helper()
+	epoch := r.history.Len() + 1
+	r.history.Append(row(s, epoch))
+	if err := r.history.Save(r.exp.HistoryPath()); err != nil {
+		r.Fatal(err)
+	}
+	return epoch, row(s, epoch)
+}
+
+func (r *trial) epochs(l *Log, s, n int) {
+	r.Helper()
+	for range n {
+		if err := l.EpochDone(r.measure(s)); err != nil {
+			r.Fatal(err)
+		}
+	}
+}
+
+// shows checks that TensorBoard shows the history: all of it, each epoch once.
+func (r *trial) shows() {
+	r.Helper()
+	r.showsOnly(r.history.Len())
+}
+
+// showsOnly is shows for the first n epochs of the history.
+func (r *trial) showsOnly(n int) {
+	r.Helper()
+	want := map[string][]point{}
+	for i := range n {
+		e := r.history.At(i)
+		for tag, v := range map[string]float64{
+			"Loss/train": e.TrainLoss, "L1/train": e.TrainL1, "SSIM/train": e.TrainSSIM, "Loss/val": e.ValLoss, "L1/val": e.ValL1, "SSIM/val": e.ValSSIM,
+			"Learning_Rate": e.LR, "Time/epoch_seconds": e.EpochTime, "Time/inference_seconds": e.InferenceTime,
+			"Memory/allocated_mb": e.MemoryAllocatedMB, "Memory/reserved_mb": e.MemoryReservedMB,
+		} {
+			if !math.IsNaN(v) {
+				want[tag] = append(want[tag], point{i + 1, float32(v)})
+			}
+		}
+	}
+	if got := curves(r.T, r.exp); !maps.EqualFunc(got, want, slices.Equal) {
+		r.Errorf("TensorBoard shows\n%v\nwant\n%v", got, want)
+	}
+}
+
+// The bytes are the beginning of a file that TensorFlow wrote.
+func TestAFileBeginsAsTensorFlowsDo(t *testing.T) {
+	want, err := hex.DecodeString("1800000000000000" + "a37f4b22" + "090000803899d6d741" + "1a0d" + hex.EncodeToString([]byte("brain.Event:2")) + "124b36ab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wall := math.Float64frombits(binary.LittleEndian.Uint64(want[13:]))
+	if got := appendRecord(nil, versionEvent(wall)); !slices.Equal(got, want) {
+		t.Errorf("got  % x\nwant % x", got, want)
+	}
+}
+
+func TestEpochsAreWrittenAsTheOriginalsTags(t *testing.T) {
+	r := newTrial(t)
+	l := r.begin(0)
+	r.epochs(l, 1, 1)
+	r.shows() // while the session goes on
+	r.epochs(l, 1, 4)
+	r.shows()
+	names := paths(t, r.exp)
+	if len(names) != 1 || !regexp.MustCompile(`^events\.out\.tfevents\.\d{10}\..+$`).MatchString(filepath.Base(names[0])) {
+		t.Errorf("files: %q", names)
+	}
+	if got := len(curves(t, r.exp)["Loss/val"]); got != 3 {
+		t.Errorf("%d validated epochs, want 3", got)
+	}
+}
+
+func TestTrainingInPiecesShowsEachEpochOnce(t *testing.T) {
+	r := newTrial(t)
+	r.epochs(r.begin(0), 1, 4)
+	r.epochs(r.begin(4), 2, 3) // at the same second
+	r.shows()
+	r.clock = noon.Add(-time.Minute) // the clock goes back
+	r.epochs(r.begin(5), 3, 4)       // from an older checkpoint
+	r.shows()
+	r.begin(9) // stopped before its first epoch
+	r.clock = noon.Add(time.Minute)
+	r.epochs(r.begin(9), 5, 1)
+	r.epochs(r.begin(0), 6, 2) // all over again
+	r.shows()
+	if got := len(paths(t, r.exp)); got != 6 {
+		t.Errorf("%d files, want one for each of 6 sessions", got)
+	}
+}
+
+func TestMissingEpochsAreTakenFromTheHistory(t *testing.T) {
+	r := newTrial(t)
+	for range 3 { // before there were event files
+		r.measure(1)
+	}
+	l := r.begin(3)
+	r.shows()
+	r.epochs(l, 2, 2)
+	r.measure(2) // killed between history.json and the event file
+	r.showsOnly(5)
+	r.epochs(r.begin(6), 3, 2)
+	r.shows()
+	if err := os.RemoveAll(r.exp.LogsDir()); err != nil {
+		t.Fatal(err)
+	}
+	r.begin(7)
+	r.shows()
+}
+
+func TestHalfARecordDoesNoHarm(t *testing.T) {
+	for _, cut := range []int{1, 3, 4, 5, 100, 250} {
+		r := newTrial(t)
+		r.epochs(r.begin(0), 1, 3)
+		path := paths(t, r.exp)[0]
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, info.Size()-int64(cut)); err != nil {
+			t.Fatal(err)
+		}
+		r.showsOnly(2)
+		r.epochs(r.begin(3), 2, 2)
+		r.shows()
+	}
+}
+
+// A power cut can leave zeros or anything else in what was written last.
+func TestADamagedFileCountsAsFarAsItCanBeRead(t *testing.T) {
+	r := newTrial(t)
+	r.epochs(r.begin(0), 1, 3)
+	path := paths(t, r.exp)[0]
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[int]int{0: 0, 9: 0, 20: 0, len(text) / 2: 1, len(text) - 2: 2, len(text) - 30: 2} {
+		damaged := slices.Clone(text)
+		clear(damaged[at:])
+		damaged[at] = ^text[at]
+		if err := os.WriteFile(path, damaged, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got := covered([]string{filepath.Join(t.TempDir(), "gone"), path}); got != want {
+			t.Errorf("damaged at byte %d of %d: %d epochs count, want %d", at, len(text), got, want)
+		}
+	}
+}
+
+func TestAFullDiskIsMadeUpFor(t *testing.T) {
+	r := newTrial(t)
+	l := r.begin(0)
+	r.epochs(l, 1, 1)
+	l.file.Close() // what is written from now on fails
+	if err := l.EpochDone(r.measure(1)); err == nil || !strings.HasPrefix(err.Error(), "tensorboard: ") {
+		t.Errorf("got %v, want an error of the package", err)
+	}
+	elsewhere := r.exp.LogsDir() + ".away"
+	if err := os.Rename(r.exp.LogsDir(), elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(r.exp.LogsDir(), nil, 0o666); err != nil { // no folder can be made here
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.EpochDone(r.measure(1)); err == nil {
+			t.Error("no error from a folder that cannot be written")
+		}
+	}
+	os.Remove(r.exp.LogsDir())
+	if err := os.Rename(elsewhere, r.exp.LogsDir()); err != nil {
+		t.Fatal(err)
+	}
+	r.epochs(l, 1, 2)
+	r.shows()
+}
