@@ -7,12 +7,15 @@ import (
 	"maps"
 	"math"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/experiment"
 )
@@ -299,8 +302,12 @@ func TestTrainingInPiecesShowsEachEpochOnce(t *testing.T) {
 	r.epochs(r.begin(9), 5, 1)
 	r.epochs(r.begin(0), 6, 2) // all over again
 	r.shows()
-	if got := len(paths(t, r.exp)); got != 6 {
-		t.Errorf("%d files, want one for each of 6 sessions", got)
+	var wrote []int // epochs by session, those before it not among them
+	for _, path := range paths(t, r.exp) {
+		wrote = append(wrote, len(events(t, path))-2)
+	}
+	if want := []int{4, 3, 4, 0, 1, 2}; !slices.Equal(wrote, want) {
+		t.Errorf("the sessions wrote %d epochs, want %d", wrote, want)
 	}
 }
 
@@ -319,7 +326,13 @@ func TestMissingEpochsAreTakenFromTheHistory(t *testing.T) {
 	if err := os.RemoveAll(r.exp.LogsDir()); err != nil {
 		t.Fatal(err)
 	}
-	r.begin(7)
+	r.epochs(r.begin(7), 4, 2)
+	r.shows()
+	r.epochs(r.begin(9), 5, 2)
+	if err := os.Remove(paths(t, r.exp)[0]); err != nil { // the epochs 1 to 9
+		t.Fatal(err)
+	}
+	r.begin(11)
 	r.shows()
 }
 
@@ -327,17 +340,28 @@ func TestHalfARecordDoesNoHarm(t *testing.T) {
 	for _, cut := range []int{1, 3, 4, 5, 100, 250} {
 		r := newTrial(t)
 		r.epochs(r.begin(0), 1, 3)
-		path := paths(t, r.exp)[0]
-		info, err := os.Stat(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Truncate(path, info.Size()-int64(cut)); err != nil {
-			t.Fatal(err)
-		}
+		r.cut(cut)
 		r.showsOnly(2)
 		r.epochs(r.begin(3), 2, 2)
 		r.shows()
+		r.epochs(r.begin(2), 3, 1) // from an older checkpoint, and killed again
+		r.cut(cut)
+		r.showsOnly(2)
+		r.epochs(r.begin(3), 4, 1)
+		r.shows()
+	}
+}
+
+// cut takes bytes off the end of the newest file.
+func (r *trial) cut(bytes int) {
+	r.Helper()
+	path := slices.Max(paths(r.T, r.exp))
+	info, err := os.Stat(path)
+	if err == nil {
+		err = os.Truncate(path, info.Size()-int64(bytes))
+	}
+	if err != nil {
+		r.Fatal(err)
 	}
 }
 
@@ -367,26 +391,38 @@ func TestAFullDiskIsMadeUpFor(t *testing.T) {
 	r := newTrial(t)
 	l := r.begin(0)
 	r.epochs(l, 1, 1)
-	l.file.Close() // what is written from now on fails
-	if err := l.EpochDone(r.measure(1)); err == nil || !strings.HasPrefix(err.Error(), "tensorboard: ") {
-		t.Errorf("got %v, want an error of the package", err)
-	}
-	elsewhere := r.exp.LogsDir() + ".away"
-	if err := os.Rename(r.exp.LogsDir(), elsewhere); err != nil {
+	info, err := os.Stat(paths(t, r.exp)[0])
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(r.exp.LogsDir(), nil, 0o666); err != nil { // no folder can be made here
-		t.Fatal(err)
+	for _, limit := range []int64{info.Size() + 100, 200, 60} { // first in the open file, then in new ones
+		epoch, row := r.measure(1)
+		limitFiles(t, limit, func() {
+			if err := l.EpochDone(epoch, row); err == nil || !strings.HasPrefix(err.Error(), "tensorboard: ") {
+				t.Errorf("epoch %d: got %v, want an error of the package", epoch, err)
+			}
+		})
+		r.showsOnly(1)
 	}
-	for range 2 {
-		if err := l.EpochDone(r.measure(1)); err == nil {
-			t.Error("no error from a folder that cannot be written")
-		}
-	}
-	os.Remove(r.exp.LogsDir())
-	if err := os.Rename(elsewhere, r.exp.LogsDir()); err != nil {
-		t.Fatal(err)
+	if got := len(paths(t, r.exp)); got != 1 {
+		t.Errorf("%d files, want those that could not be begun to be gone", got)
 	}
 	r.epochs(l, 1, 2)
 	r.shows()
+}
+
+// limitFiles runs f while files of this process can have only so many bytes,
+// which cuts writes off as a full disk does.
+func limitFiles(t *testing.T, bytes int64, f func()) {
+	t.Helper()
+	signal.Ignore(unix.SIGXFSZ)
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: uint64(bytes), Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_FSIZE, &before)
+	f()
 }
