@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"rekindle/pkg/checkpoint"
@@ -191,9 +193,17 @@ func current(cfg config.Config) (*experiment.Experiment, error) {
 	return exp, remember(m)
 }
 
-// TensorBoard says where an experiment's logs lie.
+// TensorBoard says where an experiment's event files are and how to look at them.
 func TensorBoard(cfg config.Config) {
 	exp := Experiment(cfg)
 	say("📊 TensorBoard logs: %s", Short(exp.LogsDir()))
-	say("   This version writes no event files yet; history.json and training_curves.png hold the same numbers")
+	say("   To see all experiments in TensorBoard: tensorboard --logdir %s", shellWord(filepath.Clean(cfg.ExperimentsDir)))
+}
+
+// shellWord writes a path as a shell reads it back.
+func shellWord(path string) string {
+	if regexp.MustCompile(`^[\w@%+=:,./-]+$`).MatchString(path) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

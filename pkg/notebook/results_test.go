@@ -129,3 +129,21 @@ func TestAMissingPictureOfTheEvaluationIsNamed(t *testing.T) {
 	}
 	wants(t, bestAndWorst(cfg), cfg.ValCleanDir, "13. Evaluation")
 }
+
+func TestTensorBoardSaysWhereTheFilesAreAndHowToLook(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	cfg.ExperimentsDir = "my runs"
+	exp := mustSetUp(t, cfg, false)
+	printed.Reset()
+	TensorBoard(cfg)
+	for _, line := range []string{"my runs/unet/gaussian/" + exp.Name() + "/logs/tensorboard_logs\n", "tensorboard --logdir 'my runs'\n"} {
+		if !strings.Contains(printed.String(), line) {
+			t.Errorf("got %q, want %q in it", printed, line)
+		}
+	}
+	for path, want := range map[string]string{"experiments": "experiments", "/a/b_c-1.2": "/a/b_c-1.2", "it's": `'it'\''s'`, "a$b": "'a$b'"} {
+		if got := shellWord(path); got != want {
+			t.Errorf("%q becomes %s, want %s", path, got, want)
+		}
+	}
+}

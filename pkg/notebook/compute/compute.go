@@ -102,7 +102,8 @@ func Train(cfg config.Config) {
 	ctx, stop := interruptible()
 	defer stop()
 	patches := train.Data{Train: data.Train, Val: data.Val}
-	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, Reporter: notebook.NewProgress(exp, cfg)})
+	reporter := withTensorBoard(notebook.NewProgress(exp, cfg), exp)
+	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, Reporter: reporter})
 	notebook.Check(err)
 	sayResult(cfg, exp, result)
 }
