@@ -55,7 +55,7 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	if err != nil {
 		return nil, err
 	}
-	engine, err := newEngine(opts.Backend, net, goal, optimizer)
+	engine, err := newEngine(opts.Backend, net, goal, optimizer, cfg.UseAMP && opts.GPU)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (r *run) begin() error {
 // epochs advances the State until the run is over.
 func (r *run) epochs(ctx context.Context) (Outcome, error) {
 	if r.finished() == "" {
-		batches := (r.data.Train.Len() + r.cfg.BatchSize - 1) / r.cfg.BatchSize
+		batches := (r.data.Train.Len() + r.cfg.SamplesPerStep() - 1) / r.cfg.SamplesPerStep()
 		r.report.Start(r.fromEpoch, r.cfg.NumEpochs, batches)
 	}
 	for r.finished() == "" {
@@ -156,7 +156,7 @@ func (r *run) epoch(ctx context.Context) error {
 
 // trainEpoch takes the optimizer steps that are left in the epoch.
 func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
-	loader := r.data.Train.Batches(ctx, epoch, r.state.Position, r.cfg.BatchSize, r.cfg.NumWorkers)
+	loader := r.data.Train.Batches(ctx, epoch, r.state.Position, r.cfg.SamplesPerStep(), r.cfg.NumWorkers)
 	defer loader.Close()
 	for {
 		batch, err := loader.Next()
@@ -177,7 +177,7 @@ func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
 		loader.Recycle(batch)
 		seconds := r.now().Sub(began).Seconds()
 		r.state.Partial.Seconds += seconds
-		number := (r.state.Position + r.cfg.BatchSize - 1) / r.cfg.BatchSize
+		number := (r.state.Position + r.cfg.SamplesPerStep() - 1) / r.cfg.SamplesPerStep()
 		r.report.Batch(epoch, number, mean(r.state.Partial, r.state.Partial.Loss), float64(batch.N)/seconds)
 		if err := r.saveIfDue(); err != nil {
 			return err
@@ -192,7 +192,7 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 		m    measures
 		err  error
 	}
-	at, micro, t := r.at, r.state.MicroBatch, r.state.Step+1
+	at, micro, t := r.at, r.samplesAtOnce(), r.state.Step+1
 	got, err := within(ctx, r.memory, func() outcome {
 		next, m, err := r.engine.advance(at, batch, micro, t, lr)
 		if err == nil && at.average != nil {
@@ -225,12 +225,22 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 	return nil
 }
 
+// samplesAtOnce is how many samples of a step are computed together; 0: all.
+// They are loaded together all the same: a run stops only between two steps.
+func (r *run) samplesAtOnce() int {
+	micro := r.state.MicroBatch
+	if r.cfg.AccumulationSteps > 1 && (micro == 0 || micro > r.cfg.BatchSize) {
+		micro = r.cfg.BatchSize
+	}
+	return micro
+}
+
 // halve makes micro-batches half as large when the configuration allows it, and
 // reports whether there is anything left to try.
 func (r *run) halve(n int) bool {
 	size := n
-	if r.state.MicroBatch > 0 {
-		size = min(n, r.state.MicroBatch)
+	if r.samplesAtOnce() > 0 {
+		size = min(n, r.samplesAtOnce())
 	}
 	if r.cfg.OOMPolicy != "halve" || size < 2 {
 		return false

@@ -35,7 +35,7 @@ func Describe(cfg config.Config) {
 	fmt.Fprintf(notebook.Out, "🤖 Model: %s (%s)\n", cfg.Model, upsampling(cfg))
 	fmt.Fprintf(notebook.Out, "   Parameters: %s\n", thousands(net.NumParams()))
 	fmt.Fprintf(notebook.Out, "   Engine: %s\n", engine.Choice)
-	if cfg.UseAMP && engine.Choice.Name == "go" {
+	if cfg.UseAMP && !engine.OnGPU() {
 		fmt.Fprintln(notebook.Out, "   UseAMP has no effect on a CPU: everything is float32")
 	}
 	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × L1 + %g × (1 − SSIM)%s\n", cfg.LossAlpha, cfg.LossBeta, perceptual(cfg))
@@ -102,7 +102,7 @@ func Train(cfg config.Config) {
 	ctx, stop := interruptible()
 	defer stop()
 	patches := train.Data{Train: data.Train, Val: data.Val}
-	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, Reporter: notebook.NewProgress(exp, cfg)})
+	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Reporter: notebook.NewProgress(exp, cfg)})
 	notebook.Check(err)
 	sayResult(cfg, exp, result)
 }
