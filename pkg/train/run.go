@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime"
+	"runtime/debug"
 	"time"
 
 	"rekindle/pkg/backend"
@@ -35,6 +35,7 @@ type run struct {
 	at        *arrays
 	counted   int64 // steps that the State's batch-norm counters include
 	memory    *memory
+	onGPU     bool
 	collector *collector
 	safe      *checkpoint.State // the newest State held on the host, arrays included
 	lastSave  time.Time
@@ -59,7 +60,7 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	if err != nil {
 		return nil, err
 	}
-	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now}
+	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now, onGPU: opts.GPU}
 	if r.report == nil {
 		r.report = silent{}
 	}
@@ -97,6 +98,7 @@ func (r *run) begin() error {
 	r.safe, r.counted = r.state, r.state.Step
 	r.at = r.engine.upload(r.state)
 	r.memory = newMemory(r.cfg.MemoryLimitMB)
+	r.memory.onGPU = r.onGPU
 	r.lastSave = r.now()
 	r.fromEpoch = r.state.Epoch + 1
 	return nil
@@ -246,7 +248,7 @@ func (r *run) halve(n int) bool {
 		return false
 	}
 	r.state.MicroBatch = (size + 1) / 2
-	runtime.GC() // what the failed step left behind
+	debug.FreeOSMemory() // what the failed step left behind
 	r.report.Message("⚠️  Out of memory: from here on each batch is computed in parts of %d samples whose gradients are added up; batch size and schedule stay the same", r.state.MicroBatch)
 	return true
 }
@@ -312,7 +314,7 @@ func (r *run) completeEpoch(e *experiment.Epoch, validated bool) {
 	if validated {
 		e.EpochTime += e.InferenceTime
 	}
-	now, peak := machine.ProcessMemory()
+	now, peak := r.memory.held()
 	e.MemoryAllocatedMB, e.MemoryReservedMB = float64(now)/machine.MB, float64(peak)/machine.MB
 	s.Epoch++
 	s.Position, s.Partial = 0, checkpoint.Partial{}
