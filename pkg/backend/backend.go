@@ -31,6 +31,11 @@ type Choice struct {
 	Why  string
 }
 
+// OnGPU reports whether the engine computes on an NVIDIA GPU.
+func (e *Engine) OnGPU() bool {
+	return e.Name() == "xla" && strings.Contains(strings.ToLower(e.Description()), "cuda")
+}
+
 func (c Choice) String() string {
 	if c.Name == "go" {
 		return fmt.Sprintf("go: pure Go on %d cores (%s)", runtime.GOMAXPROCS(0), c.Why)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"rekindle/pkg/checkpoint/pth"
+	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
 )
 
@@ -92,6 +93,7 @@ func decode(v any) (*State, error) {
 	if x.BestLoss != nil {
 		s.BestLoss = *x.BestLoss
 	}
+	s.Config = config.Default() // for the keys that came later than the file
 	if err := json.Unmarshal(x.Config, &s.Config); err != nil {
 		return nil, fmt.Errorf("its configuration: %w", err)
 	}

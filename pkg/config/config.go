@@ -43,12 +43,16 @@ type Config struct {
 	NumWorkers         int    `json:"num_workers"`           // goroutines that prepare batches; no effect on results
 
 	// Training
-	BatchSize    int     `json:"batch_size"`
-	NumEpochs    int     `json:"num_epochs"`
-	LearningRate float64 `json:"learning_rate"`
-	WeightDecay  float64 `json:"weight_decay"`  // decoupled (AdamW)
-	GradientClip float64 `json:"gradient_clip"` // largest global norm of the gradients; 0 never clips
-	EMADecay     float64 `json:"ema_decay"`     // validate and restore with a moving average of the weights, e.g. 0.999; 0 for none
+	BatchSize int `json:"batch_size"`
+	// AccumulationSteps adds up the gradients of so many batches for one step of
+	// the optimizer; 0 and 1 do not. After out of memory, half the BatchSize and
+	// twice the AccumulationSteps train nearly alike (batch norm sees single batches).
+	AccumulationSteps int     `json:"accumulation_steps"`
+	NumEpochs         int     `json:"num_epochs"`
+	LearningRate      float64 `json:"learning_rate"`
+	WeightDecay       float64 `json:"weight_decay"`  // decoupled (AdamW)
+	GradientClip      float64 `json:"gradient_clip"` // largest global norm of the gradients; 0 never clips
+	EMADecay          float64 `json:"ema_decay"`     // validate and restore with a moving average of the weights, e.g. 0.999; 0 for none
 
 	// Network
 	ModelFeatures int  `json:"model_features"` // channels of the first level; the deepest has 8 or 16 times as many
@@ -93,7 +97,7 @@ func Default() Config {
 		TrainDegradedDir: "data/degraded/gaussian/sigma_100/train", TrainCleanDir: "data/raw/train",
 		ValDegradedDir: "data/degraded/gaussian/sigma_100/val", ValCleanDir: "data/raw/val",
 		PatchSize: 128, PatchesPerImage: 20, ValPatchesPerImage: 4, NumWorkers: 4,
-		BatchSize: 16, NumEpochs: 36, LearningRate: 1e-4, WeightDecay: 1e-5, GradientClip: 1,
+		BatchSize: 16, AccumulationSteps: 1, NumEpochs: 36, LearningRate: 1e-4, WeightDecay: 1e-5, GradientClip: 1,
 		ModelFeatures: 64, ModelBilinear: true,
 		LossAlpha: 0.84, LossBeta: 0.16, NoiseSigma: 100,
 		Scheduler: "cosine", WarmupEpochs: 5, MinLR: 1e-6,
@@ -102,6 +106,9 @@ func Default() Config {
 		TileOverlap: 32, MaxEvalImages: 10,
 	}
 }
+
+// SamplesPerStep is how many patches one step of the optimizer sees.
+func (c Config) SamplesPerStep() int { return c.BatchSize * max(1, c.AccumulationSteps) }
 
 // Load reads a config.json. Keys that are missing keep their defaults and keys
 // that are unknown are ignored, so that files of other versions can be read.

@@ -19,6 +19,7 @@ func (c Config) Validate() error {
 		}
 	}
 	atLeast("BatchSize", c.BatchSize, 1)
+	atLeast("AccumulationSteps", c.AccumulationSteps, 0)
 	atLeast("NumEpochs", c.NumEpochs, 1)
 	atLeast("PatchSize", c.PatchSize, 16) // four poolings by two
 	atLeast("PatchesPerImage", c.PatchesPerImage, 1)

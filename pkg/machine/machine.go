@@ -1,6 +1,6 @@
-// Package machine says what this computer has: cores, memory, NVIDIA GPUs, disk space, and
-// what the running process holds. It asks only the file system, so it costs a
-// millisecond and links nothing.
+// Package machine says what this computer has: cores, memory, NVIDIA GPUs, disk
+// space, and what the running process holds. It asks the file system, and the
+// driver's nvidia-smi for the memory of GPUs, and links nothing.
 //
 //	if machine.HasGPU() { ... }
 //	memory := machine.MainMemory()

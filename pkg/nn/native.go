@@ -1,13 +1,28 @@
 package nn
 
 import (
+	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors/images"
 )
 
 // native is the lowering for XLA: compiled convolutions and pooling, channels
 // last, so that cuDNN can use tensor cores. A map is one part [n, H, W, C].
-type native struct{}
+type native struct {
+	mixed bool // convolutions and the maps between them in bfloat16
+}
+
+// half takes what goes into a convolution to bfloat16 in mixed precision. What
+// leaves it is bfloat16, too: the sums inside are float32 on every device.
+func (l native) half(x *graph.Node) *graph.Node {
+	if !l.mixed {
+		return x
+	}
+	return graph.ConvertDType(x, dtypes.BFloat16)
+}
+
+// full takes a map to the precision of like, where values are added up.
+func full(x, like *graph.Node) *graph.Node { return graph.ConvertDType(x, like.DType()) }
 
 func (m Map) alone(x *graph.Node) Map {
 	d := x.Shape().Dimensions
@@ -16,7 +31,13 @@ func (m Map) alone(x *graph.Node) Map {
 
 func (native) enter(x *graph.Node) Map { return Map{}.alone(graph.TransposeAllAxes(x, 0, 2, 3, 1)) }
 
-func (native) leave(m Map) *graph.Node { return graph.TransposeAllAxes(m.parts[0], 0, 3, 1, 2) }
+func (l native) leave(m Map) *graph.Node {
+	x := m.parts[0]
+	if l.mixed {
+		x = graph.ConvertDType(x, dtypes.Float32)
+	}
+	return graph.TransposeAllAxes(x, 0, 3, 1, 2)
+}
 
 func nativeJoin(xs []Map) *graph.Node {
 	if len(xs) == 1 {
@@ -29,11 +50,14 @@ func nativeJoin(xs []Map) *graph.Node {
 	return graph.Concatenate(list, 3)
 }
 
-func (native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
-	kernel := graph.TransposeAllAxes(w, 2, 3, 1, 0)
+func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
+	for i, x := range xs {
+		xs[i] = x.alone(l.half(x.parts[0]))
+	}
+	kernel := graph.TransposeAllAxes(l.half(w), 2, 3, 1, 0)
 	y := graph.Convolve(nativeJoin(xs), kernel).ChannelsAxis(images.ChannelsLast).PadSame().Done()
 	if bias != nil {
-		y = graph.Add(y, perChannel(bias, y))
+		y = graph.Add(y, perChannel(full(bias, y), y))
 	}
 	if rectify {
 		y = relu(y)
@@ -45,23 +69,23 @@ func perChannel(v, like *graph.Node) *graph.Node {
 	return graph.BroadcastToShape(graph.Reshape(v, 1, 1, 1, v.Shape().Size()), like.Shape())
 }
 
-func (native) conv1x1(x Map, w, bias *graph.Node) Map {
-	m := graph.Reshape(w, w.Shape().Dim(0), w.Shape().Dim(1))
-	y := graph.DotGeneral(x.parts[0], []int{3}, nil, m, []int{1}, nil)
-	return x.alone(graph.Add(y, perChannel(bias, y)))
+func (l native) conv1x1(x Map, w, bias *graph.Node) Map {
+	m := graph.Reshape(l.half(w), w.Shape().Dim(0), w.Shape().Dim(1))
+	y := graph.DotGeneral(l.half(x.parts[0]), []int{3}, nil, m, []int{1}, nil)
+	return x.alone(graph.Add(y, perChannel(full(bias, y), y)))
 }
 
-func (native) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
-	s := x.parts[0]
+func (l native) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
+	s := full(x.parts[0], scale)
 	y := graph.Add(graph.Mul(s, perChannel(scale, s)), perChannel(shift, s))
 	if rectify {
 		y = relu(y)
 	}
-	return x.alone(y)
+	return x.alone(l.half(y))
 }
 
 func (l native) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
-	s := x.parts[0]
+	s := full(x.parts[0], gamma)
 	mean := graph.ReduceMean(s, 0, 1, 2)
 	centred := graph.Sub(s, perChannel(mean, s))
 	variance := graph.ReduceMean(graph.Mul(centred, centred), 0, 1, 2)
@@ -74,8 +98,9 @@ func (native) maxPool(x Map) Map {
 }
 
 func (native) resize(x Map, rows, columns matrix) Map {
-	y := graph.Einsum("oh,nhwc->nowc", constant(x.parts[0], rows), x.parts[0])
-	return x.alone(graph.Einsum("pw,nowc->nopc", constant(y, columns), y))
+	m := func(v matrix) *graph.Node { return full(constant(x.parts[0], v), x.parts[0]) }
+	y := graph.Einsum("oh,nhwc->nowc", m(rows), x.parts[0])
+	return x.alone(graph.Einsum("pw,nowc->nopc", m(columns), y))
 }
 
 func (native) pad(x Map, left, right, top, bottom int) Map {
@@ -99,16 +124,16 @@ func (native) pad(x Map, left, right, top, bottom int) Map {
 	return x.alone(s)
 }
 
-func (native) transpose2x2(x Map, w, bias *graph.Node) Map {
-	y := graph.Einsum("nhwi,iokl->nhkwlo", x.parts[0], w)
+func (l native) transpose2x2(x Map, w, bias *graph.Node) Map {
+	y := graph.Einsum("nhwi,iokl->nhkwlo", l.half(x.parts[0]), l.half(w))
 	y = graph.Reshape(y, x.n, 2*x.H, 2*x.W, w.Shape().Dim(1))
-	return x.alone(graph.Add(y, perChannel(bias, y)))
+	return x.alone(graph.Add(y, perChannel(full(bias, y), y)))
 }
 
 // transpose4x4 is a sum of four shifted products, see products.transpose4x4:
 // GoMLX has no gradient for the dilated convolution that would do it at once.
 func (l native) transpose4x4(x Map, w, bias *graph.Node) Map {
-	framed := l.pad(x, 1, 1, 1, 1).parts[0]
+	framed, w := l.pad(x.alone(l.half(x.parts[0])), 1, 1, 1, 1).parts[0], l.half(w)
 	var rows []*graph.Node
 	for a := range 2 {
 		var pair []*graph.Node
@@ -125,7 +150,7 @@ func (l native) transpose4x4(x Map, w, bias *graph.Node) Map {
 		rows = append(rows, graph.Stack(pair, 3)) // [n, h, w, 2, out]
 	}
 	y := graph.Reshape(graph.Stack(rows, 2), x.n, 2*x.H, 2*x.W, w.Shape().Dim(1))
-	return x.alone(graph.Add(y, perChannel(bias, y)))
+	return x.alone(graph.Add(y, perChannel(full(bias, y), y)))
 }
 
 func (native) zip(f func(nodes ...*graph.Node) *graph.Node, xs ...Map) Map {

@@ -81,6 +81,17 @@ func NewScope(g *graph.Graph, training bool, values map[string]*graph.Node) *Sco
 	return &Scope{graph: g, training: training, values: values, updates: map[string]*graph.Node{}, lower: loweringFor(g)}
 }
 
+// Mixed makes the scope compute convolutions in bfloat16, as PyTorch's autocast
+// does; weights, batch-norm statistics and what Leave returns stay float32. On
+// the Go engine, which has no quick bfloat16, it changes nothing.
+func (s *Scope) Mixed() *Scope {
+	if l, ok := s.lower.(native); ok {
+		l.mixed = true
+		s.lower = l
+	}
+	return s
+}
+
 // Updates returns the new running statistics after a training forward pass, by name.
 func (s *Scope) Updates() map[string]*graph.Node { return s.updates }
 

@@ -26,6 +26,9 @@ func Environment() {
 	say("   CPU:     %s, %d cores", machine.CPU(), runtime.GOMAXPROCS(0))
 	say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
 	say("   GPU:     %s", orNone(machine.GPUs()))
+	for _, m := range machine.GPUMemory() {
+		say("            %.1f GB, %.1f GB of it free", gigabytes(m.Total), gigabytes(m.Available))
+	}
 	say("   XLA:     %s", orNone(plugins()))
 	switch {
 	case HasGPU():

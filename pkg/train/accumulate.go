@@ -5,7 +5,6 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/nn"
 )
 
 // A batch that does not fit into memory is cut into micro-batches: their
@@ -23,7 +22,7 @@ func (e *engine) gradientGraph(in []*graph.Node) []*graph.Node {
 	weights, in := take(in, len(e.weights))
 	statistics, sums := take(in, len(e.statistics))
 
-	scope := nn.NewScope(degraded.Graph(), true, e.values(weights, statistics))
+	scope := e.scope(degraded.Graph(), true, weights, statistics)
 	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
 	out := []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
 	updates := scope.Updates()

@@ -26,6 +26,7 @@ type engine struct {
 	net       *model.Network
 	loss      loss.Combined
 	optimizer optim.AdamW
+	mixed     bool // convolutions in bfloat16
 
 	weights    []nn.Entry // trained, in the optimizer's order
 	statistics []nn.Entry // batch norm's running means and variances
@@ -48,8 +49,8 @@ type measures struct {
 	gradientNorm   float64 // before clipping; 0 in evaluation
 }
 
-func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW) (*engine, error) {
-	e := &engine{backend: backend, net: net, loss: l, optimizer: o, weights: net.Weights()}
+func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, mixed bool) (*engine, error) {
+	e := &engine{backend: backend, net: net, loss: l, optimizer: o, mixed: mixed, weights: net.Weights()}
 	for _, entry := range net.Entries() {
 		if entry.Role == nn.Statistic {
 			e.statistics = append(e.statistics, entry)
@@ -78,7 +79,7 @@ func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
 	first, in := take(in, len(e.weights))
 	second, in := take(in, len(e.weights))
 
-	scope := nn.NewScope(degraded.Graph(), true, e.values(weights, in))
+	scope := e.scope(degraded.Graph(), true, weights, in)
 	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
 	gradients := graph.Gradient(total, weights...)
 	weights, first, second, norm := e.optimizer.Update(scalars, weights, gradients, first, second)
@@ -99,9 +100,19 @@ func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
 func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	degraded, clean, in := in[0], in[1], in[2:]
 	weights, statistics := take(in, len(e.weights))
-	scope := nn.NewScope(degraded.Graph(), false, e.values(weights, statistics))
+	scope := e.scope(degraded.Graph(), false, weights, statistics)
 	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
 	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
+}
+
+// scope binds the network's tensors. Outside the network everything is float32:
+// loss, gradients, moments, and the weights themselves.
+func (e *engine) scope(g *graph.Graph, training bool, weights, statistics []*graph.Node) *nn.Scope {
+	s := nn.NewScope(g, training, e.values(weights, statistics))
+	if e.mixed {
+		s.Mixed()
+	}
+	return s
 }
 
 func (e *engine) values(weights, statistics []*graph.Node) map[string]*graph.Node {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"time"
@@ -20,6 +19,9 @@ type memory struct {
 	limit int64 // bytes; 0 for none
 	base  int64 // held before the first step
 	peak  int64 // held at most since
+
+	onGPU     bool
+	peakOnGPU int64
 }
 
 // watchEvery is short enough that little is allocated between two looks: a step
@@ -32,9 +34,21 @@ func newMemory(limitMB int) *memory {
 		// Garbage must not be what goes over the limit.
 		debug.SetMemoryLimit(m.limit * 9 / 10)
 	}
-	runtime.GC()
+	debug.FreeOSMemory() // what an earlier run in this process left counts as held otherwise
 	m.base, _ = machine.ProcessMemory()
 	return m
+}
+
+// held is what the process holds now and held at most, in bytes: on the GPU when
+// it computes there, where the most is that of the ends of epochs.
+func (m *memory) held() (now, peak int64) {
+	if m.onGPU {
+		if now = machine.ProcessGPUMemory(); now > 0 {
+			m.peakOnGPU = max(m.peakOnGPU, now)
+			return now, m.peakOnGPU
+		}
+	}
+	return machine.ProcessMemory()
 }
 
 // look records what is held now, and reports when it is too much.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime"
+	"runtime/debug"
 	"time"
 
 	"rekindle/pkg/backend"
@@ -35,6 +35,7 @@ type run struct {
 	at        *arrays
 	counted   int64 // steps that the State's batch-norm counters include
 	memory    *memory
+	onGPU     bool
 	collector *collector
 	safe      *checkpoint.State // the newest State held on the host, arrays included
 	lastSave  time.Time
@@ -55,11 +56,11 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	if err != nil {
 		return nil, err
 	}
-	engine, err := newEngine(opts.Backend, net, goal, optimizer)
+	engine, err := newEngine(opts.Backend, net, goal, optimizer, cfg.UseAMP && opts.GPU)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now}
+	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now, onGPU: opts.GPU}
 	if r.report == nil {
 		r.report = silent{}
 	}
@@ -97,6 +98,7 @@ func (r *run) begin() error {
 	r.safe, r.counted = r.state, r.state.Step
 	r.at = r.engine.upload(r.state)
 	r.memory = newMemory(r.cfg.MemoryLimitMB)
+	r.memory.onGPU = r.onGPU
 	r.lastSave = r.now()
 	r.fromEpoch = r.state.Epoch + 1
 	return nil
@@ -105,7 +107,7 @@ func (r *run) begin() error {
 // epochs advances the State until the run is over.
 func (r *run) epochs(ctx context.Context) (Outcome, error) {
 	if r.finished() == "" {
-		batches := (r.data.Train.Len() + r.cfg.BatchSize - 1) / r.cfg.BatchSize
+		batches := (r.data.Train.Len() + r.cfg.SamplesPerStep() - 1) / r.cfg.SamplesPerStep()
 		r.report.Start(r.fromEpoch, r.cfg.NumEpochs, batches)
 	}
 	for r.finished() == "" {
@@ -156,7 +158,7 @@ func (r *run) epoch(ctx context.Context) error {
 
 // trainEpoch takes the optimizer steps that are left in the epoch.
 func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
-	loader := r.data.Train.Batches(ctx, epoch, r.state.Position, r.cfg.BatchSize, r.cfg.NumWorkers)
+	loader := r.data.Train.Batches(ctx, epoch, r.state.Position, r.cfg.SamplesPerStep(), r.cfg.NumWorkers)
 	defer loader.Close()
 	for {
 		batch, err := loader.Next()
@@ -177,7 +179,7 @@ func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
 		loader.Recycle(batch)
 		seconds := r.now().Sub(began).Seconds()
 		r.state.Partial.Seconds += seconds
-		number := (r.state.Position + r.cfg.BatchSize - 1) / r.cfg.BatchSize
+		number := (r.state.Position + r.cfg.SamplesPerStep() - 1) / r.cfg.SamplesPerStep()
 		r.report.Batch(epoch, number, mean(r.state.Partial, r.state.Partial.Loss), float64(batch.N)/seconds)
 		if err := r.saveIfDue(); err != nil {
 			return err
@@ -192,7 +194,7 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 		m    measures
 		err  error
 	}
-	at, micro, t := r.at, r.state.MicroBatch, r.state.Step+1
+	at, micro, t := r.at, r.samplesAtOnce(), r.state.Step+1
 	got, err := within(ctx, r.memory, func() outcome {
 		next, m, err := r.engine.advance(at, batch, micro, t, lr)
 		if err == nil && at.average != nil {
@@ -225,18 +227,28 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 	return nil
 }
 
+// samplesAtOnce is how many samples of a step are computed together; 0: all.
+// They are loaded together all the same: a run stops only between two steps.
+func (r *run) samplesAtOnce() int {
+	micro := r.state.MicroBatch
+	if r.cfg.AccumulationSteps > 1 && (micro == 0 || micro > r.cfg.BatchSize) {
+		micro = r.cfg.BatchSize
+	}
+	return micro
+}
+
 // halve makes micro-batches half as large when the configuration allows it, and
 // reports whether there is anything left to try.
 func (r *run) halve(n int) bool {
 	size := n
-	if r.state.MicroBatch > 0 {
-		size = min(n, r.state.MicroBatch)
+	if r.samplesAtOnce() > 0 {
+		size = min(n, r.samplesAtOnce())
 	}
 	if r.cfg.OOMPolicy != "halve" || size < 2 {
 		return false
 	}
 	r.state.MicroBatch = (size + 1) / 2
-	runtime.GC() // what the failed step left behind
+	debug.FreeOSMemory() // what the failed step left behind
 	r.report.Message("⚠️  Out of memory: from here on each batch is computed in parts of %d samples whose gradients are added up; batch size and schedule stay the same", r.state.MicroBatch)
 	return true
 }
@@ -302,7 +314,7 @@ func (r *run) completeEpoch(e *experiment.Epoch, validated bool) {
 	if validated {
 		e.EpochTime += e.InferenceTime
 	}
-	now, peak := machine.ProcessMemory()
+	now, peak := r.memory.held()
 	e.MemoryAllocatedMB, e.MemoryReservedMB = float64(now)/machine.MB, float64(peak)/machine.MB
 	s.Epoch++
 	s.Position, s.Partial = 0, checkpoint.Partial{}

@@ -59,7 +59,7 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default())
+	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,9 +34,10 @@ type Data struct {
 	Train, Val *dataset.Sampler
 }
 
-// Options are the surroundings of a run: none changes its numbers.
+// Options are the surroundings of a run.
 type Options struct {
 	Backend  compute.Backend
+	GPU      bool             // Backend computes on a GPU, where UseAMP has an effect
 	Reporter Reporter         // nil: silent
 	Now      func() time.Time // nil: time.Now
 }

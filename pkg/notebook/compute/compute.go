@@ -35,7 +35,7 @@ func Describe(cfg config.Config) {
 	fmt.Fprintf(notebook.Out, "🤖 Model: %s (%s)\n", cfg.Model, upsampling(cfg))
 	fmt.Fprintf(notebook.Out, "   Parameters: %s\n", thousands(net.NumParams()))
 	fmt.Fprintf(notebook.Out, "   Engine: %s\n", engine.Choice)
-	if cfg.UseAMP && engine.Choice.Name == "go" {
+	if cfg.UseAMP && !engine.OnGPU() {
 		fmt.Fprintln(notebook.Out, "   UseAMP has no effect on a CPU: everything is float32")
 	}
 	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × L1 + %g × (1 − SSIM)%s\n", cfg.LossAlpha, cfg.LossBeta, perceptual(cfg))
@@ -103,7 +103,7 @@ func Train(cfg config.Config) {
 	defer stop()
 	patches := train.Data{Train: data.Train, Val: data.Val}
 	reporter := withTensorBoard(notebook.NewProgress(exp, cfg), exp)
-	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, Reporter: reporter})
+	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Reporter: reporter})
 	notebook.Check(err)
 	sayResult(cfg, exp, result)
 }

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"rekindle/pkg/backend"
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/machine"
+	"rekindle/pkg/model"
+	"rekindle/pkg/restore"
+	"rekindle/pkg/train"
+)
+
+func whichEngine(_ context.Context, s setting) (string, error) {
+	engine, err := backend.Open(s.device)
+	if err != nil {
+		return "", err
+	}
+	fmt.Println(engine.Description())
+	answer := engine.Choice.String()
+	if models := machine.GPUs(); len(models) > 0 {
+		answer = strings.Join(models, ", ") + ", " + answer
+	}
+	if out, err := exec.Command("nvidia-smi", "--query-gpu=driver_version,memory.total", "--format=csv,noheader").Output(); err == nil {
+		answer += ", driver and memory " + strings.TrimSpace(string(out))
+	}
+	if s.device != "go" && !engine.OnGPU() {
+		return answer, errors.New("this is no GPU")
+	}
+	return answer, nil
+}
+
+// sameNumbers trains every network a few steps on the engine and on the Go
+// engine, from the same weights and batches.
+func sameNumbers(ctx context.Context, s setting) (string, error) {
+	engine, err := backend.Open(s.device)
+	if err != nil {
+		return "", err
+	}
+	plain, err := goEngine()
+	if err != nil {
+		return "", err
+	}
+	var worstLoss, worstWeight float64
+	for _, name := range model.Names() {
+		for _, bilinear := range []bool{true, false} {
+			cfg := small()
+			cfg.Model, cfg.ModelBilinear, cfg.NumEpochs = name, bilinear, 1
+			l, err := newLaboratory(2, 48, cfg)
+			if err != nil {
+				return "", err
+			}
+			defer l.close()
+			var here, there record
+			_, a, _, err := l.train(ctx, engine, l.cfg, nil, &here)
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", name, err)
+			}
+			_, b, _, err := l.train(ctx, plain, l.cfg, nil, &there)
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", name, err)
+			}
+			loss := 0.0
+			for i := range here.losses {
+				loss = max(loss, math.Abs(here.losses[i]-there.losses[i])/there.losses[i])
+			}
+			weight, _ := difference(a, b)
+			fmt.Printf("%s, bilinear %v: losses differ by %.1e, weights by %.1e of the largest, after %d steps\n", name, bilinear, loss, weight, len(here.losses))
+			worstLoss, worstWeight = max(worstLoss, loss), max(worstWeight, weight)
+		}
+	}
+	answer := fmt.Sprintf("losses within %.1e, weights within %.1e of the largest", worstLoss, worstWeight)
+	// A step of AdamW moves each weight by up to the learning rate, whichever
+	// sign a gradient near 0 has: three steps, both ways.
+	if worstLoss > 5e-3 || worstWeight > 0.02 {
+		return answer, errors.New("more than rounding explains")
+	}
+	return answer, nil
+}
+
+func goEngine() (*backend.Engine, error) {
+	if before, ok := os.LookupEnv("GOMLX_BACKEND"); ok {
+		os.Unsetenv("GOMLX_BACKEND")
+		defer os.Setenv("GOMLX_BACKEND", before)
+	}
+	return backend.Open("go")
+}
+
+// interrupted compares a straight run with one stopped in the middle of an epoch.
+func interrupted(ctx context.Context, s setting) (string, error) {
+	engine, err := backend.Open(s.device)
+	if err != nil {
+		return "", err
+	}
+	l, err := newLaboratory(4, 64, small())
+	if err != nil {
+		return "", err
+	}
+	defer l.close()
+	_, straight, _, err := l.train(ctx, engine, l.cfg, nil, &record{})
+	if err != nil {
+		return "", err
+	}
+	_, again, _, err := l.train(ctx, engine, l.cfg, nil, &record{})
+	if err != nil {
+		return "", err
+	}
+	part, cancel := context.WithCancel(ctx)
+	defer cancel()
+	_, _, exp, err := l.train(part, engine, l.cfg, nil, &record{onBatch: func(n int) {
+		if n == 4 {
+			cancel()
+		}
+	}})
+	if err != nil {
+		return "", err
+	}
+	cfg := l.cfg
+	cfg.ResumeFromCheckpoint = true
+	_, pieces, _, err := l.train(ctx, engine, cfg, exp, &record{})
+	if err != nil {
+		return "", err
+	}
+	repeat, same := difference(straight, again)
+	resume, equal := difference(straight, pieces)
+	switch {
+	case equal:
+		return "bit for bit", nil
+	case !same:
+		return fmt.Sprintf("off by %.1e of the largest weight; but the engine does not repeat itself either (%.1e)", resume, repeat), nil
+	}
+	return "", fmt.Errorf("off by %.1e of the largest weight, on an engine that repeats itself", resume)
+}
+
+// outOfMemory asks for a batch that does not fit, and goes on in both ways.
+func outOfMemory(ctx context.Context, s setting) (string, error) {
+	engine, err := backend.Open(s.device)
+	if err != nil {
+		return "", err
+	}
+	cfg := small()
+	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 64, 64, 128, 128, 1
+	if s.tiny {
+		cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage = 16, 16, 64, 32
+		now, _ := machine.ProcessMemory()
+		cfg.MemoryLimitMB = int(now/machine.MB) + 250 // there is no device whose memory could run out
+	}
+	l, err := newLaboratory(1, 192, cfg)
+	if err != nil {
+		return "", err
+	}
+	defer l.close()
+	result, state, exp, err := l.train(ctx, engine, l.cfg, nil, &record{says: true})
+	if result == nil {
+		return "", fmt.Errorf("it was not taken for out of memory: %w", err)
+	}
+	if result.Outcome != train.OutOfMemory {
+		return "", fmt.Errorf("the run ended as %q; the batch fits, so nothing was tried", result.Outcome)
+	}
+	fmt.Println("the error:", err)
+	if state == nil || !strings.Contains(filepath.Base(result.Checkpoint), "emergency") {
+		return "", fmt.Errorf("the emergency checkpoint is %q", result.Checkpoint)
+	}
+	smaller := l.cfg
+	smaller.ResumeFromCheckpoint, smaller.BatchSize, smaller.PatchesPerImage = true, 2, 4
+	result, _, _, err = l.train(ctx, engine, smaller, exp, &record{says: true})
+	if err != nil || result.Outcome != train.Completed {
+		return "", fmt.Errorf("resuming with BatchSize 2 in the same process did not go on: %w", err)
+	}
+	halving := l.cfg
+	halving.OOMPolicy, halving.PatchesPerImage = "halve", halving.BatchSize
+	result, _, _, err = l.train(ctx, engine, halving, nil, &record{says: true})
+	if err != nil || result.Outcome != train.Completed {
+		return "", fmt.Errorf("OOMPolicy halve did not go on: %w", err)
+	}
+	return "recognised; emergency checkpoint read; resumed with a smaller batch in the same process; OOMPolicy halve completed", nil
+}
+
+// mixedQuality trains twice and compares what the networks restore.
+func mixedQuality(ctx context.Context, s setting) (string, error) {
+	engine, err := backend.Open(s.device)
+	if err != nil {
+		return "", err
+	}
+	cfg := small()
+	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 32, 16, 64, 200, 6
+	if s.tiny {
+		cfg.ModelFeatures, cfg.PatchesPerImage, cfg.NumEpochs = 4, 4, 1
+	}
+	l, err := newLaboratory(8, 256, cfg)
+	if err != nil {
+		return "", err
+	}
+	defer l.close()
+	psnr := func(mixed bool) (float64, error) {
+		cfg := l.cfg
+		cfg.UseAMP = mixed
+		_, state, _, err := l.train(ctx, engine, cfg, nil, &record{})
+		if err != nil {
+			return 0, err
+		}
+		return l.score(ctx, engine, cfg, state)
+	}
+	full, err := psnr(false)
+	if err != nil {
+		return "", err
+	}
+	half, err := psnr(true)
+	if err != nil {
+		return "", err
+	}
+	answer := fmt.Sprintf("%.2f dB in bfloat16, %.2f dB in float32", half, full)
+	if half < full-0.05 {
+		return answer, errors.New("more than 0.05 dB lost")
+	}
+	return answer, nil
+}
+
+// score is the mean PSNR of the restored validation pictures, in float32.
+func (l *laboratory) score(ctx context.Context, engine *backend.Engine, cfg config.Config, s *checkpoint.State) (float64, error) {
+	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	if err != nil {
+		return 0, err
+	}
+	values := map[string][]float32{}
+	for _, t := range s.Network() {
+		values[t.Name] = t.Values
+	}
+	r, err := restore.New(engine.Backend, net, values)
+	if err != nil {
+		return 0, err
+	}
+	set, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, 1, nil)
+	if err != nil {
+		return 0, err
+	}
+	dir := filepath.Join(l.dir, "restored")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, err
+	}
+	e, err := r.Evaluate(ctx, set, dir, restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: 8}, 0, nil)
+	if err != nil {
+		return 0, err
+	}
+	return float64(e.Mean.PSNR), nil
+}
+
+// sharing starts a second process on the device while this one trains.
+func sharing(ctx context.Context, s setting) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	args := []string{"-check", "resume", "-device", s.device, "-python", s.python}
+	other := exec.CommandContext(ctx, self, args...)
+	var out strings.Builder
+	other.Stdout, other.Stderr = &out, &out
+	if err := other.Start(); err != nil {
+		return "", err
+	}
+	_, mine := interrupted(ctx, s)
+	if err := other.Wait(); err != nil || !strings.Contains(out.String(), `"ok":true`) {
+		return "", fmt.Errorf("the other process: %v: %s", err, out.String())
+	}
+	if mine != nil {
+		return "", mine
+	}
+	return "both completed", nil
+}
+
+// opensInPyTorch loads a checkpoint of ours with weights_only=True, the default
+// since PyTorch 2.6.
+func opensInPyTorch(ctx context.Context, s setting) (string, error) {
+	engine, err := goEngine()
+	if err != nil {
+		return "", err
+	}
+	cfg := small()
+	cfg.NumEpochs = 1
+	l, err := newLaboratory(1, 48, cfg)
+	if err != nil {
+		return "", err
+	}
+	defer l.close()
+	result, _, _, err := l.train(ctx, engine, l.cfg, nil, &record{})
+	if err != nil {
+		return "", err
+	}
+	const script = `import sys, torch
+c = torch.load(sys.argv[1], weights_only=True)
+p = [torch.nn.Parameter(t) for n, t in c["model_state_dict"].items() if "running" not in n and "tracked" not in n]
+o = torch.optim.AdamW(p); o.load_state_dict(c["optimizer_state_dict"])
+print("PyTorch", torch.__version__, "read", len(c["model_state_dict"]), "tensors and the optimizer's state")`
+	raw, err := exec.CommandContext(ctx, s.python, "-c", script, result.Checkpoint).CombinedOutput()
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", lines[len(lines)-1], err)
+	}
+	return lines[len(lines)-1], nil
+}
+
+// since is for people.
+func since(began time.Time) string { return fmt.Sprintf("%.1f s", time.Since(began).Seconds()) }

@@ -1,0 +1,48 @@
+package machine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// fakeSMI puts a program named nvidia-smi first in PATH.
+func fakeSMI(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+func TestGPUMemoryIsWhatTheDriverSays(t *testing.T) {
+	const answers = `case "$1" in
+*query-gpu*) echo "81559, 81000"; echo "[N/A], [N/A]"; echo "24564, 4564";;
+*) %s;;
+esac
+`
+	fakeSMI(t, fmt.Sprintf(answers, fmt.Sprintf(`echo "1, 500"; echo "%d, 1200"; echo "%d, 34"`, os.Getpid(), os.Getpid())))
+	got := GPUMemory()
+	if len(got) != 2 || got[0] != (Memory{81559 * MB, 81000 * MB}) || got[1].Available != 4564*MB {
+		t.Errorf("GPU memory %v", got)
+	}
+	if got := ProcessGPUMemory(); got != 1234*MB {
+		t.Errorf("this process holds %d MB, want 1234", got/MB)
+	}
+	fakeSMI(t, fmt.Sprintf(answers, `echo "1, 500"`))
+	if got := ProcessGPUMemory(); got != (559+20000)*MB {
+		t.Errorf("all processes hold %d MB, want 20559", got/MB)
+	}
+}
+
+func TestNoDriverNoGPUMemory(t *testing.T) {
+	fakeSMI(t, "echo 'NVIDIA-SMI has failed' >&2; exit 9")
+	if got := GPUMemory(); got != nil {
+		t.Errorf("GPU memory %v", got)
+	}
+	if got := ProcessGPUMemory(); got != 0 {
+		t.Errorf("this process holds %d", got)
+	}
+}
