@@ -64,7 +64,17 @@ type Config struct {
 	LossGamma  float64 `json:"loss_gamma"`  // 0 leaves the perceptual loss out
 	VGGWeights string  `json:"vgg_weights"` // file with the weights of VGG16 that it needs
 
-	NoiseSigma float64 `json:"noise_sigma"` // standard deviation of Gaussian noise, in grey levels of 0..255
+	// Strength of the degradation; each kind looks at its own
+	NoiseSigma        float64 `json:"noise_sigma"`         // gaussian: standard deviation, in grey levels of 0..255
+	SaltPepperDensity float64 `json:"salt_pepper_density"` // salt_pepper: share of values that are replaced, 0..1
+	SaltRatio         float64 `json:"salt_ratio"`          // salt_pepper: share of white among them, 0..1
+	QuantizationBits  int     `json:"quantization_bits"`   // quantization, dithering/...: bits a channel, 1..8
+	BlurSigma         float64 `json:"blur_sigma"`          // blur: standard deviation in pixels
+	MotionLength      int     `json:"motion_length"`       // motion_blur: pixels
+	MotionAngle       float64 `json:"motion_angle"`        // motion_blur: degrees to the rows
+	JPEGQuality       int     `json:"jpeg_quality"`        // jpeg: 1 (worst) to 100
+	LightFactor       float64 `json:"light_factor"`        // low_light: so many times less light
+	DegradeOnTheFly   bool    `json:"degrade_on_the_fly"`  // degrade each training patch anew instead of reading copies
 
 	// Learning-rate schedule
 	Scheduler    string  `json:"scheduler"`     // "cosine" or "none"
@@ -99,7 +109,9 @@ func Default() Config {
 		PatchSize: 128, PatchesPerImage: 20, ValPatchesPerImage: 4, NumWorkers: 4,
 		BatchSize: 16, AccumulationSteps: 1, NumEpochs: 36, LearningRate: 1e-4, WeightDecay: 1e-5, GradientClip: 1,
 		ModelFeatures: 64, ModelBilinear: true,
-		LossAlpha: 0.84, LossBeta: 0.16, NoiseSigma: 100,
+		LossAlpha: 0.84, LossBeta: 0.16,
+		NoiseSigma: 100, SaltPepperDensity: 0.05, SaltRatio: 0.5, QuantizationBits: 2, BlurSigma: 2,
+		MotionLength: 15, JPEGQuality: 10, LightFactor: 10,
 		Scheduler: "cosine", WarmupEpochs: 5, MinLR: 1e-6,
 		Patience: 5, SaveEvery: 5, SaveEveryMinutes: 10, ValEvery: 2,
 		OOMPolicy: "stop", UseAMP: true, Device: "auto", Seed: 42,

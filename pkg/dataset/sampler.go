@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"math/rand/v2"
 
 	"rekindle/pkg/rgb"
 )
@@ -15,14 +16,19 @@ type Sampler struct {
 	perImage int
 	seed     uint64
 	shuffled bool
-	err      error // why there are no patches
+	err      error   // why there are no patches
+	degrade  Degrade // nil: the degraded pictures are used
 }
+
+// Degrade returns a spoiled copy of a picture and draws all chance from r.
+type Degrade func(im *rgb.Image, r *rand.Rand) *rgb.Image
 
 // What a choice is for, so that choices for different things are unrelated.
 const (
 	forOrder = iota + 1
 	forTraining
 	forValidation
+	forDegrading
 )
 
 // Train returns the patches for training: patchesPerImage from each picture, of
@@ -59,6 +65,17 @@ func (s *Set) sampler(patchSize, patchesPerImage int, seed int64) *Sampler {
 	return t
 }
 
+// OnTheFly returns a sampler of the same patches that spoils the clean ones
+// itself instead of cutting them from the degraded pictures: anew in each epoch,
+// from the seed, the epoch and the patch's number alone. The patch is spoiled
+// before it is turned, and by itself: to what looks at neighbours, such as a
+// blur, its border is the border of a picture.
+func (s *Sampler) OnTheFly(d Degrade) *Sampler {
+	t := *s
+	t.degrade = d
+	return &t
+}
+
 // Len is the number of patches in an epoch. It is 0 if the sampler was asked
 // for the impossible; [Loader.Next] then says why.
 func (s *Sampler) Len() int { return len(s.pairs) * s.perImage }
@@ -71,7 +88,13 @@ func (s *Sampler) PatchSize() int { return s.size }
 // slices have 3*size*size elements.
 func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) {
 	c := s.choose(epoch, index)
-	cut(c.degraded, c.x, c.y, s.size, c.turn, degraded)
+	if s.degrade == nil {
+		cut(c.degraded, c.x, c.y, s.size, c.turn, degraded)
+	} else {
+		chance := stream(hash(forDegrading, s.seed, uint64(epoch), uint64(index)))
+		spoiled := s.degrade(c.clean.Crop(c.x, c.y, s.size, s.size), rand.New(rand.NewPCG(chance.next(), chance.next())))
+		cut(spoiled, 0, 0, s.size, c.turn, degraded)
+	}
 	cut(c.clean, c.x, c.y, s.size, c.turn, clean)
 }
 

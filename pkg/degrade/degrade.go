@@ -4,7 +4,7 @@
 // Everything is reproducible: what happens to a picture depends only on the
 // degradation, the seed and the picture's name.
 //
-//	d, err := degrade.New("gaussian", 100)
+//	d, err := degrade.New("gaussian", degrade.Settings{NoiseSigma: 100})
 //	out := filepath.Join("data/degraded", d.Name(), "train") // data/degraded/gaussian/sigma_100/train
 //	made, err := degrade.Folder(ctx, "data/raw/train", out, d, 42, nil)
 package degrade
@@ -14,9 +14,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rekindle/pkg/rgb"
@@ -35,34 +36,55 @@ type Degradation interface {
 // ErrUnknown is returned by [New] for a name that is no degradation.
 var ErrUnknown = errors.New("unknown degradation")
 
-// kinds makes each degradation from the noise strength of the configuration.
-// One file and one line here for each.
-var kinds = map[string]func(sigma float64) Degradation{
-	"gaussian": func(sigma float64) Degradation { return Gaussian{Sigma: sigma} },
+// Settings are the strengths of all kinds, under the names that they have in a
+// configuration. Each kind looks at its own.
+type Settings struct {
+	NoiseSigma                   float64 // gaussian: 8-bit levels
+	SaltPepperDensity, SaltRatio float64 // salt_pepper: share of values; share of salt among them
+	QuantizationBits             int     // quantization, dithering/...: bits a channel
+	BlurSigma                    float64 // blur: pixels
+	MotionLength                 int     // motion_blur: pixels
+	MotionAngle                  float64 // motion_blur: degrees to the rows
+	JPEGQuality                  int     // jpeg: 1 (worst) to 100
+	LightFactor                  float64 // low_light: so many times less light
+}
+
+// kinds makes each degradation from the settings, or says what is wrong with
+// them. One file and one line here for each.
+var kinds = map[string]func(Settings) (Degradation, error){
+	"gaussian":                 newGaussian,
+	"salt_pepper":              newSaltPepper,
+	ditherings[None]:           quantizer(None),
+	ditherings[Random]:         quantizer(Random),
+	ditherings[FloydSteinberg]: quantizer(FloydSteinberg),
+	ditherings[Bayer]:          quantizer(Bayer),
+	"blur":                     newBlur,
+	"motion_blur":              newMotionBlur,
+	"jpeg":                     newJPEG,
+	"low_light":                newLowLight,
 }
 
 // Names lists the degradations that [New] knows, sorted.
-func Names() []string {
-	var names []string
-	for name := range kinds {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
+func Names() []string { return slices.Sorted(maps.Keys(kinds)) }
 
-// New finds a degradation by its name in a configuration. sigma is its strength
-// in 8-bit levels, at least 0.
-func New(name string, sigma float64) (Degradation, error) {
+// New finds a degradation by its name in a configuration.
+func New(name string, s Settings) (Degradation, error) {
 	kind, ok := kinds[name]
 	if !ok {
 		return nil, fmt.Errorf("degrade: %w %q: known are %s", ErrUnknown, name, strings.Join(Names(), ", "))
 	}
-	if !(sigma >= 0) || math.IsInf(sigma, 0) {
-		return nil, fmt.Errorf("degrade: sigma is %v: must be 0 or more 8-bit levels", sigma)
-	}
-	return kind(sigma), nil
+	return kind(s)
 }
+
+func within(key string, value, least, most float64) error {
+	if !(value >= least && value <= most) {
+		return fmt.Errorf("degrade: %s is %v; it must be %v to %v", key, value, least, most)
+	}
+	return nil
+}
+
+// number is for the names of folders.
+func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
 // Source returns the generator of chance for one picture: it depends on the
 // seed and the file's stem alone, not on its folder, its ending, the files

@@ -1,9 +1,9 @@
 package degrade
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
-	"strconv"
 
 	"rekindle/pkg/rgb"
 )
@@ -21,10 +21,15 @@ type Gaussian struct {
 	Sigma float64
 }
 
-// Name is "gaussian/sigma_" and Sigma.
-func (g Gaussian) Name() string {
-	return "gaussian/sigma_" + strconv.FormatFloat(g.Sigma, 'f', -1, 64)
+func newGaussian(s Settings) (Degradation, error) {
+	if !(s.NoiseSigma >= 0) || math.IsInf(s.NoiseSigma, 0) {
+		return nil, fmt.Errorf("degrade: NoiseSigma is %v; it must be 0 or more 8-bit levels", s.NoiseSigma)
+	}
+	return Gaussian{s.NoiseSigma}, nil
 }
+
+// Name is "gaussian/sigma_100".
+func (g Gaussian) Name() string { return "gaussian/sigma_" + number(g.Sigma) }
 
 // Apply returns a noisy copy.
 func (g Gaussian) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {

@@ -125,7 +125,7 @@ func TestApplyLeavesTheCleanPictureAlone(t *testing.T) {
 
 func TestNewFindsDegradationsByNameAndRefusesNonsense(t *testing.T) {
 	for sigma, want := range map[float64]string{100: "gaussian/sigma_100", 12.5: "gaussian/sigma_12.5", 0: "gaussian/sigma_0"} {
-		d, err := New("gaussian", sigma)
+		d, err := New("gaussian", Settings{NoiseSigma: sigma})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,11 +133,11 @@ func TestNewFindsDegradationsByNameAndRefusesNonsense(t *testing.T) {
 			t.Errorf("sigma %v is called %q, want %q", sigma, d.Name(), want)
 		}
 	}
-	if _, err := New("gausian", 1); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "gaussian") {
+	if _, err := New("gausian", Settings{NoiseSigma: 1}); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "gaussian") {
 		t.Errorf("an unknown name gives %v, want ErrUnknown with the known names", err)
 	}
 	for _, sigma := range []float64{-1, math.NaN(), math.Inf(1)} {
-		if _, err := New("gaussian", sigma); err == nil {
+		if _, err := New("gaussian", Settings{NoiseSigma: sigma}); err == nil {
 			t.Errorf("sigma %v was accepted", sigma)
 		}
 	}

@@ -40,7 +40,7 @@ func PrepareData(cfg config.Config) {
 }
 
 func prepareData(ctx context.Context, cfg config.Config) error {
-	degradation, err := degrade.New(cfg.Degradation, cfg.NoiseSigma)
+	degradation, err := degradationOf(cfg)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 	if err := checkFolders(cfg); err != nil {
 		return err
 	}
-	// Noise depends on the seed and the file's name: with one seed for both, pictures of the same name would share it.
+	// Chance depends on the seed and the file's name: with one seed for both, pictures of the same name would share its noise.
 	valSeed := cfg.Seed + 1
 	if cfg.ValDegradedDir == cfg.TrainDegradedDir {
 		valSeed = cfg.Seed
@@ -68,11 +68,23 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 				return err
 			}
 		}
+		if cfg.DegradeOnTheFly && part.name == "Train" {
+			say("✅ Train: each patch is degraded anew when it is cut (%s); no copies are made", degradation.Name())
+			continue
+		}
 		if err := makeDegraded(ctx, part.name, part.clean, part.degraded, degradation, part.seed); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func degradationOf(cfg config.Config) (degrade.Degradation, error) {
+	return degrade.New(cfg.Degradation, degrade.Settings{
+		NoiseSigma: cfg.NoiseSigma, SaltPepperDensity: cfg.SaltPepperDensity, SaltRatio: cfg.SaltRatio,
+		QuantizationBits: cfg.QuantizationBits, BlurSigma: cfg.BlurSigma, MotionLength: cfg.MotionLength,
+		MotionAngle: cfg.MotionAngle, JPEGQuality: cfg.JPEGQuality, LightFactor: cfg.LightFactor,
+	})
 }
 
 // checkFolders reports clean folders that are missing or empty. The usual ones
@@ -187,13 +199,24 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	}
 	var d Data
 	var err error
-	if d.TrainSet, err = open(cfg.TrainDegradedDir, cfg.TrainCleanDir); err != nil {
+	degraded := cfg.TrainDegradedDir
+	if cfg.DegradeOnTheFly {
+		degraded = cfg.TrainCleanDir // not looked at
+	}
+	if d.TrainSet, err = open(degraded, cfg.TrainCleanDir); err != nil {
 		return nil, err
 	}
 	if d.ValSet, err = open(cfg.ValDegradedDir, cfg.ValCleanDir); err != nil {
 		return nil, err
 	}
 	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
+	if cfg.DegradeOnTheFly {
+		degradation, err := degradationOf(cfg)
+		if err != nil {
+			return nil, err
+		}
+		d.Train = d.Train.OnTheFly(degradation.Apply)
+	}
 	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	return &d, nil
 }
