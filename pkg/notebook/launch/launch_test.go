@@ -87,7 +87,7 @@ func TestWithoutAnyWayToInstallOneLineSaysWhatToInstall(t *testing.T) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, part := range []string{"Jupyter is missing", "apt-get install jupyter-notebook", "pip install notebook"} {
+	for _, part := range []string{"no Jupyter was found", "apt-get install jupyter-notebook", "pip install notebook"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("got %q, want it to say %q", err, part)
 		}
