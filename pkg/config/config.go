@@ -22,7 +22,7 @@ import (
 type Config struct {
 	// Resume
 	ResumeFromCheckpoint bool   `json:"resume_from_checkpoint"` // go on with an existing experiment
-	ResumeExperiment     string `json:"resume_experiment"`      // "latest" or the name of a folder, e.g. "20251230_153045_v1"
+	ResumeExperiment     string `json:"resume_experiment"`      // "latest", the name of a folder, e.g. "20251230_153045_v1", or "auto": the latest called ExperimentName, and a new one where there is none
 	ForkExperiment       string `json:"fork_experiment"`        // start a new experiment from the newest checkpoint of this one; "" for none
 
 	// Experiment

@@ -65,6 +65,12 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("experiment: resume %q: no such experiment under %s; nearest: %s", e.Name, e.Folder, strings.Join(have, ", "))
 }
 
+// Values of ResumeExperiment other than a folder's name.
+const (
+	Latest = "latest" // the newest experiment, whatever its name
+	Auto   = "auto"   // the newest one that ends in cfg.ExperimentName: a job's own, among those of others
+)
+
 const stampLayout = "20060102_150405"
 
 // stamped matches the names that Create gives: a time, then an optional name.
@@ -102,11 +108,7 @@ func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 				now = newest.Add(time.Second)
 			}
 		}
-		name := now.Format(stampLayout)
-		if cfg.ExperimentName != "" {
-			name += "_" + cfg.ExperimentName
-		}
-		dir := filepath.Join(parent, name)
+		dir := filepath.Join(parent, now.Format(stampLayout)+suffix(cfg))
 		err = os.Mkdir(dir, 0o777)
 		if errors.Is(err, fs.ErrExist) { // another process was quicker
 			now = now.Add(time.Second)
@@ -121,6 +123,14 @@ func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 		}
 		return e, e.makeSubfolders()
 	}
+}
+
+// suffix is what follows the time in a folder's name.
+func suffix(cfg config.Config) string {
+	if cfg.ExperimentName == "" {
+		return ""
+	}
+	return "_" + cfg.ExperimentName
 }
 
 func (e *Experiment) makeSubfolders() error {
@@ -157,8 +167,9 @@ func List(cfg config.Config) ([]string, error) {
 	return names, nil
 }
 
-// Find returns the experiment that cfg.ResumeExperiment names: "latest" for the
-// newest, or a folder's name. It creates nothing.
+// Find returns the experiment that cfg.ResumeExperiment names: a folder's name,
+// [Latest] or [Auto]. It creates nothing. Without any experiment to choose from
+// the error wraps [ErrNone]; a name that does not exist is a [NotFoundError].
 func Find(cfg config.Config) (*Experiment, error) {
 	parent, err := Folder(cfg)
 	if err != nil {
@@ -169,7 +180,14 @@ func Find(cfg config.Config) (*Experiment, error) {
 		return nil, err
 	}
 	name := cfg.ResumeExperiment
-	if name == "latest" || name == "" {
+	switch name {
+	case Auto:
+		own := slices.DeleteFunc(names, func(n string) bool { return n[len(stampLayout):] != suffix(cfg) })
+		if len(own) == 0 {
+			return nil, fmt.Errorf("experiment: %w named %q under %s; set ResumeFromCheckpoint = false to start one", ErrNone, cfg.ExperimentName, parent)
+		}
+		return &Experiment{filepath.Join(parent, own[0])}, nil
+	case Latest, "":
 		if len(names) == 0 {
 			return nil, fmt.Errorf("experiment: %w under %s; set ResumeFromCheckpoint = false to start one", ErrNone, parent)
 		}

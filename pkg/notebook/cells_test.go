@@ -112,6 +112,23 @@ func TestResumeReusesTheFolder(t *testing.T) {
 	}
 }
 
+func TestTheSameCommandBeginsAnExperimentOnceAndThenGoesOn(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment, cfg.ExperimentName = true, experiment.Auto, "seed_1"
+	if _, err := setUp(cfg, true, noon); !errors.Is(err, ErrNothing) {
+		t.Errorf("with SKIP_TRAINING: %v, want nothing to be created", err)
+	}
+	first := mustSetUp(t, cfg, false)
+	other := cfg
+	other.ExperimentName = "seed_2"
+	if second := mustSetUp(t, other, false); second.Dir == first.Dir {
+		t.Error("two jobs share a folder")
+	}
+	if again := mustSetUp(t, cfg, false); again.Dir != first.Dir {
+		t.Errorf("got %s, want %s", again.Dir, first.Dir)
+	}
+}
+
 func TestSkippingTrainingCreatesNothing(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	for range 2 {

@@ -34,20 +34,16 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 		return nil, err
 	}
 	find := cfg.ResumeFromCheckpoint || skipTraining
-	choose := func() (*experiment.Experiment, error) {
-		// An experiment that cannot begin would be the latest one, and hide the one to be resumed.
-		if err := checkFolders(cfg); err != nil {
-			return nil, err
-		}
-		return experiment.Create(cfg, now)
-	}
-	if cfg.ForkExperiment != "" {
-		choose = func() (*experiment.Experiment, error) { return fork(cfg, now) }
-	}
+	var exp *experiment.Experiment
+	var err error
 	if find {
-		choose = func() (*experiment.Experiment, error) { return experiment.Find(cfg) }
+		exp, err = experiment.Find(cfg)
 	}
-	exp, err := choose()
+	// A job that is always started with the same command begins an experiment once.
+	if auto := cfg.ResumeExperiment == experiment.Auto && errors.Is(err, experiment.ErrNone); !find || auto && !skipTraining {
+		find = false
+		exp, err = begin(cfg, now)
+	}
 	if skipTraining && errors.Is(err, experiment.ErrNone) {
 		folder, _ := experiment.Folder(cfg) // Find has got past it
 		if err := remember(memory{NoneUnder: folder}); err != nil {
@@ -77,6 +73,19 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 		say("   Folder: %s", Short(exp.Dir))
 	}
 	return exp, nil
+}
+
+// begin makes a new experiment, from another one's checkpoint where the
+// configuration says so.
+func begin(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
+	if cfg.ForkExperiment != "" {
+		return fork(cfg, now)
+	}
+	// An experiment that cannot begin would be the latest one, and hide the one to be resumed.
+	if err := checkFolders(cfg); err != nil {
+		return nil, err
+	}
+	return experiment.Create(cfg, now)
 }
 
 // fork starts a new experiment from the newest checkpoint of ForkExperiment.

@@ -214,6 +214,20 @@ trap 'exit 1' INT; echo started >> $REKINDLE_RUN_DIR/log; while true; do sleep 0
 	}
 }
 
+func TestRunsOfDifferentNamesKeepTheirNotebooksApart(t *testing.T) {
+	for overrides, want := range map[string]string{
+		``:                               "unet.ipynb",
+		`{"num_epochs": 2}`:              "unet.ipynb",
+		`{"experiment_name": "seed_7"}`:  "unet.seed_7.ipynb",
+		`{"experiment_name": "../away"}`: "unet.ipynb",
+		`no JSON`:                        "unet.ipynb",
+	} {
+		if got := outputName("notebooks/unet.ipynb", overrides); got != want {
+			t.Errorf("%s: got %s, want %s", overrides, got, want)
+		}
+	}
+}
+
 func TestWrongCallsAreRefused(t *testing.T) {
 	s := clone(t)
 	t.Chdir(s.clone)
