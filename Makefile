@@ -43,7 +43,7 @@ torture:
 	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
 
 scenarios:
-	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestScenarios ./pkg/notebook/scenarios
+	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run 'TestScenarios|TestShellBlocks' ./pkg/notebook/scenarios ./pkg/internal/documents
 
 bench:
 	go run ./pkg/bench
