@@ -10,6 +10,8 @@
 //	text tree           an experiment's folder
 //	python prints=NAME  run with PyTorch; text printed-by=NAME is what it prints
 //	sh run=NAME         checked here, run in `make scenarios`
+//	sh does=NAME        run where the example's experiment is
+//	on-paper            not tested, and the document says so
 //	json file=NAME      the same keys and types as in a real file of that name
 //
 // In lines, "…" stands for anything, and numbers, dates and folders' names for

@@ -96,6 +96,18 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 		k.epochs(k.experiment(k.all()[0]), 6)
 		return text
 	},
+	"from-pytorch": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, nil)
+		dir := filepath.Join(k.top, "experiments/unet/gaussian/20251230_153045_v1")
+		must(t, os.MkdirAll(filepath.Join(dir, "checkpoints"), 0o777))
+		for from, to := range map[string]string{"unet_f4_zip.pth": "checkpoints/best_model.pth", "history_example.json": "history.json"} {
+			raw, err := os.ReadFile(reference.Path(t, from))
+			must(t, err)
+			must(t, os.WriteFile(filepath.Join(dir, to), raw, 0o666))
+		}
+		defer func() { k.epochs(k.only(), 6) }()
+		return k.works(k.run("from-pytorch" + runAll))
+	},
 	"read-checkpoint": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)
 		return k.works(k.run("read-checkpoint"))
@@ -210,7 +222,7 @@ func truncate(t *testing.T, k *kernel, names ...string) {
 }
 
 // documents whose blocks are played.
-var documents = []string{"resume.md"}
+var documents = []string{"resume.md", "scaling.md", "coming-from-pytorch.md"}
 
 func TestEveryBlockOfTheGuidesIsTrue(t *testing.T) {
 	t.Parallel()
@@ -225,6 +237,9 @@ func TestEveryBlockOfTheGuidesIsTrue(t *testing.T) {
 			lines[b.value] = append(lines[b.value], b)
 		case "prints":
 			t.Run(b.value, func(t *testing.T) { t.Parallel(); runPython(t, s, b, blocks) })
+		case "does":
+			t.Run(b.value, func(t *testing.T) { t.Parallel(); doShell(t, s, b) })
+		case "on-paper": // the document says so
 		case "printed-by": // with the block that prints it
 		case "in-source":
 			inSource(t, b)
@@ -258,6 +273,12 @@ func TestEveryBlockOfTheGuidesIsTrue(t *testing.T) {
 func runPython(t *testing.T, s *stage, b block, all []block) {
 	script := filepath.Join(t.TempDir(), "block.py")
 	k := s.kernel(t, example)
+	// The original's network, as far as names and shapes go.
+	network, err := os.ReadFile("../../train/testdata/step.py")
+	must(t, err)
+	classes, _, _ := strings.Cut(string(network), "def ssim")
+	models := classes + "\nBase = UNet\nclass UNet(Base):\n    def __init__(self, features, bilinear):\n        assert bilinear\n        super().__init__(features)\n"
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(script), "models.py"), []byte(models), 0o666))
 	must(t, os.WriteFile(script, fmt.Appendf(nil, "import os\nos.chdir(%q)\n%s", k.top, b.text), 0o666))
 	out := reference.PythonFile(t, script)
 	printed := slices.IndexFunc(all, func(o block) bool { return o.attribute == "printed-by" && o.value == b.value })
@@ -375,6 +396,17 @@ func shape(v any) any {
 	return fmt.Sprintf("%T", v)
 }
 
+// doShell runs a block where the example is; /tmp is another folder.
+func doShell(t *testing.T, s *stage, b block) {
+	k := s.kernel(t, example)
+	text := strings.ReplaceAll(b.text, "/tmp/", t.TempDir()+"/")
+	cmd := exec.Command("bash", "-euc", text)
+	cmd.Dir = k.top
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", b, err, out)
+	}
+}
+
 // TestShellBlocks runs the shell blocks in a copy of this clone, at a small size.
 func TestShellBlocks(t *testing.T) {
 	if os.Getenv("REKINDLE_SCENARIOS") == "" {
@@ -402,7 +434,8 @@ func TestShellBlocks(t *testing.T) {
 			cmd := exec.Command("bash", "-euc", text)
 			cmd.Dir = k.top
 			out, err := cmd.CombinedOutput()
-			if err != nil || !strings.Contains(string(out), "Resuming from last_checkpoint.pth") {
+			words := map[string]string{"resume": "Resuming from last_checkpoint.pth", "auto": "Training completed"}[b.value]
+			if err != nil || words == "" || !strings.Contains(string(out), words) {
 				t.Errorf("%s: %v\n%s", b, err, out)
 			}
 		})
