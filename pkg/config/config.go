@@ -42,9 +42,9 @@ type Config struct {
 	NumWorkers         int    `json:"num_workers"`           // goroutines that prepare batches; no effect on results
 
 	// Training
-	BatchSize    int     `json:"batch_size"`
-	NumEpochs    int     `json:"num_epochs"`
-	LearningRate float64 `json:"learning_rate"`
+	BatchSize    int     `json:"batch_size"`    // patches in one optimizer step
+	NumEpochs    int     `json:"num_epochs"`    // in all, those of earlier sessions included
+	LearningRate float64 `json:"learning_rate"` // at the end of the warm-up
 	WeightDecay  float64 `json:"weight_decay"`  // decoupled (AdamW)
 	GradientClip float64 `json:"gradient_clip"` // largest global norm of the gradients; 0 never clips
 
@@ -73,7 +73,7 @@ type Config struct {
 	MemoryLimitMB int    `json:"memory_limit_mb"` // on the CPU: stop as out of memory above this; 0 for none
 	UseAMP        bool   `json:"use_amp"`         // bfloat16 on a GPU; no effect on a CPU
 	Device        string `json:"device"`          // "auto", "cuda", "cpu" or "go"
-	Seed          int64  `json:"seed"`
+	Seed          int64  `json:"seed"`            // of fresh weights, of the noise, and of which patch comes when
 
 	// Evaluation of full images
 	TileOverlap   int `json:"tile_overlap"`    // pixels that neighbouring tiles share

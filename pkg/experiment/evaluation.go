@@ -15,7 +15,7 @@ type Scores struct {
 	PSNR Number `json:"psnr"` // dB
 	SSIM Number `json:"ssim"` // Gaussian window, as published
 	MAE  Number `json:"mae"`  // of values in [0, 1]
-	MSE  Number `json:"mse"`
+	MSE  Number `json:"mse"`  // the same
 }
 
 // Number is a float64 whose JSON is null where it is not finite.
@@ -47,7 +47,7 @@ type ImageScores struct {
 // Summary is one set of pictures, scored against the clean ones.
 type Summary struct {
 	Mean     Scores        `json:"mean"` // over the pictures where a score is finite
-	Std      Scores        `json:"std"`
+	Std      Scores        `json:"std"`  // of the same pictures, divided by their number
 	PerImage []ImageScores `json:"per_image"`
 }
 

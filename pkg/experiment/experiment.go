@@ -34,23 +34,40 @@ type Experiment struct {
 // Name is the folder's own name, e.g. "20251230_153045_v1".
 func (e *Experiment) Name() string { return filepath.Base(e.Dir) }
 
+// CheckpointsDir is where package checkpoint keeps States.
 func (e *Experiment) CheckpointsDir() string { return filepath.Join(e.Dir, "checkpoints") }
-func (e *Experiment) SamplesDir() string     { return filepath.Join(e.Dir, "samples") }
-func (e *Experiment) LogsDir() string        { return filepath.Join(e.Dir, "logs", "tensorboard_logs") }
-func (e *Experiment) RestoredDir() string    { return filepath.Join(e.Dir, "restored_images") }
-func (e *Experiment) ConfigPath() string     { return filepath.Join(e.Dir, "config.json") }
-func (e *Experiment) HistoryPath() string    { return filepath.Join(e.Dir, "history.json") }
-func (e *Experiment) StatsPath() string      { return filepath.Join(e.Dir, "experiment_stats.json") }
-func (e *Experiment) MetricsPath() string    { return filepath.Join(e.Dir, "evaluation_metrics.json") }
-func (e *Experiment) CurvesPath() string     { return filepath.Join(e.Dir, "training_curves.png") }
+
+// SamplesDir is for pictures of patches and comparisons.
+func (e *Experiment) SamplesDir() string { return filepath.Join(e.Dir, "samples") }
+
+// LogsDir is for TensorBoard's event files.
+func (e *Experiment) LogsDir() string { return filepath.Join(e.Dir, "logs", "tensorboard_logs") }
+
+// RestoredDir is for whole pictures that the evaluation restored.
+func (e *Experiment) RestoredDir() string { return filepath.Join(e.Dir, "restored_images") }
+
+// ConfigPath is the configuration that the experiment began with.
+func (e *Experiment) ConfigPath() string { return filepath.Join(e.Dir, "config.json") }
+
+// HistoryPath is the [History].
+func (e *Experiment) HistoryPath() string { return filepath.Join(e.Dir, "history.json") }
+
+// StatsPath is the [Stats].
+func (e *Experiment) StatsPath() string { return filepath.Join(e.Dir, "experiment_stats.json") }
+
+// MetricsPath is the [Evaluation].
+func (e *Experiment) MetricsPath() string { return filepath.Join(e.Dir, "evaluation_metrics.json") }
+
+// CurvesPath is the picture of the history.
+func (e *Experiment) CurvesPath() string { return filepath.Join(e.Dir, "training_curves.png") }
 
 // ErrNone is returned, wrapped, when there is no experiment at all to resume.
 var ErrNone = errors.New("no experiment yet")
 
 // NotFoundError is returned when an experiment of a given name does not exist.
 type NotFoundError struct {
-	Name   string
-	Folder string
+	Name   string   // that was looked for
+	Folder string   // in which it is not
 	Have   []string // what exists there, most similar name first
 }
 

@@ -36,7 +36,7 @@ type Data struct {
 
 // Options are the surroundings of a run: none changes its numbers.
 type Options struct {
-	Backend  compute.Backend
+	Backend  compute.Backend  // from package backend
 	Reporter Reporter         // nil: silent
 	Now      func() time.Time // nil: time.Now
 }
