@@ -47,9 +47,8 @@ trap 'again=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
 
 srun build/bin/launch run "$notebook" &
 training=$!
-wait "$training"
-status=$?
-while kill -0 "$training" 2>/dev/null; do # a signal ended the waiting
+status=138 # 128 + USR1: the signal ended the waiting, not the training
+while [ "$status" -eq 138 ]; do
 	wait "$training"
 	status=$?
 done

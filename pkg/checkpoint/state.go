@@ -90,14 +90,6 @@ func (s *State) Parameters() []Tensor {
 	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return !t.IsParameter() })
 }
 
-// Before reports whether s is an earlier moment of training than o.
-func (s *State) Before(o *State) bool {
-	if s.Epoch != o.Epoch {
-		return s.Epoch < o.Epoch
-	}
-	return s.Position < o.Position
-}
-
 // HasBest reports whether any epoch was validated yet.
 func (s *State) HasBest() bool { return s.BestEpoch > 0 && !math.IsNaN(s.BestLoss) }
 

@@ -105,7 +105,7 @@ func LoadEvaluation(path string) (*Evaluation, error) {
 	}
 	e := &Evaluation{}
 	if err := json.Unmarshal(raw, e); err != nil {
-		return nil, fmt.Errorf("experiment: %s: %w", path, err)
+		return nil, fmt.Errorf("experiment: %s cannot be read: %w; evaluate again to replace it", path, err)
 	}
 	return e, nil
 }

@@ -211,7 +211,7 @@ func Find(cfg config.Config) (*Experiment, error) {
 		return &Experiment{filepath.Join(parent, names[0])}, nil
 	}
 	if name != filepath.Base(name) || name == "." || name == ".." {
-		return nil, fmt.Errorf("experiment: %q is no plain folder name", name)
+		return nil, fmt.Errorf("experiment: %q is no plain folder name; give that of a folder in %s", name, parent)
 	}
 	if info, err := os.Stat(filepath.Join(parent, name)); err != nil || !info.IsDir() {
 		slices.SortStableFunc(names, func(a, b string) int { return likeness(b, name) - likeness(a, name) })

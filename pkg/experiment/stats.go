@@ -44,7 +44,7 @@ func (e *Experiment) LoadStats() (Stats, error) {
 		return s, fmt.Errorf("experiment: %w", err)
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, fmt.Errorf("experiment: %s: %w", e.StatsPath(), err)
+		return s, fmt.Errorf("experiment: %s cannot be read: %w", e.StatsPath(), err)
 	}
 	return s, nil
 }

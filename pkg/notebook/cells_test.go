@@ -16,9 +16,7 @@ import (
 )
 
 // kernelIn plays a new kernel whose notebook lies in an empty folder, and
-
 // returns what cells print there.
-
 func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -48,7 +46,6 @@ func mustSetUp(t *testing.T, cfg config.Config, skip bool) *experiment.Experimen
 }
 
 // wants checks that an error's sentence says all that it should.
-
 func wants(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -230,8 +227,6 @@ func TestAMismatchIsSaidOnceAndTheChoiceStays(t *testing.T) {
 		}
 	}
 }
-
-// evaluated writes pictures and an evaluation of them.
 
 func TestAConfigurationIsCheckedAndOverridden(t *testing.T) {
 	cfg, _ := kernelIn(t)

@@ -101,7 +101,7 @@ func fork(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
 		return nil, err
 	}
 	if state == nil {
-		return nil, fmt.Errorf("ForkExperiment: %s has no checkpoint to start from", parent.Name())
+		return nil, fmt.Errorf("ForkExperiment: %s has no checkpoint to start from; name an experiment that was trained, or set it to \"\" to begin without one", parent.Name())
 	}
 	say("🌱 Forking %s, epoch %d", parent.Name(), state.Epoch)
 	return experiment.Fork(parent, entry.Path, cfg, now)

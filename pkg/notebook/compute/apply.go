@@ -36,7 +36,7 @@ func RestoreSamples(cfg config.Config) {
 	defer loader.Close()
 	batch, err := loader.Next()
 	if errors.Is(err, io.EOF) {
-		err = errors.New("there is no validation patch to restore")
+		err = fmt.Errorf("there is no validation patch to restore; put pictures of at least %d x %d pixels into %s", cfg.PatchSize, cfg.PatchSize, cfg.ValCleanDir)
 	}
 	notebook.Check(err)
 	out, err := r.Batch(ctx, batch.Degraded, batch.N, batch.Size, batch.Size)

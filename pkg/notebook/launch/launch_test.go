@@ -125,6 +125,57 @@ func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
 	}
 }
 
+func TestAKernelThatRunsACopyIsNotInstalledAgain(t *testing.T) {
+	s := clone(t)
+	gonb, copied := filepath.Join(s.bin(), "gonb"), filepath.Join(s.data(), "kernels", "gonb", "gonb")
+	write(t, gonb, "#!/bin/sh\ntouch "+s.clone+"/again\n", 0o777)
+	write(t, filepath.Join(s.data(), "kernels", "gonb", "kernel.json"), `{"argv": ["`+copied+`", "-go_work=`+s.clone+`"]}`, 0o666)
+	for _, c := range []struct {
+		text string // of the copy
+		want bool
+	}{{"#!/bin/sh\ntouch " + s.clone + "/again\n", false}, {"an older one", true}} {
+		write(t, copied, c.text, 0o777)
+		printed(t, func() {
+			if err := s.installKernel(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if _, err := os.Stat(filepath.Join(s.clone, "again")); (err == nil) != c.want {
+			t.Errorf("the copy %q: installed again %v, want %v", c.text, err == nil, c.want)
+		}
+	}
+}
+
+// Jobs of a scheduler begin together: what is set up is not taken away under
+// another's feet.
+func TestSetUpsWaitForEachOther(t *testing.T) {
+	s := clone(t)
+	lock, err := os.OpenFile(filepath.Join(s.clone, "build", "setup.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir()) // nothing can be installed, so the end comes soon
+	done := make(chan struct{})
+	go func() {
+		printed(t, func() { _ = s.all() })
+		close(done)
+	}()
+	select {
+	case <-done:
+		t.Error("a second set-up did not wait for the first")
+	case <-time.After(200 * time.Millisecond):
+	}
+	lock.Close()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Error("the second set-up waits although the first is done")
+	}
+}
+
 func TestCellsGetTheToolsTheKernelAndVectorCode(t *testing.T) {
 	s := clone(t)
 	t.Setenv("GOEXPERIMENT", "jsonv2")
