@@ -36,14 +36,17 @@ export REKINDLE_CONFIG="{
   \"resume_experiment\": \"auto\"
 }"
 
+# This job alone: SLURM_JOB_ID of one of them means the whole array.
+job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
+
 # Two minutes before the time limit Slurm sends USR1 to this script alone. The
 # training below is asked to save and end, and the job goes back into the queue.
 # A job that is preempted gets TERM instead; because it ends by itself in the time
 # that is left to it, Slurm takes it for failed and has to be told, too. A job
 # that somebody cancels is neither and is not queued again.
 again=no
-preempted() { scontrol show job "$SLURM_JOB_ID" | grep -q ' PreemptTime=[0-9]'; }
-trap 'again=yes; scancel --signal=TERM "$SLURM_JOB_ID"' USR1
+preempted() { scontrol show job "$job" | grep -q ' PreemptTime=[0-9]'; }
+trap 'again=yes; scancel --signal=TERM "$job"' USR1
 
 srun build/bin/launch run "$notebook" &
 training=$!
@@ -54,6 +57,6 @@ while [ "$status" -eq 138 ]; do
 done
 
 if [ "$status" -ne 0 ] && { [ "$again" = yes ] || preempted; }; then
-	scontrol requeue "$SLURM_JOB_ID"
+	scontrol requeue "$job"
 fi
 exit "$status"

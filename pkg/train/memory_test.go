@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"rekindle/pkg/internal/bitwise"
 	"rekindle/pkg/machine"
 )
 
@@ -95,10 +96,10 @@ func TestOutOfMemoryDuringResumeLosesNothing(t *testing.T) {
 		if result, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: f}); !errors.Is(err, ErrOutOfMemory) || result == nil {
 			t.Fatalf("got %v, %v", result, err)
 		}
-		sameTraining(t, newest(t, exp), before)
+		bitwise.SameTraining(t, newest(t, exp), before)
 	}
 	_, got := mustRun(t, context.Background(), exp, cfg, Options{})
-	sameTraining(t, got, want)
+	bitwise.SameTraining(t, got, want)
 }
 
 func TestAfterOutOfMemoryTheSameBatchSizeGivesTheStraightRun(t *testing.T) {
@@ -113,7 +114,7 @@ func TestAfterOutOfMemoryTheSameBatchSizeGivesTheStraightRun(t *testing.T) {
 	}
 	cfg.ResumeFromCheckpoint = true
 	_, got := mustRun(t, context.Background(), exp, cfg, Options{})
-	sameTraining(t, got, want)
+	bitwise.SameTraining(t, got, want)
 }
 
 func TestHalvePolicyGoesOnWithTheSameBatchesAndSchedule(t *testing.T) {

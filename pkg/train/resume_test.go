@@ -11,6 +11,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/bitwise"
 )
 
 func TestAResumedRunKeepsItsBestModel(t *testing.T) {
@@ -85,7 +86,7 @@ func TestAForkGoesOnFromItsParentAndLeavesItAlone(t *testing.T) {
 	if result.Outcome != Completed || result.History.Len() != 3 || w.batches != 5 {
 		t.Errorf("the fork ended %q with %d epochs after %d batches", result.Outcome, result.History.Len(), w.batches)
 	}
-	sameTraining(t, newest(t, parent), before)
+	bitwise.SameTraining(t, newest(t, parent), before)
 	if stats, err := child.LoadStats(); err != nil || stats.Parent != parent.Name() || len(stats.Sessions) != 1 {
 		t.Errorf("the fork's record is %+v, %v", stats, err)
 	}
@@ -123,7 +124,7 @@ func TestDamagedNewestCheckpointFallsBackAndHistoryFollows(t *testing.T) {
 	if !w.said("last_checkpoint.pth is damaged") || !w.said("checkpoint_epoch_002.pth") {
 		t.Errorf("messages: %q", w.messages)
 	}
-	sameTraining(t, got, want)
+	bitwise.SameTraining(t, got, want)
 }
 
 func TestABrokenHistoryIsSetAsideAndRestoredFromTheCheckpoint(t *testing.T) {
@@ -139,7 +140,7 @@ func TestABrokenHistoryIsSetAsideAndRestoredFromTheCheckpoint(t *testing.T) {
 	if !w.said("Previous history has invalid structure") {
 		t.Errorf("messages: %q", w.messages)
 	}
-	sameHistory(t, &result.History, &want.History)
+	bitwise.SameHistory(t, &result.History, &want.History)
 	if kept, _ := filepath.Glob(exp.HistoryPath() + "*invalid*"); len(kept) != 1 {
 		kept, _ = filepath.Glob(filepath.Join(exp.Dir, "*invalid*"))
 		if len(kept) != 1 {

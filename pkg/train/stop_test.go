@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/bitwise"
 )
 
 func TestARunInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
@@ -39,12 +40,12 @@ func TestARunInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
 	if sessions < 4 {
 		t.Errorf("the run was interrupted only %d times: the test is too weak", sessions-1)
 	}
-	sameTraining(t, newest(t, exp), want)
+	bitwise.SameTraining(t, newest(t, exp), want)
 	onDisk, err := experiment.LoadHistory(exp.HistoryPath())
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameHistory(t, onDisk, &want.History)
+	bitwise.SameHistory(t, onDisk, &want.History)
 }
 
 func TestAStepThatTakesLongIsGivenUp(t *testing.T) {

@@ -75,7 +75,7 @@ func job(t *testing.T, dir, task string, happen func(script, training *os.Proces
 	must(t, err)
 	cmd := exec.Command("bash", script)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "SLURM_SUBMIT_DIR="+dir, "SLURM_JOB_ID=42", "SLURM_ARRAY_TASK_ID="+task)
+	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "SLURM_SUBMIT_DIR="+dir, "SLURM_JOB_ID=42", "SLURM_ARRAY_JOB_ID=42", "SLURM_ARRAY_TASK_ID="+task)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	must(t, cmd.Start())
@@ -121,7 +121,10 @@ func TestSlurmJobsAreQueuedAgainUntilTheyAreDone(t *testing.T) {
 			t.Parallel()
 			dir := cluster(t)
 			calls, status := job(t, dir, "1", func(script, training *os.Process) { c.happen(dir, script, training) })
-			if got := strings.Contains(calls, "scontrol requeue 42"); got != c.again || status != c.status {
+			if strings.Contains(calls, " 42\n") {
+				t.Errorf("the whole array is meant, not one job:\n%s", calls)
+			}
+			if got := strings.Contains(calls, "scontrol requeue 42_1\n"); got != c.again || status != c.status {
 				t.Errorf("queued again: %v, status %d; want %v, %d; calls:\n%s", got, status, c.again, c.status, calls)
 			}
 		})
@@ -151,7 +154,10 @@ func TestTheScriptsAreWellFormed(t *testing.T) {
 	t.Parallel()
 	for _, check := range [][]string{{"bash", "-n"}, {"shellcheck"}} {
 		if _, err := exec.LookPath(check[0]); err != nil {
-			t.Logf("there is no %s", check[0])
+			if os.Getenv("CI") != "" {
+				t.Errorf("CI needs %s", check[0])
+			}
+			t.Logf("not checked with %s, which is not installed", check[0])
 			continue
 		}
 		if out, err := exec.Command(check[0], append(check[1:], filepath.Join(docs, "slurm.sh"))...).CombinedOutput(); err != nil {
