@@ -126,6 +126,38 @@ func TestTheSameCommandBeginsAnExperimentOnceAndThenGoesOn(t *testing.T) {
 	}
 }
 
+func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	parent := mustSetUp(t, cfg, false)
+	state := &checkpoint.State{Epoch: 3, Config: cfg, BestLoss: math.NaN()}
+	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ForkExperiment, cfg.ExperimentName = parent.Name(), "seed_1"
+	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment = true, experiment.Auto
+	child := mustSetUp(t, cfg, false)
+	for _, again := range []bool{true, false} { // stopped before the copy was there, and after it
+		path := checkpoint.Path(child.CheckpointsDir(), checkpoint.Last)
+		if again {
+			if err := os.RemoveAll(child.CheckpointsDir()); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := checkpoint.Save(path, &checkpoint.State{Epoch: 4, Config: cfg, BestLoss: math.NaN()}); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustSetUp(t, cfg, false); got.Dir != child.Dir {
+			t.Fatalf("got %s, want %s", got.Dir, child.Dir)
+		}
+		want := 4
+		if again {
+			want = 3
+		}
+		if got, err := checkpoint.Load(path); err != nil || got.Epoch != want {
+			t.Errorf("the fork holds %v, %v, want epoch %d", got, err, want)
+		}
+	}
+}
+
 func TestSkippingTrainingCreatesNothing(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	for range 2 {
