@@ -26,7 +26,9 @@ func TestEveryBlockOfTheGuidesIsTrue(t *testing.T) {
 	for _, b := range blocks {
 		switch b.attribute {
 		case "play":
-			lines[b.value] = lines[b.value]
+			if _, known := lines[b.value]; !known {
+				lines[b.value] = nil
+			}
 		case "said-by":
 			lines[b.value] = append(lines[b.value], b)
 		case "prints":
