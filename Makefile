@@ -6,7 +6,8 @@
 # make torture  the fault tests at length: training killed 200 times at random moments
 # make scenarios  the resume guide in a real kernel, cells edited as a person would
 # make bench    speed and memory beside PyTorch, written to docs/benchmarks.md
-# make check    gofmt and go vet
+# make check    gofmt, go vet and staticcheck
+# make vuln     known weaknesses of what we depend on; asks vuln.go.dev, so it needs a network
 # make clean    remove what was built; data, experiments and .venv stay
 
 NOTEBOOK ?= notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb
@@ -17,7 +18,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab data setup export test torture scenarios bench check clean
+.PHONY: help run lab data setup export test torture scenarios bench check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -50,7 +51,7 @@ torture:
 	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
 
 scenarios:
-	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestScenarios ./pkg/notebook/scenarios
+	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run 'TestScenarios|TestShellBlocks' ./pkg/notebook/scenarios ./pkg/internal/documents
 
 bench:
 	go run ./pkg/bench
@@ -58,6 +59,10 @@ bench:
 check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }
 	go vet ./...
+	go tool staticcheck ./...
+
+vuln:
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
 
 clean:
 	rm -rf build

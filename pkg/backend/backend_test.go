@@ -83,7 +83,7 @@ func TestManyIndependentMatrixProductsDoNotDeadlock(t *testing.T) {
 	go func() {
 		var err error
 		for range 3 {
-			if _, e := exec.Exec(); e != nil {
+			if _, e := exec.Call(); e != nil {
 				err = e
 			}
 		}

@@ -31,7 +31,7 @@ func Emergency(why string, epoch int) string {
 // tensors have not been looked at.
 type Entry struct {
 	Path            string
-	Epoch, Position int
+	Epoch, Position int   // as in [State]
 	Err             error // the file is not a readable checkpoint
 }
 
@@ -114,7 +114,8 @@ func Newest(dir string, report func(line string)) (*State, Entry, error) {
 }
 
 // EnsureBest makes best_model.pth from the newest checkpoint where it is
-// missing, and says so in the guide's words.
+// missing, and says so in the guide's words. A folder without a readable
+// checkpoint is an error.
 func EnsureBest(dir string, say func(line string)) error {
 	best := Path(dir, Best)
 	if _, err := os.Stat(best); err == nil || !errors.Is(err, fs.ErrNotExist) {

@@ -83,7 +83,7 @@ func decode(v any) (*State, error) {
 		return s, nil
 	}
 	if x.Format > format {
-		return nil, fmt.Errorf("it was written by a newer version (format %d, this one knows %d)", x.Format, format)
+		return nil, fmt.Errorf("it was written by a newer version (format %d, this one knows %d): update this clone to read it", x.Format, format)
 	}
 	if got := fmt.Sprintf("%08x", s.checksum()); got != x.Checksum {
 		return nil, fmt.Errorf("its tensors have checksum %s, it was saved with %s", got, x.Checksum)

@@ -35,7 +35,8 @@ type extra struct {
 	History    experiment.History `json:"history"`
 }
 
-// Save writes the State as a PyTorch checkpoint, all or nothing.
+// Save writes the State as a PyTorch checkpoint, all or nothing: after an error
+// the file of that name is what it was.
 func Save(path string, s *State) error {
 	root, err := encode(s)
 	if err != nil {

@@ -58,8 +58,8 @@ type State struct {
 
 // Tensor is one entry of a state_dict.
 type Tensor struct {
-	Name   string
-	Shape  []int
+	Name   string    // as in PyTorch, e.g. "inc.double_conv.0.weight"
+	Shape  []int     // in PyTorch's layout, empty for a counter
 	Values []float32 // row-major; nil for a counter
 	Count  int64     // value of a counter (num_batches_tracked)
 }
@@ -74,8 +74,8 @@ func (t Tensor) IsParameter() bool {
 
 // Partial sums over the samples of an epoch that is under way.
 type Partial struct {
-	Samples  int     `json:"samples"`
-	Loss     float64 `json:"loss"` // sum over samples, divide by Samples
+	Samples  int     `json:"samples"` // that the sums are over; rejected ones are not in them
+	Loss     float64 `json:"loss"`    // sum over samples, divide by Samples
 	L1       float64 `json:"l1"`
 	SSIM     float64 `json:"ssim"`
 	Seconds  float64 `json:"seconds"`  // spent training so far
@@ -85,8 +85,8 @@ type Partial struct {
 // Anchor is a point that the learning-rate curve must pass through after its
 // length was changed in mid-run. The zero Anchor means the curve of the config.
 type Anchor struct {
-	Epoch int     `json:"epoch"`
-	LR    float64 `json:"lr"`
+	Epoch int     `json:"epoch"` // 1-based
+	LR    float64 `json:"lr"`    // used in that epoch
 }
 
 // Parameters returns the trained tensors, in the optimizer's order.
@@ -105,14 +105,6 @@ func (s *State) Network() []Tensor {
 		}
 	}
 	return tensors
-}
-
-// Before reports whether s is an earlier moment of training than o.
-func (s *State) Before(o *State) bool {
-	if s.Epoch != o.Epoch {
-		return s.Epoch < o.Epoch
-	}
-	return s.Position < o.Position
 }
 
 // HasBest reports whether any epoch was validated yet.

@@ -22,7 +22,7 @@ import (
 type Config struct {
 	// Resume
 	ResumeFromCheckpoint bool   `json:"resume_from_checkpoint"` // go on with an existing experiment
-	ResumeExperiment     string `json:"resume_experiment"`      // "latest" or the name of a folder, e.g. "20251230_153045_v1"
+	ResumeExperiment     string `json:"resume_experiment"`      // "latest", the name of a folder, e.g. "20251230_153045_v1", or "auto": the latest called ExperimentName, and a new one where there is none
 	ForkExperiment       string `json:"fork_experiment"`        // start a new experiment from the newest checkpoint of this one; "" for none
 
 	// Experiment
@@ -43,13 +43,13 @@ type Config struct {
 	NumWorkers         int    `json:"num_workers"`           // goroutines that prepare batches; no effect on results
 
 	// Training
-	BatchSize int `json:"batch_size"`
+	BatchSize int `json:"batch_size"` // patches computed at once
 	// AccumulationSteps adds up the gradients of so many batches for one step of
 	// the optimizer; 0 and 1 do not. After out of memory, half the BatchSize and
 	// twice the AccumulationSteps train nearly alike (batch norm sees single batches).
 	AccumulationSteps int     `json:"accumulation_steps"`
-	NumEpochs         int     `json:"num_epochs"`
-	LearningRate      float64 `json:"learning_rate"`
+	NumEpochs         int     `json:"num_epochs"`    // in all, those of earlier sessions included
+	LearningRate      float64 `json:"learning_rate"` // at the end of the warm-up
 	WeightDecay       float64 `json:"weight_decay"`  // decoupled (AdamW)
 	GradientClip      float64 `json:"gradient_clip"` // largest global norm of the gradients; 0 never clips
 	EMADecay          float64 `json:"ema_decay"`     // validate and restore with a moving average of the weights, e.g. 0.999; 0 for none
@@ -91,7 +91,7 @@ type Config struct {
 	MemoryLimitMB int    `json:"memory_limit_mb"` // on the CPU: stop as out of memory above this; 0 for none
 	UseAMP        bool   `json:"use_amp"`         // bfloat16 on a GPU; no effect on a CPU
 	Device        string `json:"device"`          // "auto", "cuda", "cpu" or "go"
-	Seed          int64  `json:"seed"`
+	Seed          int64  `json:"seed"`            // of fresh weights, of the noise, and of which patch comes when
 
 	// Evaluation of full images
 	TileOverlap   int  `json:"tile_overlap"`    // pixels that neighbouring tiles share

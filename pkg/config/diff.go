@@ -11,7 +11,7 @@ import (
 
 // Change is one key whose value differs between two configurations.
 type Change struct {
-	Key           string `json:"key"`
+	Key           string `json:"key"` // as in JSON
 	Old           string `json:"old"` // values as in JSON
 	New           string `json:"new"`
 	ShapesNetwork bool   `json:"-"` // weights of the old value do not fit the new one

@@ -34,7 +34,7 @@ func (e *Experiment) Draft() (*Draft, error) {
 		return nil, err
 	}
 	d := &Draft{e.RestoredDir() + draftSuffix, e, lock}
-	if err := d.clean(); err == nil {
+	if err = d.clean(); err == nil {
 		err = os.Mkdir(d.Dir, 0o777)
 	}
 	if err != nil {

@@ -16,7 +16,7 @@ type Scores struct {
 	SSIM    Number `json:"ssim"`     // Gaussian window, as published
 	SSIMBox Number `json:"ssim_box"` // the Python original's: a box for a window, black beyond the borders
 	MAE     Number `json:"mae"`      // of values in [0, 1]
-	MSE     Number `json:"mse"`
+	MSE     Number `json:"mse"`      // the same
 }
 
 // Number is a float64 whose JSON is null where it is not finite.
@@ -48,7 +48,7 @@ type ImageScores struct {
 // Summary is one set of pictures, scored against the clean ones.
 type Summary struct {
 	Mean     Scores        `json:"mean"` // over the pictures where a score is finite
-	Std      Scores        `json:"std"`
+	Std      Scores        `json:"std"`  // of the same pictures, divided by their number
 	PerImage []ImageScores `json:"per_image"`
 }
 
@@ -112,7 +112,7 @@ func LoadEvaluation(path string) (*Evaluation, error) {
 	}
 	e := &Evaluation{}
 	if err := json.Unmarshal(raw, e); err != nil {
-		return nil, fmt.Errorf("experiment: %s: %w", path, err)
+		return nil, fmt.Errorf("experiment: %s cannot be read: %w; evaluate again to replace it", path, err)
 	}
 	return e, nil
 }

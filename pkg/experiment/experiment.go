@@ -34,23 +34,40 @@ type Experiment struct {
 // Name is the folder's own name, e.g. "20251230_153045_v1".
 func (e *Experiment) Name() string { return filepath.Base(e.Dir) }
 
+// CheckpointsDir is where package checkpoint keeps States.
 func (e *Experiment) CheckpointsDir() string { return filepath.Join(e.Dir, "checkpoints") }
-func (e *Experiment) SamplesDir() string     { return filepath.Join(e.Dir, "samples") }
-func (e *Experiment) LogsDir() string        { return filepath.Join(e.Dir, "logs", "tensorboard_logs") }
-func (e *Experiment) RestoredDir() string    { return filepath.Join(e.Dir, "restored_images") }
-func (e *Experiment) ConfigPath() string     { return filepath.Join(e.Dir, "config.json") }
-func (e *Experiment) HistoryPath() string    { return filepath.Join(e.Dir, "history.json") }
-func (e *Experiment) StatsPath() string      { return filepath.Join(e.Dir, "experiment_stats.json") }
-func (e *Experiment) MetricsPath() string    { return filepath.Join(e.Dir, "evaluation_metrics.json") }
-func (e *Experiment) CurvesPath() string     { return filepath.Join(e.Dir, "training_curves.png") }
+
+// SamplesDir is for pictures of patches and comparisons.
+func (e *Experiment) SamplesDir() string { return filepath.Join(e.Dir, "samples") }
+
+// LogsDir is for TensorBoard's event files.
+func (e *Experiment) LogsDir() string { return filepath.Join(e.Dir, "logs", "tensorboard_logs") }
+
+// RestoredDir is for whole pictures that the evaluation restored.
+func (e *Experiment) RestoredDir() string { return filepath.Join(e.Dir, "restored_images") }
+
+// ConfigPath is the configuration that the experiment began with.
+func (e *Experiment) ConfigPath() string { return filepath.Join(e.Dir, "config.json") }
+
+// HistoryPath is the [History].
+func (e *Experiment) HistoryPath() string { return filepath.Join(e.Dir, "history.json") }
+
+// StatsPath is the [Stats].
+func (e *Experiment) StatsPath() string { return filepath.Join(e.Dir, "experiment_stats.json") }
+
+// MetricsPath is the [Evaluation].
+func (e *Experiment) MetricsPath() string { return filepath.Join(e.Dir, "evaluation_metrics.json") }
+
+// CurvesPath is the picture of the history.
+func (e *Experiment) CurvesPath() string { return filepath.Join(e.Dir, "training_curves.png") }
 
 // ErrNone is returned, wrapped, when there is no experiment at all to resume.
 var ErrNone = errors.New("no experiment yet")
 
 // NotFoundError is returned when an experiment of a given name does not exist.
 type NotFoundError struct {
-	Name   string
-	Folder string
+	Name   string   // that was looked for
+	Folder string   // in which it is not
 	Have   []string // what exists there, most similar name first
 }
 
@@ -64,6 +81,12 @@ func (e *NotFoundError) Error() string {
 	}
 	return fmt.Sprintf("experiment: %q: no such experiment under %s; nearest: %s", e.Name, e.Folder, strings.Join(have, ", "))
 }
+
+// Values of ResumeExperiment other than a folder's name.
+const (
+	Latest = "latest" // the newest experiment, whatever its name
+	Auto   = "auto"   // the newest one that ends in cfg.ExperimentName: a job's own, among those of others
+)
 
 const stampLayout = "20060102_150405"
 
@@ -102,11 +125,7 @@ func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 				now = newest.Add(time.Second)
 			}
 		}
-		name := now.Format(stampLayout)
-		if cfg.ExperimentName != "" {
-			name += "_" + cfg.ExperimentName
-		}
-		dir := filepath.Join(parent, name)
+		dir := filepath.Join(parent, now.Format(stampLayout)+suffix(cfg))
 		err = os.Mkdir(dir, 0o777)
 		if errors.Is(err, fs.ErrExist) { // another process was quicker
 			now = now.Add(time.Second)
@@ -121,6 +140,14 @@ func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 		}
 		return e, e.makeSubfolders()
 	}
+}
+
+// suffix is what follows the time in a folder's name.
+func suffix(cfg config.Config) string {
+	if cfg.ExperimentName == "" {
+		return ""
+	}
+	return "_" + cfg.ExperimentName
 }
 
 func (e *Experiment) makeSubfolders() error {
@@ -157,8 +184,9 @@ func List(cfg config.Config) ([]string, error) {
 	return names, nil
 }
 
-// Find returns the experiment that cfg.ResumeExperiment names: "latest" for the
-// newest, or a folder's name. It creates nothing.
+// Find returns the experiment that cfg.ResumeExperiment names: a folder's name,
+// [Latest] or [Auto]. It creates nothing. Without any experiment to choose from
+// the error wraps [ErrNone]; a name that does not exist is a [NotFoundError].
 func Find(cfg config.Config) (*Experiment, error) {
 	parent, err := Folder(cfg)
 	if err != nil {
@@ -169,14 +197,21 @@ func Find(cfg config.Config) (*Experiment, error) {
 		return nil, err
 	}
 	name := cfg.ResumeExperiment
-	if name == "latest" || name == "" {
+	switch name {
+	case Auto:
+		own := slices.DeleteFunc(names, func(n string) bool { return n[len(stampLayout):] != suffix(cfg) })
+		if len(own) == 0 {
+			return nil, fmt.Errorf("experiment: %w named %q under %s; set ResumeFromCheckpoint = false to start one", ErrNone, cfg.ExperimentName, parent)
+		}
+		return &Experiment{filepath.Join(parent, own[0])}, nil
+	case Latest, "":
 		if len(names) == 0 {
 			return nil, fmt.Errorf("experiment: %w under %s; set ResumeFromCheckpoint = false to start one", ErrNone, parent)
 		}
 		return &Experiment{filepath.Join(parent, names[0])}, nil
 	}
 	if name != filepath.Base(name) || name == "." || name == ".." {
-		return nil, fmt.Errorf("experiment: %q is no plain folder name", name)
+		return nil, fmt.Errorf("experiment: %q is no plain folder name; give that of a folder in %s", name, parent)
 	}
 	if info, err := os.Stat(filepath.Join(parent, name)); err != nil || !info.IsDir() {
 		slices.SortStableFunc(names, func(a, b string) int { return likeness(b, name) - likeness(a, name) })

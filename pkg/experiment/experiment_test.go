@@ -87,6 +87,26 @@ func TestOtherFoldersAreNeverLatest(t *testing.T) {
 	}
 }
 
+func TestAutoFindsAJobsOwnExperimentAmongThoseOfOthers(t *testing.T) {
+	cfg := settings(t)
+	cfg.ResumeExperiment = Auto
+	named := func(name string) config.Config {
+		c := cfg
+		c.ExperimentName = name
+		return c
+	}
+	for _, name := range []string{"seed_1", "seed_1", "seed_11", "1", ""} {
+		e := create(t, named(name), noon)
+		create(t, named("other_"+name), noon) // newer, and of somebody else
+		if found, err := Find(named(name)); err != nil || found.Dir != e.Dir {
+			t.Errorf("%q: got %v, %v, want %s", name, found, err, e.Dir)
+		}
+	}
+	if _, err := Find(named("seed_2")); !errors.Is(err, ErrNone) || !strings.Contains(err.Error(), `"seed_2"`) {
+		t.Errorf("no experiment of that name: %v, want ErrNone and the name", err)
+	}
+}
+
 func TestAMissingExperimentIsNamedWithTheNearest(t *testing.T) {
 	cfg := settings(t)
 	if _, err := Find(cfg); !errors.Is(err, ErrNone) {

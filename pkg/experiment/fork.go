@@ -17,8 +17,14 @@ func Fork(parent *Experiment, checkpoint string, cfg config.Config, now time.Tim
 	if err != nil {
 		return nil, err
 	}
+	return e, e.Adopt(parent, checkpoint)
+}
+
+// Adopt makes an experiment without a checkpoint a fork: a new one, or one that
+// was stopped while its parent's checkpoint was being copied.
+func (e *Experiment) Adopt(parent *Experiment, checkpoint string) error {
 	if err := durable.Copy(checkpoint, filepath.Join(e.CheckpointsDir(), filepath.Base(checkpoint))); err != nil {
-		return nil, fmt.Errorf("experiment: fork %s: %w", parent.Name(), err)
+		return fmt.Errorf("experiment: fork %s: %w", parent.Name(), err)
 	}
-	return e, e.SaveStats(Stats{Parent: parent.Name()})
+	return e.SaveStats(Stats{Parent: parent.Name()})
 }

@@ -49,7 +49,8 @@ func (s *Series) UnmarshalJSON(raw []byte) error {
 }
 
 // History holds what was measured in each epoch, in columns of equal length;
-// entry i belongs to epoch i+1. Times are in seconds.
+// entry i belongs to epoch i+1. Losses and L1 are of values in [-1, 1], SSIM is at
+// most 1, times are in seconds, memory is in MB of 2^20 bytes.
 type History struct {
 	TrainLoss         Series `json:"train_loss"`
 	TrainL1           Series `json:"train_l1"`
@@ -57,17 +58,17 @@ type History struct {
 	ValLoss           Series `json:"val_loss"`
 	ValL1             Series `json:"val_l1"`
 	ValSSIM           Series `json:"val_ssim"`
-	LR                Series `json:"lr"` // the rate used in the epoch
-	EpochTime         Series `json:"epoch_time"`
-	InferenceTime     Series `json:"inference_time"` // of validation
-	MemoryAllocatedMB Series `json:"memory_allocated_mb"`
-	MemoryReservedMB  Series `json:"memory_reserved_mb"`
+	LR                Series `json:"lr"`                  // the rate used in the epoch
+	EpochTime         Series `json:"epoch_time"`          // training and validation
+	InferenceTime     Series `json:"inference_time"`      // of validation
+	MemoryAllocatedMB Series `json:"memory_allocated_mb"` // held by the process at the end of the epoch
+	MemoryReservedMB  Series `json:"memory_reserved_mb"`  // held at most so far
 }
 
 // requiredColumns are those that a history must have to be continued.
 const requiredColumns = 7
 
-// Epoch is one row of a history.
+// Epoch is one row of a history, in the same units.
 type Epoch struct {
 	TrainLoss, TrainL1, TrainSSIM       float64
 	ValLoss, ValL1, ValSSIM             float64 // NaN where not validated

@@ -16,10 +16,10 @@ import (
 type Stats struct {
 	Status          string    `json:"status"` // completed, early_stopped, interrupted, out_of_memory or failed
 	EpochsCompleted int       `json:"epochs_completed"`
-	BestEpoch       int       `json:"best_epoch"`    // 0: not validated yet
-	BestValLoss     *float64  `json:"best_val_loss"` // null: not validated yet
-	TotalSeconds    float64   `json:"total_training_time"`
-	Parent          string    `json:"parent,omitempty"` // the experiment this one was forked from
+	BestEpoch       int       `json:"best_epoch"`          // 0: not validated yet
+	BestValLoss     *float64  `json:"best_val_loss"`       // null: not validated yet
+	TotalSeconds    float64   `json:"total_training_time"` // of all epochs completed
+	Parent          string    `json:"parent,omitempty"`    // the experiment this one was forked from
 	Sessions        []Session `json:"sessions"`
 }
 
@@ -44,7 +44,7 @@ func (e *Experiment) LoadStats() (Stats, error) {
 		return s, fmt.Errorf("experiment: %w", err)
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, fmt.Errorf("experiment: %s: %w", e.StatsPath(), err)
+		return s, fmt.Errorf("experiment: %s cannot be read: %w", e.StatsPath(), err)
 	}
 	return s, nil
 }

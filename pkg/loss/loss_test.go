@@ -74,7 +74,7 @@ func evaluate[T float32 | float64](t testing.TB, c Combined, f similarity, pred,
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Exec(narrow[T](pred, shape), narrow[T](target, shape))
+	out, err := exec.Call(narrow[T](pred, shape), narrow[T](target, shape))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func TestHalfPrecisionIsWidened(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.Exec(narrow[float32](p.pred, p.Shape), narrow[float32](p.target, p.Shape))
+			out, err := exec.Call(narrow[float32](p.pred, p.Shape), narrow[float32](p.target, p.Shape))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -331,7 +331,7 @@ func TestGradientsFlowToBothImages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Exec(narrow[float64](p.target, p.Shape), narrow[float64](p.pred, p.Shape))
+		out, err := exec.Call(narrow[float64](p.target, p.Shape), narrow[float64](p.pred, p.Shape))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -392,7 +392,7 @@ func BenchmarkCombinedWithGradient(b *testing.B) {
 			shape := []int{c.n, 3, c.side, c.side}
 			p, q := narrow[float32](x, shape), narrow[float32](make([]float64, len(x)), shape)
 			for b.Loop() {
-				if _, err := exec.Exec(p, q); err != nil {
+				if _, err := exec.Call(p, q); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -74,7 +74,7 @@ func seen[T float32 | float64](t *testing.T, shape []int, a, b []float64, f func
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Exec(narrow[T](a, shape), narrow[T](b, shape))
+	out, err := exec.Call(narrow[T](a, shape), narrow[T](b, shape))
 	if err != nil {
 		t.Fatal(err)
 	}

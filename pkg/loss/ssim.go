@@ -41,7 +41,7 @@ func (f similarity) sums(a, b *graph.Node) (absolute, ssim *graph.Node) {
 		V = graph.Sub(f.forward(graph.Square(s)), graph.Mul(S, graph.AddScalar(S, -4*gap)))
 		V = graph.AddScalar(V, 4*weight*gap+8*f.c2)
 		W = graph.Sub(f.forward(graph.Square(d)), Q)
-		perMean, perVariance = graph.Inverse(graph.Add(P, Q)), graph.Inverse(graph.Add(V, W))
+		perMean, perVariance = graph.Reciprocal(graph.Add(P, Q)), graph.Reciprocal(graph.Add(V, W))
 		luminance = graph.Mul(graph.Sub(P, Q), perMean)
 		structure = graph.Mul(graph.Sub(V, W), perVariance)
 		return sum(graph.Abs(d)), sum(graph.Mul(luminance, structure))

@@ -115,7 +115,7 @@ func (r *run[T]) exec(f func(s *nn.Scope, weights, extra []*graph.Node) []*graph
 	for _, x := range extra {
 		args = append(args, x)
 	}
-	out, err := exec.Exec(args...)
+	out, err := exec.Call(args...)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -82,7 +82,7 @@ func run(t testing.TB, e compute.Backend, training bool, f func(s *Scope, x Map)
 	for _, n := range names {
 		args = append(args, values[n])
 	}
-	out, err := exec.Exec(args...)
+	out, err := exec.Call(args...)
 	if err != nil {
 		return o, err
 	}

@@ -89,7 +89,7 @@ func TestMixedPrecision(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if results[mixed], err = exec.Exec(args...); err != nil {
+		if results[mixed], err = exec.Call(args...); err != nil {
 			t.Fatal(err)
 		}
 		if (halves == 1) != mixed {

@@ -89,7 +89,7 @@ func (l native) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *g
 	mean := graph.ReduceMean(s, 0, 1, 2)
 	centred := graph.Sub(s, perChannel(mean, s))
 	variance := graph.ReduceMean(graph.Mul(centred, centred), 0, 1, 2)
-	scale := graph.Mul(gamma, graph.Inverse(graph.Sqrt(graph.AddScalar(variance, normEpsilon))))
+	scale := graph.Mul(gamma, graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, normEpsilon))))
 	return l.affine(x.alone(centred), scale, beta, rectify), mean, variance
 }
 

@@ -70,7 +70,7 @@ func (products) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *g
 			squares = append(squares, channelDots(centred[i], centred[i]))
 		}
 		variance = graph.MulScalar(sum(squares), 1/count)
-		inverse = graph.Inverse(graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
+		inverse = graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
 		scale = graph.Mul(in[k], inverse)
 		var out []*graph.Node
 		for i := range k {

@@ -77,7 +77,7 @@ func TestMeanAbsDifferenceIsTheSameInBothLowerings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := exec.Exec(tensors.FromFlatDataAndDimensions(a, 5, 3, 6, 7), tensors.FromFlatDataAndDimensions(b, 5, 3, 6, 7))
+		out, err := exec.Call(tensors.FromFlatDataAndDimensions(a, 5, 3, 6, 7), tensors.FromFlatDataAndDimensions(b, 5, 3, 6, 7))
 		forceNative = false
 		if err != nil {
 			t.Fatal(err)

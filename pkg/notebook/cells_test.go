@@ -16,9 +16,7 @@ import (
 )
 
 // kernelIn plays a new kernel whose notebook lies in an empty folder, and
-
 // returns what cells print there.
-
 func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 	t.Helper()
 	t.Chdir(t.TempDir())
@@ -48,7 +46,6 @@ func mustSetUp(t *testing.T, cfg config.Config, skip bool) *experiment.Experimen
 }
 
 // wants checks that an error's sentence says all that it should.
-
 func wants(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -109,6 +106,55 @@ func TestResumeReusesTheFolder(t *testing.T) {
 	}
 	if !strings.Contains(printed.String(), "RESUME MODE: Loading existing experiment") {
 		t.Errorf("got %q, want the guide's heading", printed)
+	}
+}
+
+func TestTheSameCommandBeginsAnExperimentOnceAndThenGoesOn(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment, cfg.ExperimentName = true, experiment.Auto, "seed_1"
+	if _, err := setUp(cfg, true, noon); !errors.Is(err, ErrNothing) {
+		t.Errorf("with SKIP_TRAINING: %v, want nothing to be created", err)
+	}
+	first := mustSetUp(t, cfg, false)
+	other := cfg
+	other.ExperimentName = "seed_2"
+	if second := mustSetUp(t, other, false); second.Dir == first.Dir {
+		t.Error("two jobs share a folder")
+	}
+	if again := mustSetUp(t, cfg, false); again.Dir != first.Dir {
+		t.Errorf("got %s, want %s", again.Dir, first.Dir)
+	}
+}
+
+func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	parent := mustSetUp(t, cfg, false)
+	state := &checkpoint.State{Epoch: 3, Config: cfg, BestLoss: math.NaN()}
+	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ForkExperiment, cfg.ExperimentName = parent.Name(), "seed_1"
+	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment = true, experiment.Auto
+	child := mustSetUp(t, cfg, false)
+	for _, again := range []bool{true, false} { // stopped before the copy was there, and after it
+		path := checkpoint.Path(child.CheckpointsDir(), checkpoint.Last)
+		if again {
+			if err := os.RemoveAll(child.CheckpointsDir()); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := checkpoint.Save(path, &checkpoint.State{Epoch: 4, Config: cfg, BestLoss: math.NaN()}); err != nil {
+			t.Fatal(err)
+		}
+		if got := mustSetUp(t, cfg, false); got.Dir != child.Dir {
+			t.Fatalf("got %s, want %s", got.Dir, child.Dir)
+		}
+		want := 4
+		if again {
+			want = 3
+		}
+		if got, err := checkpoint.Load(path); err != nil || got.Epoch != want {
+			t.Errorf("the fork holds %v, %v, want epoch %d", got, err, want)
+		}
 	}
 }
 
@@ -213,8 +259,6 @@ func TestAMismatchIsSaidOnceAndTheChoiceStays(t *testing.T) {
 		}
 	}
 }
-
-// evaluated writes pictures and an evaluation of them.
 
 func TestAConfigurationIsCheckedAndOverridden(t *testing.T) {
 	cfg, _ := kernelIn(t)

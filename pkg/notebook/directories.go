@@ -39,21 +39,7 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 	if err := checkVGG(cfg); err != nil && !skipTraining {
 		return nil, err
 	}
-	find := cfg.ResumeFromCheckpoint || skipTraining
-	choose := func() (*experiment.Experiment, error) {
-		// An experiment that cannot begin would be the latest one, and hide the one to be resumed.
-		if err := checkFolders(cfg); err != nil {
-			return nil, err
-		}
-		return experiment.Create(cfg, now)
-	}
-	if cfg.ForkExperiment != "" {
-		choose = func() (*experiment.Experiment, error) { return fork(cfg, now) }
-	}
-	if find {
-		choose = func() (*experiment.Experiment, error) { return experiment.Find(cfg) }
-	}
-	exp, err := choose()
+	exp, found, err := choose(cfg, skipTraining, now)
 	if skipTraining && errors.Is(err, experiment.ErrNone) {
 		folder, _ := experiment.Folder(cfg) // Find has got past it
 		if err := remember(memory{NoneUnder: folder}); err != nil {
@@ -72,15 +58,14 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 	if err := remember(memory{Experiment: exp.Dir}); err != nil {
 		return nil, err
 	}
-	if find {
+	if found {
 		say("%s\n🔄 RESUME MODE: Loading existing experiment\n%s\n", rule, rule)
-		say("📁 Experiment: %s", exp.Name())
-		say("   Folder: %s", Short(exp.Dir))
+	}
+	say("📁 Experiment: %s", exp.Name())
+	say("   Folder: %s", Short(exp.Dir))
+	if found {
 		say("   %s", progressSoFar(exp))
 		say("%s", rule)
-	} else {
-		say("📁 Experiment: %s", exp.Name())
-		say("   Folder: %s", Short(exp.Dir))
 	}
 	return exp, nil
 }
@@ -97,23 +82,83 @@ func checkVGG(cfg config.Config) error {
 	return nil
 }
 
+// choose finds the experiment that the configuration resumes, or makes a new
+// one. A job that is always started with the same command, [experiment.Auto],
+// makes one where it has none yet.
+func choose(cfg config.Config, skipTraining bool, now time.Time) (exp *experiment.Experiment, found bool, err error) {
+	if !cfg.ResumeFromCheckpoint && !skipTraining {
+		exp, err = begin(cfg, now)
+		return exp, false, err
+	}
+	exp, err = experiment.Find(cfg)
+	if skipTraining || cfg.ResumeExperiment != experiment.Auto {
+		return exp, true, err
+	}
+	if errors.Is(err, experiment.ErrNone) {
+		exp, err = begin(cfg, now)
+		return exp, false, err
+	}
+	if err == nil && cfg.ForkExperiment != "" {
+		err = completeFork(cfg, exp)
+	}
+	return exp, true, err
+}
+
+// begin makes a new experiment, from another one's checkpoint where the
+// configuration says so.
+func begin(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
+	if cfg.ForkExperiment != "" {
+		return fork(cfg, now)
+	}
+	// An experiment that cannot begin would be the latest one, and hide the one to be resumed.
+	if err := checkFolders(cfg); err != nil {
+		return nil, err
+	}
+	return experiment.Create(cfg, now)
+}
+
 // fork starts a new experiment from the newest checkpoint of ForkExperiment.
 func fork(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
-	of := cfg
-	of.ResumeExperiment = cfg.ForkExperiment
-	parent, err := experiment.Find(of)
+	parent, checkpoint, err := forked(cfg)
 	if err != nil {
 		return nil, err
+	}
+	return experiment.Fork(parent, checkpoint, cfg, now)
+}
+
+// completeFork gives a job's own experiment the checkpoint that it was to begin
+// with, where the job was stopped before it had it.
+func completeFork(cfg config.Config, exp *experiment.Experiment) error {
+	if entries, err := checkpoint.List(exp.CheckpointsDir()); err != nil || len(entries) > 0 {
+		return err
+	}
+	if err := exp.Prepare(); err != nil {
+		return err
+	}
+	parent, checkpoint, err := forked(cfg)
+	if err != nil {
+		return err
+	}
+	return exp.Adopt(parent, checkpoint)
+}
+
+// forked returns ForkExperiment and its newest checkpoint.
+func forked(cfg config.Config) (parent *experiment.Experiment, path string, err error) {
+	of := cfg
+	of.ResumeExperiment = cfg.ForkExperiment
+	parent, err = experiment.Find(of)
+	if err != nil {
+		return nil, "", err
 	}
 	state, entry, err := checkpoint.Newest(parent.CheckpointsDir(), warn)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if state == nil {
-		return nil, fmt.Errorf("ForkExperiment: %s has no checkpoint to start from", parent.Name())
+		return nil, "", fmt.Errorf("ForkExperiment: %s has no checkpoint to start from; name an experiment that was trained, or set it to \"\" to begin without one", parent.Name())
 	}
 	say("🌱 Forking %s, epoch %d", parent.Name(), state.Epoch)
-	return experiment.Fork(parent, entry.Path, cfg, now)
+	return parent, entry.Path, nil
 }
 
 func noneUnder(folder string) error {

@@ -44,7 +44,7 @@ func train[T float32 | float64](t *testing.T, o AdamW, lr float64, start []float
 		args = append(args, state[:n]...)
 		args = append(args, cut[T](g, shapes)...)
 		args = append(args, state[n:]...)
-		out, err := exec.Exec(args...)
+		out, err := exec.Call(args...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestTheNormIsTheSameForEveryEngine(t *testing.T) {
 			values[i] = math.Sin(float64(i + 1))
 			want += values[i] * values[i]
 		}
-		out, err := exec.Exec(cut[float64](values, [][]int{shape})...)
+		out, err := exec.Call(cut[float64](values, [][]int{shape})...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +292,7 @@ func BenchmarkUpdate(b *testing.B) {
 		args = append(args, cut[float32](values, shapes)...)
 	}
 	for b.Loop() {
-		if _, err := exec.Exec(args...); err != nil {
+		if _, err := exec.Call(args...); err != nil {
 			b.Fatal(err)
 		}
 	}

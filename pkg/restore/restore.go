@@ -105,7 +105,7 @@ func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) (o
 	r.shapes[shape] = true
 	x := tensors.FromFlatDataAndDimensions(patches, n, 3, h, w)
 	defer x.FinalizeAll()
-	results, err := r.exec.Exec(append([]any{x}, r.weights...)...)
+	results, err := r.exec.Call(append([]any{x}, r.weights...)...)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/internal/bitwise"
 )
 
 // TestAccumulationStepsAreOneStepOfTheWholeBatch: batches added up are the
@@ -60,5 +61,5 @@ func TestAccumulatedStepsSurviveInterruption(t *testing.T) {
 	}}})
 	cfg.ResumeFromCheckpoint = true
 	_, pieces := mustRun(t, t.Context(), exp, cfg, Options{})
-	sameTraining(t, pieces, straight)
+	bitwise.SameTraining(t, pieces, straight)
 }

@@ -10,6 +10,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/bitwise"
 	"rekindle/pkg/model"
 )
 
@@ -87,7 +88,7 @@ func TestTheAverageSurvivesInterruption(t *testing.T) {
 		cfg.ResumeFromCheckpoint = true
 	}
 	_, pieces := mustRun(t, t.Context(), exp, cfg, Options{})
-	sameTraining(t, pieces, straight)
+	bitwise.SameTraining(t, pieces, straight)
 }
 
 func TestTrainingDoesNotSeeTheAverageButValidationDoes(t *testing.T) {

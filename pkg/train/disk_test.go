@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"rekindle/pkg/internal/bitwise"
 	"strings"
 	"testing"
 
@@ -62,5 +63,5 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 
 	cfg.ResumeFromCheckpoint = true
 	_, got := mustRun(t, context.Background(), exp, cfg, Options{})
-	sameTraining(t, got, want)
+	bitwise.SameTraining(t, got, want)
 }

@@ -173,7 +173,7 @@ func (e *engine) evaluate(at *arrays, b *dataset.Batch) (m measures, err error) 
 
 // call runs a compiled computation.
 func call(exec *graph.Exec, args []any) ([]*tensors.Tensor, error) {
-	out, err := exec.Exec(args...)
+	out, err := exec.Call(args...)
 	if err != nil {
 		return nil, &engineError{err}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"rekindle/pkg/internal/bitwise"
 	"strings"
 	"testing"
 )
@@ -43,7 +44,7 @@ func TestThePerceptualLossTrainsAndResumesBitForBit(t *testing.T) {
 	}}})
 	cfg.ResumeFromCheckpoint = true
 	_, got := mustRun(t, context.Background(), exp, cfg, Options{})
-	sameTraining(t, got, want)
+	bitwise.SameTraining(t, got, want)
 }
 
 func TestWithoutTheWeightsOfVGG16TrainingDoesNotBegin(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/bitwise"
 )
 
 // kills is how many times a run is killed: a few in the normal tests, the number
@@ -59,12 +60,12 @@ func TestKilledAtAnyMomentLosesNothing(t *testing.T) {
 			killed++
 		}
 		finished++
-		sameTraining(t, newest(t, exp), want)
+		bitwise.SameTraining(t, newest(t, exp), want)
 		onDisk, err := experiment.LoadHistory(exp.HistoryPath())
 		if err != nil {
 			t.Fatal(err)
 		}
-		sameHistory(t, onDisk, &want.History)
+		bitwise.SameHistory(t, onDisk, &want.History)
 		if t.Failed() {
 			t.Fatalf("a run that was killed on its way differs from one that was not (%d kills so far)", killed)
 		}

@@ -36,7 +36,7 @@ type Data struct {
 
 // Options are the surroundings of a run.
 type Options struct {
-	Backend  compute.Backend
+	Backend  compute.Backend  // from package backend
 	GPU      bool             // Backend computes on a GPU, where UseAMP has an effect
 	Reporter Reporter         // nil: silent
 	Now      func() time.Time // nil: time.Now

@@ -12,11 +12,17 @@ import (
 // one the test is skipped, except in CI, which has to have it.
 func Python(t *testing.T, script string, args ...string) string {
 	t.Helper()
+	return PythonFile(t, filepath.Join("testdata", script), args...)
+}
+
+// PythonFile is [Python] for a script anywhere.
+func PythonFile(t *testing.T, script string, args ...string) string {
+	t.Helper()
 	for _, p := range []string{os.Getenv("REKINDLE_PYTHON"), "/usr/bin/python3", "python3"} {
 		if p == "" || exec.Command(p, "-c", "import torch").Run() != nil {
 			continue
 		}
-		out, err := exec.Command(p, append([]string{filepath.Join("testdata", script)}, args...)...).CombinedOutput()
+		out, err := exec.Command(p, append([]string{script}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s %s: %v\n%s", p, script, err, out)
 		}

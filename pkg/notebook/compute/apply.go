@@ -49,7 +49,7 @@ func restoredPatches(ctx context.Context, r *restore.Restorer, set *dataset.Set,
 	patches := set.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	chosen := spread(patches.Len(), cfg.ValPatchesPerImage, samples)
 	if len(chosen) == 0 {
-		return nil, errors.New("there is no validation patch to restore")
+		return nil, fmt.Errorf("there is no validation patch to restore; put pictures of at least %d x %d pixels into %s", cfg.PatchSize, cfg.PatchSize, cfg.ValCleanDir)
 	}
 	side := cfg.PatchSize
 	degraded, clean := make([]float32, 3*side*side), make([]float32, 3*side*side)

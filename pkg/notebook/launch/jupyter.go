@@ -70,7 +70,7 @@ func (s *setup) installJupyter() error {
 	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
 		return nil
 	}
-	return fmt.Errorf("Jupyter is missing and could not be installed here; install it with \"apt-get install %s\" or \"pip install %s\" and try again\n   %s",
+	return fmt.Errorf("no Jupyter was found, and it could not be installed here; install it with \"apt-get install %s\" or \"pip install %s\" and try again\n   %s",
 		strings.Join(debianPackages, " "), strings.Join(pipPackages, " "), strings.Join(problems, "\n   "))
 }
 

@@ -87,7 +87,7 @@ func TestWithoutAnyWayToInstallOneLineSaysWhatToInstall(t *testing.T) {
 	if err == nil {
 		t.Fatal("got no error")
 	}
-	for _, part := range []string{"Jupyter is missing", "apt-get install jupyter-notebook", "pip install notebook"} {
+	for _, part := range []string{"no Jupyter was found", "apt-get install jupyter-notebook", "pip install notebook"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("got %q, want it to say %q", err, part)
 		}
@@ -122,6 +122,57 @@ func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
 	printed(t, install)
 	if _, err := os.Stat(filepath.Join(moved, "again")); err != nil {
 		t.Error("the clone moved, and the kernel was not installed again")
+	}
+}
+
+func TestAKernelThatRunsACopyIsNotInstalledAgain(t *testing.T) {
+	s := clone(t)
+	gonb, copied := filepath.Join(s.bin(), "gonb"), filepath.Join(s.data(), "kernels", "gonb", "gonb")
+	write(t, gonb, "#!/bin/sh\ntouch "+s.clone+"/again\n", 0o777)
+	write(t, filepath.Join(s.data(), "kernels", "gonb", "kernel.json"), `{"argv": ["`+copied+`", "-go_work=`+s.clone+`"]}`, 0o666)
+	for _, c := range []struct {
+		text string // of the copy
+		want bool
+	}{{"#!/bin/sh\ntouch " + s.clone + "/again\n", false}, {"an older one", true}} {
+		write(t, copied, c.text, 0o777)
+		printed(t, func() {
+			if err := s.installKernel(); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if _, err := os.Stat(filepath.Join(s.clone, "again")); (err == nil) != c.want {
+			t.Errorf("the copy %q: installed again %v, want %v", c.text, err == nil, c.want)
+		}
+	}
+}
+
+// Jobs of a scheduler begin together: what is set up is not taken away under
+// another's feet.
+func TestSetUpsWaitForEachOther(t *testing.T) {
+	s := clone(t)
+	lock, err := os.OpenFile(filepath.Join(s.clone, "build", "setup.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", t.TempDir()) // nothing can be installed, so the end comes soon
+	done := make(chan struct{})
+	go func() {
+		printed(t, func() { _ = s.all() })
+		close(done)
+	}()
+	select {
+	case <-done:
+		t.Error("a second set-up did not wait for the first")
+	case <-time.After(200 * time.Millisecond):
+	}
+	lock.Close()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Error("the second set-up waits although the first is done")
 	}
 }
 
@@ -211,6 +262,20 @@ trap 'exit 1' INT; echo started >> $REKINDLE_RUN_DIR/log; while true; do sleep 0
 	}
 	if !strings.Contains(text, "saved") || !strings.Contains(text, `REKINDLE_CONFIG='{"num_epochs":50,"resume_from_checkpoint":true}'`) {
 		t.Errorf("got %q, want what the cell said last and how to go on", text)
+	}
+}
+
+func TestRunsOfDifferentNamesKeepTheirNotebooksApart(t *testing.T) {
+	for overrides, want := range map[string]string{
+		``:                               "unet.ipynb",
+		`{"num_epochs": 2}`:              "unet.ipynb",
+		`{"experiment_name": "seed_7"}`:  "unet.seed_7.ipynb",
+		`{"experiment_name": "../away"}`: "unet.ipynb",
+		`no JSON`:                        "unet.ipynb",
+	} {
+		if got := outputName("notebooks/unet.ipynb", overrides); got != want {
+			t.Errorf("%s: got %s, want %s", overrides, got, want)
+		}
 	}
 }
 

@@ -42,12 +42,12 @@ func run(s *setup, file string) error {
 	if err := os.MkdirAll(out, 0o777); err != nil {
 		return err
 	}
-	executed := filepath.Join(out, filepath.Base(file))
+	executed := filepath.Join(out, outputName(file, os.Getenv(notebook.ConfigVariable)))
 
 	var messages bytes.Buffer
 	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
 		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
-		"--output-dir", out, "--output", filepath.Base(file), file)
+		"--output-dir", out, "--output", filepath.Base(executed), file)
 	cmd.Dir = s.clone
 	cmd.Env = append(s.environ(), notebook.RunDirVariable+"="+dir)
 	if machine.IsTerminal(os.Stdout) {
@@ -90,6 +90,20 @@ func run(s *setup, file string) error {
 		return exitStatus(1)
 	}
 	return nil
+}
+
+// outputName is what the executed copy of a notebook is called. Runs beside each
+// other are told apart by the experiment's name, where the overrides give one.
+func outputName(file, overrides string) string {
+	var keys struct {
+		Name string `json:"experiment_name"`
+	}
+	_ = json.Unmarshal([]byte(overrides), &keys) // what is no JSON is reported by the configuration cell
+	name := strings.TrimSuffix(filepath.Base(file), ".ipynb")
+	if keys.Name != "" && keys.Name == filepath.Base(keys.Name) {
+		name += "." + keys.Name
+	}
+	return name + ".ipynb"
 }
 
 // resuming adds to overrides of the configuration that training goes on.

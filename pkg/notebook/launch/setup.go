@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"debug/buildinfo"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/notebook"
 )
@@ -23,12 +26,21 @@ func (s *setup) bin() string  { return filepath.Join(s.clone, "build", "bin") }
 func (s *setup) data() string { return filepath.Join(s.clone, "build", "jupyter") }
 func (s *setup) log() string  { return filepath.Join(s.clone, "build", "setup.log") }
 
-// all makes whatever is missing.
+// all makes whatever is missing. Several programs may be started at once, as jobs
+// of a scheduler are: one of them works and the others wait.
 func (s *setup) all() error {
 	for _, dir := range []string{s.bin(), s.data()} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
+	}
+	lock, err := os.OpenFile(filepath.Join(s.clone, "build", "setup.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return fmt.Errorf("%s cannot be locked: %w", lock.Name(), err)
 	}
 	if err := s.findJupyter(); err != nil {
 		return err
@@ -66,7 +78,7 @@ func (s *setup) installKernel() error {
 	gonb := filepath.Join(s.bin(), "gonb")
 	var spec struct{ Argv []string }
 	if raw, err := os.ReadFile(filepath.Join(s.data(), "kernels", "gonb", "kernel.json")); err == nil && json.Unmarshal(raw, &spec) == nil {
-		if len(spec.Argv) > 0 && spec.Argv[0] == gonb && slices.Contains(spec.Argv, "-go_work="+s.clone) {
+		if len(spec.Argv) > 0 && sameProgram(spec.Argv[0], gonb) && slices.Contains(spec.Argv, "-go_work="+s.clone) {
 			return nil
 		}
 	}
@@ -74,6 +86,20 @@ func (s *setup) installKernel() error {
 	// Without --raw_error a cell that does not compile shows only that it failed;
 	// --force_deps because gopls, which completes code, is not needed to run it.
 	return s.logged([]string{"JUPYTER_DATA_DIR=" + s.data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.clone)
+}
+
+// sameProgram reports whether two paths hold the same program. GoNB installs a
+// copy of itself where the clone lies under /tmp.
+func sameProgram(a, b string) bool {
+	if a == b {
+		return true
+	}
+	first, err := os.ReadFile(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.ReadFile(b)
+	return err == nil && bytes.Equal(first, second)
 }
 
 // environ is the environment of notebooks: the tools and the kernel of this

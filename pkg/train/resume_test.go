@@ -1,0 +1,171 @@
+package train
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/bitwise"
+)
+
+func TestAResumedRunKeepsItsBestModel(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	s := newest(t, exp)
+	s.BestEpoch, s.BestLoss = 1, 1e-9 // nothing will ever be better
+	for _, name := range []string{checkpoint.Last, checkpoint.Best} {
+		if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), name), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, _ := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best))
+	cfg.ResumeFromCheckpoint, cfg.NumEpochs = true, 5
+	result, _ := mustRun(t, context.Background(), exp, cfg, Options{})
+	after, _ := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best))
+	if result.BestEpoch != 1 || result.BestLoss != 1e-9 || !slices.Equal(before, after) {
+		t.Errorf("best epoch %d loss %v, file changed %v; want 1, 1e-9, false", result.BestEpoch, result.BestLoss, !slices.Equal(before, after))
+	}
+}
+
+func TestChangedNetworkIsRefusedByKey(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 1
+	exp := newExperiment(t, cfg)
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	cfg.ResumeFromCheckpoint, cfg.ModelFeatures = true, 3
+	_, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t)})
+	if err == nil || !strings.Contains(err.Error(), "model_features was 2") || !strings.Contains(err.Error(), "is 3 now") {
+		t.Errorf("got %v, want an error with the key and both values", err)
+	}
+}
+
+func TestOtherChangesArePrinted(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 1
+	exp := newExperiment(t, cfg)
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	cfg.ResumeFromCheckpoint, cfg.NumEpochs, cfg.BatchSize = true, 2, 3
+	w := &watch{}
+	mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	if !w.said("batch_size: 4 → 3") || !w.said("num_epochs: 1 → 2") {
+		t.Errorf("messages: %q", w.messages)
+	}
+}
+
+func TestTrainingOverAnExistingRunIsRefused(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 1
+	exp := newExperiment(t, cfg)
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	_, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t)})
+	if err == nil || !strings.Contains(err.Error(), "ResumeFromCheckpoint") {
+		t.Errorf("got %v, want a refusal that names ResumeFromCheckpoint", err)
+	}
+}
+
+func TestAForkGoesOnFromItsParentAndLeavesItAlone(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 2
+	parent := newExperiment(t, cfg)
+	mustRun(t, context.Background(), parent, cfg, Options{})
+	before := newest(t, parent)
+	cfg.NumEpochs, cfg.LearningRate = 3, 5e-4
+	child, err := experiment.Fork(parent, checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), cfg, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watch{}
+	result, _ := mustRun(t, context.Background(), child, cfg, Options{Reporter: w})
+	if result.Outcome != Completed || result.History.Len() != 3 || w.batches != 5 {
+		t.Errorf("the fork ended %q with %d epochs after %d batches", result.Outcome, result.History.Len(), w.batches)
+	}
+	bitwise.SameTraining(t, newest(t, parent), before)
+	if stats, err := child.LoadStats(); err != nil || stats.Parent != parent.Name() || len(stats.Sessions) != 1 {
+		t.Errorf("the fork's record is %+v, %v", stats, err)
+	}
+}
+
+func TestResumeWithoutAnyCheckpointStartsFreshInTheSameFolder(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs, cfg.ResumeFromCheckpoint = 1, true
+	exp := newExperiment(t, cfg)
+	w := &watch{}
+	result, _ := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	if result.Outcome != Completed || !w.said("no checkpoint yet") {
+		t.Errorf("ended %q, messages %q", result.Outcome, w.messages)
+	}
+}
+
+func TestDamagedNewestCheckpointFallsBackAndHistoryFollows(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	_, want := mustRun(t, context.Background(), exp, cfg, Options{})
+	dir := exp.CheckpointsDir()
+	for _, name := range []string{checkpoint.Last, checkpoint.Best} { // leaves checkpoint_epoch_002.pth
+		path := checkpoint.Path(dir, name)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, info.Size()/2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg.ResumeFromCheckpoint = true
+	w := &watch{}
+	_, got := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	if !w.said("last_checkpoint.pth is damaged") || !w.said("checkpoint_epoch_002.pth") {
+		t.Errorf("messages: %q", w.messages)
+	}
+	bitwise.SameTraining(t, got, want)
+}
+
+func TestABrokenHistoryIsSetAsideAndRestoredFromTheCheckpoint(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	_, want := mustRun(t, context.Background(), exp, cfg, Options{})
+	if err := os.WriteFile(exp.HistoryPath(), []byte(`{"train_loss": [1`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ResumeFromCheckpoint = true
+	w := &watch{}
+	result, _ := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	if !w.said("Previous history has invalid structure") {
+		t.Errorf("messages: %q", w.messages)
+	}
+	bitwise.SameHistory(t, &result.History, &want.History)
+	if kept, _ := filepath.Glob(exp.HistoryPath() + "*invalid*"); len(kept) != 1 {
+		kept, _ = filepath.Glob(filepath.Join(exp.Dir, "*invalid*"))
+		if len(kept) != 1 {
+			t.Errorf("the broken file was not kept")
+		}
+	}
+}
+
+func TestBestModelIsMadeAgainFromTheNewestCheckpoint(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
+	if err := os.Remove(best); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ResumeFromCheckpoint = true
+	w := &watch{}
+	mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	for _, line := range []string{"best_model.pth not found in", "Found alternative checkpoint: last_checkpoint.pth", "Copying to best_model.pth", "may not be the actual best"} {
+		if !w.said(line) {
+			t.Errorf("not printed: %q", line)
+		}
+	}
+	if _, err := checkpoint.Load(best); err != nil {
+		t.Error(err)
+	}
+}

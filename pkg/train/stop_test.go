@@ -1,0 +1,116 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/bitwise"
+)
+
+func TestARunInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
+	cfg := tiny(t)
+	cfg.ValEvery = 2
+	straight, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{})
+	if straight.Outcome != Completed {
+		t.Fatalf("the straight run ended %q", straight.Outcome)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	exp := newExperiment(t, cfg)
+	cfg.ResumeFromCheckpoint = true
+	sessions := 0
+	for outcome := Interrupted; outcome == Interrupted; sessions++ {
+		ctx, cancel := context.WithCancel(context.Background())
+		stopAfter := 1 + r.IntN(4)
+		w := &watch{}
+		w.onBatch = func(int, int) {
+			if w.batches == stopAfter {
+				cancel()
+			}
+		}
+		cfg.NumWorkers = 1 + r.IntN(4)
+		result, _ := mustRun(t, ctx, exp, cfg, Options{Reporter: w})
+		outcome = result.Outcome
+		cancel()
+	}
+	if sessions < 4 {
+		t.Errorf("the run was interrupted only %d times: the test is too weak", sessions-1)
+	}
+	bitwise.SameTraining(t, newest(t, exp), want)
+	onDisk, err := experiment.LoadHistory(exp.HistoryPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bitwise.SameHistory(t, onDisk, &want.History)
+}
+
+func TestAStepThatTakesLongIsGivenUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	hang := make(chan struct{})
+	defer close(hang)
+	time.AfterFunc(10*time.Millisecond, cancel)
+	start := time.Now()
+	if _, err := within(ctx, &memory{}, func() int { <-hang; return 1 }); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if took := time.Since(start); took > 3*time.Second {
+		t.Errorf("giving up took %v; the program is killed 5 s after the signal", took)
+	}
+}
+
+// A learning rate beyond all measure makes the loss overflow after a step or two.
+func TestALossThatIsNotANumberStopsWithTheStateBefore(t *testing.T) {
+	cfg := tiny(t)
+	cfg.LearningRate, cfg.GradientClip, cfg.WarmupEpochs = 1e30, 0, 0
+	exp := newExperiment(t, cfg)
+	w := &watch{}
+	result, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+	if !errors.Is(err, ErrDiverged) || result == nil || result.Outcome != Diverged {
+		t.Fatalf("got %+v, %v, want diverged", result, err)
+	}
+	if !w.said("Not a number") || !w.said("3 of at most 3") {
+		t.Errorf("messages: %q", w.messages)
+	}
+	for _, tensor := range newest(t, exp).Model {
+		for _, v := range tensor.Values {
+			if !isFinite(float64(v)) {
+				t.Fatalf("the saved %s holds %v", tensor.Name, v)
+			}
+		}
+	}
+}
+
+func TestEarlyStoppingSurvivesResume(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs, cfg.Patience, cfg.LearningRate = 50, 2, 1e-12 // learns nothing, so patience runs out
+	exp := newExperiment(t, cfg)
+	result, first := mustRun(t, context.Background(), exp, cfg, Options{})
+	if result.Outcome != EarlyStopped {
+		t.Fatalf("ended %q after %d epochs", result.Outcome, first.Epoch)
+	}
+	cfg.ResumeFromCheckpoint = true
+	w := &watch{}
+	result, again := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	if result.Outcome != EarlyStopped || again.Epoch != first.Epoch || w.batches != 0 {
+		t.Errorf("resume trained %d batches to epoch %d, want none", w.batches, again.Epoch)
+	}
+}
+
+func TestAReadOnlyFolderIsReportedBeforeTraining(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root can write to read-only folders")
+	}
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	if err := os.Chmod(exp.CheckpointsDir(), 0o500); err != nil {
+		t.Fatal(err)
+	}
+	w := &watch{}
+	if _, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w}); err == nil || w.batches != 0 {
+		t.Errorf("got error %v after %d batches, want an error before the first", err, w.batches)
+	}
+}
