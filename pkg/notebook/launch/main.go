@@ -4,6 +4,8 @@
 //	launch setup               find or install Jupyter, build GoNB, install its kernel
 //	launch run NOTEBOOK        the same, then run all cells without a browser
 //	launch lab [NOTEBOOK]      the same, then open Jupyter in the browser
+//	launch sync                spread the main notebook's cells to all training notebooks
+//	launch refresh             the same, then run every notebook and store its outputs
 //
 // All it installs itself lies in the clone, under build/ and .venv/; only Jupyter
 // may come from apt-get, where that works without a question. What is there
@@ -37,7 +39,7 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK]")
+var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] | launch sync | launch refresh")
 
 func launch(clone string, args []string) error {
 	if _, err := os.Stat(filepath.Join(clone, "pkg", "notebook", "launch")); err != nil {
@@ -50,7 +52,7 @@ func launch(clone string, args []string) error {
 	if len(args) > 1 {
 		notebook = args[1]
 	}
-	if len(args) > 2 || command == "run" && notebook == "" || command == "setup" && notebook != "" {
+	if len(args) > 2 || command == "run" && notebook == "" || command != "run" && command != "lab" && notebook != "" {
 		return errUsage
 	}
 	if notebook != "" {
@@ -75,6 +77,17 @@ func launch(clone string, args []string) error {
 			return err
 		}
 		return lab(s, notebook)
+	case "sync":
+		_, err := syncAll(clone)
+		return err
+	case "refresh":
+		if err := s.all(); err != nil {
+			return err
+		}
+		if err := compile(s); err != nil {
+			return err
+		}
+		return refresh(s)
 	}
 	return errUsage
 }

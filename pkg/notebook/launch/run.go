@@ -45,11 +45,9 @@ func run(s *setup, file string) error {
 	executed := filepath.Join(out, filepath.Base(file))
 
 	var messages bytes.Buffer
-	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
-		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
-		"--output-dir", out, "--output", filepath.Base(file), file)
+	cmd := s.execution(file, out)
 	cmd.Dir = s.clone
-	cmd.Env = append(s.environ(), notebook.RunDirVariable+"="+dir)
+	cmd.Env = append(cmd.Env, notebook.RunDirVariable+"="+dir)
 	if machine.IsTerminal(os.Stdout) {
 		cmd.Env = append(cmd.Env, notebook.LiveVariable+"=1")
 	}
@@ -90,6 +88,16 @@ func run(s *setup, file string) error {
 		return exitStatus(1)
 	}
 	return nil
+}
+
+// execution is the program that runs all cells of a notebook in a kernel and
+// writes it with its outputs to the folder out.
+func (s *setup) execution(file, out string) *exec.Cmd {
+	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
+		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
+		"--output-dir", out, "--output", filepath.Base(file), file)
+	cmd.Env = s.environ()
+	return cmd
 }
 
 // resuming adds to overrides of the configuration that training goes on.
