@@ -248,6 +248,8 @@ func TestWhatMustNotBeStoredIsNamed(t *testing.T) {
 		{"a word on standard error", stream("stderr", "oh"), nil, "training shows an error"},
 		{"a path", stream("stdout", "in /work/clone/data\n"), nil, "/work/clone/data"},
 		{"a path in HTML", picture("text/html", "<b>\"/home/me/x\"</b>"), nil, "/home/me/x"},
+		{"a widget", picture("application/vnd.jupyter.widget-view+json", "x"), nil, "not every front end"},
+		{"a script", picture("text/html", "<script>draw()</script>"), nil, "a script"},
 		{"a cell that was edited", stream("stdout", "ok"), func(n *Notebook) { n.Cell("training").Source += " // more" }, "not those of its present cells"},
 		{"a cell that was not run", stream("stdout", "ok"), func(n *Notebook) { n.Cell("training").ExecutionCount = nil }, "training was not run"},
 		{"too much", stream("stdout", strings.Repeat("x", MaxBytes)), nil, "600 are the limit"},

@@ -65,9 +65,13 @@ func shrinkOutput(output map[string]any) error {
 // machinePath matches folders that are somebody's own.
 var machinePath = regexp.MustCompile(`(?:^|[\s"'=(:])((?:/work|/tmp|/home|/root|/Users|/var/folders)/[^\s"']*)`)
 
+// shownEverywhere are the kinds of output that every front end shows, and code
+// hosting pages too; they take scripts out of HTML, so there must be none in it.
+var shownEverywhere = []string{"text/plain", "text/html", pngType, jpegType}
+
 // Check says what is wrong with a notebook as a clone should hold it: cells
 // that were never run, errors, outputs of other cells, a size beyond
-// [MaxBytes], paths of one machine.
+// [MaxBytes], paths of one machine, outputs that only some front ends show.
 func (n *Notebook) Check() error {
 	var wrong []error
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
@@ -80,6 +84,15 @@ func (n *Notebook) Check() error {
 		for _, o := range c.Outputs {
 			if o["output_type"] == "error" || o["name"] == "stderr" {
 				say("the cell %s shows an error", c.ID)
+			}
+			data, _ := o["data"].(map[string]any)
+			for kind := range data {
+				if !slices.Contains(shownEverywhere, kind) {
+					say("the cell %s shows %s, which not every front end does", c.ID, kind)
+				}
+			}
+			if strings.Contains(shownText(o), "<script") {
+				say("the cell %s shows HTML with a script, which few front ends run", c.ID)
 			}
 			for _, found := range machinePath.FindAllStringSubmatch(shownText(o), -1) {
 				say("the cell %s shows %s, a path of one machine", c.ID, found[1])
