@@ -178,6 +178,10 @@ func outOfMemory(t *testing.T, m *machine) {
 	// The cells below were queued and ran.
 	n.says(all.of("curves"), "No curves yet")
 	n.works(outputs{all.of("curves"), all.of("summary")})
+	n.says(all.of("summary"), "out_of_memory")
+	if strings.Contains(all.of("summary").said(), "did not end properly") {
+		t.Error("training that ran out of memory and saved counts as killed")
+	}
 
 	n.set("BatchSize", 4)
 	n.set("MemoryLimitMB", 0)
