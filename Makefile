@@ -2,11 +2,12 @@
 # make lab      the same set-up, then open the notebook in Jupyter
 # make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
 # make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors)
+# make notebooks  run every notebook and store its outputs in it, for readers; make sync only spreads the main one's cells
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
-# make scenarios  the resume guide in a real kernel, cells edited as a person would
+# make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
 # make bench    speed and memory beside PyTorch, written to docs/benchmarks.md
-# make check    gofmt, go vet and staticcheck
+# make check    gofmt, go vet, staticcheck, and whether notebooks are as they should be committed
 # make vuln     known weaknesses of what we depend on; asks vuln.go.dev, so it needs a network
 # make clean    remove what was built; data, experiments and .venv stay
 
@@ -18,7 +19,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab data setup export test torture scenarios bench check vuln clean
+.PHONY: help run lab data setup export notebooks sync test torture scenarios bench check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +39,12 @@ setup: build/bin/launch
 export:
 	@go run ./pkg/export/command -experiment "$(or $(EXPERIMENT),latest)" -format "$(or $(FORMAT),onnx)"
 
+notebooks: build/bin/launch
+	@build/bin/launch refresh
+
+sync: build/bin/launch
+	@build/bin/launch sync
+
 # Go knows best whether it is up to date.
 .PHONY: build/bin/launch
 build/bin/launch:
@@ -51,7 +58,8 @@ torture:
 	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
 
 scenarios:
-	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run 'TestScenarios|TestShellBlocks' ./pkg/notebook/scenarios ./pkg/internal/documents
+	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v ./pkg/notebook/scenarios
+	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestShellBlocks ./pkg/internal/documents
 
 bench:
 	go run ./pkg/bench
@@ -60,6 +68,7 @@ check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+	REKINDLE_CHECK_NOTEBOOKS=1 go test -count=1 ./pkg/notebook/ipynb
 
 vuln:
 	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

@@ -262,16 +262,28 @@ func TestLockRefusesASecondProcessAndNamesTheFirst(t *testing.T) {
 	if _, err := LoadHistory(e.HistoryPath()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a reader is disturbed: %v", err)
 	}
+	if owner, died := e.Died(); died {
+		t.Errorf("%+v counts as dead while it lives", owner)
+	}
 	other.Process.Kill()
 	other.Wait()
+	if owner, died := e.Died(); !died || owner.PID != other.Process.Pid {
+		t.Errorf("got %+v, %v, want the killed process %d", owner, died, other.Process.Pid)
+	}
 	lock, err := e.Lock() // the lock of a dead process is free
 	if err != nil {
 		t.Fatal(err)
+	}
+	if _, died := e.Died(); died {
+		t.Error("this process counts as dead")
 	}
 	if _, err := e.Lock(); err == nil {
 		t.Error("one process took the lock twice")
 	}
 	lock.Release()
+	if owner, died := e.Died(); died {
+		t.Errorf("%+v released its lock, and counts as dead", owner)
+	}
 	if again, err := e.Lock(); err != nil {
 		t.Error(err)
 	} else {

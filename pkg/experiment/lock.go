@@ -81,6 +81,24 @@ func (l *Lock) sign() error {
 	return err
 }
 
-// Release gives the lock back. The file stays: removing it would let two
+// Release gives the lock back. The file stays, empty: removing it would let two
 // processes lock two different files of the same name.
-func (l *Lock) Release() error { return l.file.Close() }
+func (l *Lock) Release() error {
+	return errors.Join(l.file.Truncate(0), l.file.Close())
+}
+
+// Died returns the process that trained the experiment last if it did not live
+// to release its lock: it was killed, or the machine went down.
+func (e *Experiment) Died() (owner Owner, died bool) {
+	f, err := os.Open(filepath.Join(e.Dir, ".lock"))
+	if err != nil {
+		return owner, false
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(f)
+	if err != nil || json.Unmarshal(raw, &owner) != nil {
+		return owner, false
+	}
+	// Somebody signed it. Taking the lock, for the moment until f is closed, shows whether he lives.
+	return owner, unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil
+}

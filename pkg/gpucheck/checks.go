@@ -172,7 +172,7 @@ func outOfMemory(ctx context.Context, s setting) (string, error) {
 		return "", fmt.Errorf("the emergency checkpoint is %q", result.Checkpoint)
 	}
 	smaller := l.cfg
-	smaller.ResumeFromCheckpoint, smaller.BatchSize, smaller.PatchesPerImage = true, 2, 4
+	smaller.ResumeFromCheckpoint, smaller.BatchSize = true, 2
 	result, _, _, err = l.train(ctx, engine, smaller, exp, &record{says: true})
 	if err != nil || result.Outcome != train.Completed {
 		return "", fmt.Errorf("resuming with BatchSize 2 in the same process did not go on: %w", err)

@@ -192,10 +192,7 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 		some := &firstFew{to: warn}
 		set, err := dataset.Open(degraded, clean, cfg.PatchSize, some.warn)
 		some.end()
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w; run the cell under \"5. Degraded Datasets\" first", err)
-		}
-		return set, err
+		return set, pointToData(err)
 	}
 	var d Data
 	var err error
@@ -219,6 +216,18 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	}
 	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	return &d, nil
+}
+
+// pointToData adds to an error about missing pictures which cell makes them.
+func pointToData(err error) error {
+	var mismatch *dataset.MismatchError
+	switch {
+	case errors.As(err, &mismatch) && len(mismatch.WithoutDegraded) > 0, errors.Is(err, dataset.ErrEmpty):
+		return fmt.Errorf("%w; the cell under \"5. Degraded Datasets\" completes the degraded pictures: run it again", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; run the cell under \"5. Degraded Datasets\" first", err)
+	}
+	return err
 }
 
 // firstFew passes on the first warnings of a kind and counts the others.

@@ -151,3 +151,30 @@ func TestTwoKernelsThatDrawAtOnceDoNotDisturbEachOther(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestHalfMadeCopiesPointToTheCellThatCompletesThem(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	if err := prepareData(context.Background(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	made, err := filepath.Glob(filepath.Join(cfg.ValDegradedDir, "*.png"))
+	if err != nil || len(made) < 2 {
+		t.Fatal(made, err)
+	}
+	for i, path := range made { // as interruptions leave them: some missing, then all
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 && i < len(made)-1 {
+			continue
+		}
+		_, err := OpenData(cfg, nil)
+		wants(t, err, cfg.ValDegradedDir, "5. Degraded Datasets", "run it again")
+	}
+	if err := prepareData(context.Background(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenData(cfg, nil); err != nil {
+		t.Error(err)
+	}
+}

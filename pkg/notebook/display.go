@@ -1,6 +1,9 @@
 package notebook
 
 import (
+	"bytes"
+	"image/jpeg"
+	"image/png"
 	"sync/atomic"
 	"time"
 
@@ -39,9 +42,34 @@ func send(data *protocol.DisplayData) { withKernel(func() { gonbui.SendData(data
 // flush waits until the front end has everything that was sent.
 func flush() { withKernel(gonbui.Sync) }
 
-func showPNG(png []byte) {
-	send(&protocol.DisplayData{Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: png}})
+func showPNG(encoded []byte) {
+	kind, picture := protocol.MIMEImagePNG, encoded
+	if photo := asPhoto(encoded); photo != nil {
+		kind, picture = "image/jpeg", photo
+	}
+	send(&protocol.DisplayData{Data: map[protocol.MIMEType]any{kind: picture}})
 	flush()
+}
+
+// largePNG is where a picture begins to weigh on the notebook's file, in which
+// front ends keep it.
+const largePNG = 200 << 10
+
+// asPhoto returns a large picture as JPEG, or nil where that saves little: noise
+// and photographs, which are most of an executed notebook, shrink to a quarter.
+func asPhoto(encoded []byte) []byte {
+	if len(encoded) < largePNG {
+		return nil
+	}
+	im, err := png.Decode(bytes.NewReader(encoded))
+	if err != nil {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, im, &jpeg.Options{Quality: 90}); err != nil || b.Len() > len(encoded)/2 {
+		return nil
+	}
+	return b.Bytes()
 }
 
 // display is a place under the cell whose content can be replaced.
@@ -57,6 +85,6 @@ func (d display) html(html, plain string) {
 	}})
 }
 
-func (d display) png(png []byte) {
-	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: png}})
+func (d display) png(encoded []byte) {
+	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: encoded}})
 }

@@ -97,6 +97,10 @@ func summary(cfg config.Config) error {
 	}
 	say("%s\n📊 TRAINING SUMMARY\n%s\n", rule, rule)
 	n := history.Len()
+	owner, died := exp.Died()
+	if died {
+		stats.Status = "did not end properly"
+	}
 	say("   Epochs:     %d of %d%s", n, cfg.NumEpochs, inWords(stats))
 	if n > 0 {
 		first, last := history.At(0), history.At(n-1)
@@ -108,6 +112,10 @@ func summary(cfg config.Config) error {
 		say("   Best epoch: %d (val_loss: %s, val_l1: %s, val_ssim: %s)", epoch, number(best.ValLoss), number(best.ValL1), number(best.ValSSIM))
 	} else {
 		say("   Best epoch: none validated yet")
+	}
+	if died {
+		say("\n⚠️  The training that began at %s was killed, or the machine went down.", owner.Since.Format("2006-01-02 15:04:05"))
+		say("   What it had saved is whole. To go on from there: ResumeFromCheckpoint = true")
 	}
 	say("\n📁 %s", Short(exp.Dir))
 	for _, f := range []struct{ what, path string }{

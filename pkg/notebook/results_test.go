@@ -53,6 +53,28 @@ func TestSkippedTrainingShowsWhatTheGuideShows(t *testing.T) {
 	}
 }
 
+func TestTheSummaryTellsOfTrainingThatWasKilled(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	if err := exp.SaveStats(experiment.Stats{Status: "completed", TotalSeconds: 65}); err != nil {
+		t.Fatal(err)
+	}
+	owner := `{"pid": 1, "host": "here", "program": "cell", "since": "2026-01-02T12:00:00Z"}`
+	for content, killed := range map[string]bool{owner: true, "": false} {
+		if err := os.WriteFile(filepath.Join(exp.Dir, ".lock"), []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		printed.Reset()
+		if err := summary(cfg); err != nil {
+			t.Fatal(err)
+		}
+		said := printed.String()
+		if strings.Contains(said, "did not end properly") != killed || strings.Contains(said, "ResumeFromCheckpoint = true") != killed || strings.Contains(said, "completed") == killed {
+			t.Errorf("killed %v: the summary says\n%s", killed, said)
+		}
+	}
+}
+
 func TestCurvesAreSavedInTheExperiment(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	exp := mustSetUp(t, cfg, false)

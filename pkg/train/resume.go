@@ -34,6 +34,7 @@ func (r *run) findState() error {
 		return fmt.Errorf("train: %s cannot be resumed: %w", entry.Path, err)
 	}
 	r.lastFile = entry.Path
+	r.fitPosition()
 	if err := r.takeUpHistory(); err != nil {
 		return err
 	}
@@ -69,6 +70,15 @@ func (r *run) adopt(found *checkpoint.State) error {
 	}
 	r.state = found
 	return nil
+}
+
+// fitPosition ends the epoch under way where it has fewer patches now than it
+// had used when it stopped.
+func (r *run) fitPosition() {
+	if n := r.data.Train.Len(); r.state.Position > n {
+		r.report.Message("ℹ️  An epoch has %d patches now, and %d were used: epoch %d ends here", n, r.state.Position, r.state.Epoch+1)
+		r.state.Position = n
+	}
 }
 
 // takeUpHistory makes history.json and the State agree. The State carries its

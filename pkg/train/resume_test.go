@@ -169,3 +169,23 @@ func TestBestModelIsMadeAgainFromTheNewestCheckpoint(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAnEpochThatIsShorterNowEnds(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	mustRun(t, ctx, exp, cfg, Options{Reporter: &watch{onBatch: func(_, batch int) {
+		if batch == 3 { // 12 of 18 patches
+			cancel()
+		}
+	}}})
+	cfg.ResumeFromCheckpoint, cfg.PatchesPerImage = true, 2
+	w := &watch{}
+	result, s := mustRun(t, t.Context(), exp, cfg, Options{Reporter: w})
+	if result.Outcome != Completed || s.Step != 3+1+1 || s.History.Len() != 3 {
+		t.Errorf("%q after %d steps, %d epochs in the history; want completed, 5, 3", result.Outcome, s.Step, s.History.Len())
+	}
+	if !w.said("An epoch has 4 patches now, and 12 were used") {
+		t.Errorf("it was not said: %q", w.messages)
+	}
+}

@@ -40,6 +40,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/compute"
+	"rekindle/pkg/notebook/network"
 )
 
 const SKIP_TRAINING = false
@@ -63,7 +64,7 @@ func main() {
 		case "data":
 			notebook.PrepareData(cfg)
 		case "model":
-			compute.Describe(cfg)
+			network.Describe(cfg)
 		case "training":
 			if skip {
 				notebook.LoadResults(cfg)

@@ -1,6 +1,6 @@
 // Package compute holds the functions of the notebook's cells that need the
-// engine: describing the network, training it, and applying it. Cells that only
-// look at results use package notebook, which stays small and quick to build.
+// engine: training the network and applying it. Cells that do not compute use
+// the packages notebook and network, which are quick to build.
 //
 // Every function prints what a person wants to see, and on an error prints one
 // sentence to standard error and ends the cell with exit status 1.
@@ -25,65 +25,6 @@ import (
 	"rekindle/pkg/train"
 )
 
-// Describe prints the network, loss, optimizer and schedule, which engine will
-// compute and why, and what training is going to start from.
-func Describe(cfg config.Config) {
-	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
-	notebook.Check(err)
-	engine, err := backend.Open(cfg.Device)
-	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "🤖 Model: %s (%s)\n", cfg.Model, upsampling(cfg))
-	fmt.Fprintf(notebook.Out, "   Parameters: %s\n", thousands(net.NumParams()))
-	fmt.Fprintf(notebook.Out, "   Engine: %s\n", engine.Choice)
-	if cfg.UseAMP && !engine.OnGPU() {
-		fmt.Fprintln(notebook.Out, "   UseAMP has no effect on a CPU: everything is float32")
-	}
-	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × L1 + %g × (1 − SSIM)%s\n", cfg.LossAlpha, cfg.LossBeta, perceptual(cfg))
-	fmt.Fprintf(notebook.Out, "\n⚙️  Optimizer: AdamW, learning rate %g, weight decay %g, gradients clipped to a norm of %g\n", cfg.LearningRate, cfg.WeightDecay, cfg.GradientClip)
-	fmt.Fprintf(notebook.Out, "\n📅 Schedule: %s over %d epochs, warm-up %d, down to %g\n", cfg.Scheduler, cfg.NumEpochs, cfg.WarmupEpochs, cfg.MinLR)
-	describeStart(cfg)
-}
-
-// perceptual is what the perceptual loss adds to the sum, if it is wanted.
-func perceptual(cfg config.Config) string {
-	if cfg.LossGamma == 0 {
-		return ""
-	}
-	return fmt.Sprintf(" + %g × perceptual (VGG16 from %s)", cfg.LossGamma, cfg.VGGWeights)
-}
-
-func upsampling(cfg config.Config) string {
-	if cfg.ModelBilinear {
-		return fmt.Sprintf("%d features, bilinear upsampling", cfg.ModelFeatures)
-	}
-	return fmt.Sprintf("%d features, transposed convolutions", cfg.ModelFeatures)
-}
-
-func thousands(n int) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func describeStart(cfg config.Config) {
-	entries, err := checkpoint.List(notebook.Experiment(cfg).CheckpointsDir())
-	notebook.Check(err)
-	switch {
-	case len(entries) == 0:
-		fmt.Fprintln(notebook.Out, "\n🆕 Training will start from the beginning")
-	case entries[0].Err != nil:
-		fmt.Fprintf(notebook.Out, "\n⚠️  None of the %d checkpoints can be read\n", len(entries))
-	default:
-		fmt.Fprintf(notebook.Out, "\n🔄 Newest checkpoint: %s, %d epochs done", entries[0].Name(), entries[0].Epoch)
-		if entries[0].Position > 0 {
-			fmt.Fprintf(notebook.Out, " and %d patches of the next", entries[0].Position)
-		}
-		fmt.Fprintln(notebook.Out)
-	}
-}
-
 // Train runs the training loop on the current experiment until it is done or
 // something stops it. An interruption (Jupyter's button, Ctrl+C, SIGTERM, a
 // vanished kernel) ends it normally, with everything saved.
@@ -91,12 +32,23 @@ func Train(cfg config.Config) {
 	exp := notebook.Experiment(cfg)
 	lock, err := exp.Lock()
 	notebook.Check(err)
-	defer lock.Release()
-	notebook.Check(exp.Prepare())
+	err = trainLocked(cfg, exp)
+	_ = lock.Release() // before Check ends the program: what stays locked counts as killed
+	notebook.Check(err)
+}
+
+func trainLocked(cfg config.Config, exp *experiment.Experiment) error {
+	if err := exp.Prepare(); err != nil {
+		return err
+	}
 	data, err := notebook.OpenData(cfg, warn)
-	notebook.Check(err)
+	if err != nil {
+		return err
+	}
 	engine, err := backend.Open(cfg.Device)
-	notebook.Check(err)
+	if err != nil {
+		return err
+	}
 	fmt.Fprintf(notebook.Out, "🖥️  %s\n", engine.Choice)
 
 	ctx, stop := interruptible()
@@ -104,8 +56,11 @@ func Train(cfg config.Config) {
 	patches := train.Data{Train: data.Train, Val: data.Val}
 	reporter := withTensorBoard(notebook.NewProgress(exp, cfg), exp)
 	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Reporter: reporter})
-	notebook.Check(err)
+	if err != nil {
+		return err
+	}
 	sayResult(cfg, exp, result)
+	return nil
 }
 
 func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {

@@ -5,6 +5,8 @@
 //	launch run NOTEBOOK        the same, then run all cells without a browser
 //	launch lab [NOTEBOOK]      the same, then open Jupyter in the browser
 //	launch data                download the photographs of DIV2K
+//	launch sync                spread the main notebook's cells to all training notebooks
+//	launch refresh             the same, then run every notebook and store its outputs
 //
 // All it installs itself lies in the clone, under build/ and .venv/; only Jupyter
 // may come from apt-get, where that works without a question. What is there
@@ -38,7 +40,7 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] | launch data")
+var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] | launch data | launch sync | launch refresh")
 
 func launch(clone string, args []string) error {
 	if _, err := os.Stat(filepath.Join(clone, "pkg", "notebook", "launch")); err != nil {
@@ -51,7 +53,7 @@ func launch(clone string, args []string) error {
 	if len(args) > 1 {
 		notebook = args[1]
 	}
-	if len(args) > 2 || command == "run" && notebook == "" || (command == "setup" || command == "data") && notebook != "" {
+	if len(args) > 2 || command == "run" && notebook == "" || command != "run" && command != "lab" && notebook != "" {
 		return errUsage
 	}
 	if notebook != "" {
@@ -78,6 +80,17 @@ func launch(clone string, args []string) error {
 			return err
 		}
 		return lab(s, notebook)
+	case "sync":
+		_, err := syncAll(clone)
+		return err
+	case "refresh":
+		if err := s.all(); err != nil {
+			return err
+		}
+		if err := compile(s); err != nil {
+			return err
+		}
+		return refresh(s)
 	}
 	return errUsage
 }

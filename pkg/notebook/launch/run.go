@@ -45,11 +45,9 @@ func run(s *setup, file string) error {
 	executed := filepath.Join(out, outputName(file, os.Getenv(notebook.ConfigVariable)))
 
 	var messages bytes.Buffer
-	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
-		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
-		"--output-dir", out, "--output", filepath.Base(executed), file)
+	cmd := s.execution(file, out, filepath.Base(executed))
 	cmd.Dir = s.clone
-	cmd.Env = append(s.environ(), notebook.RunDirVariable+"="+dir)
+	cmd.Env = append(cmd.Env, notebook.RunDirVariable+"="+dir)
 	if machine.IsTerminal(os.Stdout) {
 		cmd.Env = append(cmd.Env, notebook.LiveVariable+"=1")
 	}
@@ -104,6 +102,16 @@ func outputName(file, overrides string) string {
 		name += "." + keys.Name
 	}
 	return name + ".ipynb"
+}
+
+// execution is the program that runs all cells of a notebook in a kernel and
+// writes it with its outputs to the folder out under the given name.
+func (s *setup) execution(file, out, name string) *exec.Cmd {
+	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
+		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
+		"--output-dir", out, "--output", name, file)
+	cmd.Env = s.environ()
+	return cmd
 }
 
 // resuming adds to overrides of the configuration that training goes on.

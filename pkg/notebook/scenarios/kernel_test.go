@@ -17,9 +17,10 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook/ipynb"
 )
 
-const notebookFile = "notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb"
+const notebookFile = ipynb.Main
 
 // The whole of a Run All takes 10 s here; a busy machine may need many times that.
 const patience = 3 * time.Minute
@@ -61,14 +62,14 @@ func setUp(t *testing.T) *machine {
 
 const vectorCode = "GOEXPERIMENT=simd"
 
-// newClone makes a folder that looks like a clone in which nothing has been run
-// yet, except that the pictures are there.
-func (m *machine) newClone(t *testing.T) string {
+// newClone makes a folder that looks like a clone with one notebook, in which
+// nothing has been run yet, except that the pictures are there.
+func (m *machine) newClone(t *testing.T, notebook string) string {
 	t.Helper()
 	top := t.TempDir()
-	must(t, os.MkdirAll(filepath.Join(top, filepath.Dir(notebookFile)), 0o777))
+	must(t, os.MkdirAll(filepath.Join(top, filepath.Dir(notebook)), 0o777))
 	must(t, os.Symlink(m.data, filepath.Join(top, "data")))
-	for _, file := range []string{"go.mod", notebookFile} {
+	for _, file := range []string{"go.mod", notebook} {
 		raw, err := os.ReadFile(filepath.Join(m.clone, file))
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(top, file), raw, 0o666))
@@ -105,26 +106,21 @@ const tiny = `{"device": "go", "model_features": 2, "patch_size": 32, "tile_over
 // open opens a copy of the main notebook. overrides is JSON for REKINDLE_CONFIG.
 func open(t *testing.T, m *machine, overrides string) *notebook {
 	t.Helper()
-	n := &notebook{t: t, top: m.newClone(t), source: map[string]string{}, answers: make(chan []byte)}
-	var file struct {
-		Cells []struct {
-			ID       string
-			CellType string `json:"cell_type"`
-			Source   json.RawMessage
-		}
-	}
-	raw, err := os.ReadFile(filepath.Join(n.top, notebookFile))
+	return openFile(t, m, notebookFile, overrides)
+}
+
+func openFile(t *testing.T, m *machine, path, overrides string) *notebook {
+	t.Helper()
+	n := &notebook{t: t, top: m.newClone(t, path), source: map[string]string{}, answers: make(chan []byte)}
+	file, err := ipynb.Load(filepath.Join(n.top, path))
 	must(t, err)
-	must(t, json.Unmarshal(raw, &file))
-	for _, c := range file.Cells {
-		if c.CellType == "code" {
-			n.ids = append(n.ids, c.ID)
-			n.source[c.ID] = text(t, c.Source)
-		}
+	for _, c := range file.Code() {
+		n.ids = append(n.ids, c.ID)
+		n.source[c.ID] = string(c.Source)
 	}
 
 	n.driver = exec.Command(m.python, filepath.Join(m.clone, "pkg/notebook/scenarios/testdata/kernel.py"))
-	n.driver.Dir = filepath.Join(n.top, filepath.Dir(notebookFile))
+	n.driver.Dir = filepath.Join(n.top, filepath.Dir(path))
 	n.driver.Env = m.environ(n.top, overrides)
 	log, err := os.Create(filepath.Join(n.top, "kernel.log"))
 	must(t, err)
@@ -166,18 +162,6 @@ func (n *notebook) close(log *os.File) {
 	}
 }
 
-// text joins a cell's source, which a notebook file holds as lines.
-func text(t *testing.T, raw json.RawMessage) string {
-	t.Helper()
-	var lines []string
-	if json.Unmarshal(raw, &lines) == nil {
-		return strings.Join(lines, "")
-	}
-	var one string
-	must(t, json.Unmarshal(raw, &one))
-	return one
-}
-
 // edit replaces text in a cell, as somebody at the keyboard would.
 func (n *notebook) edit(cell, old, new string) {
 	n.t.Helper()
@@ -191,15 +175,15 @@ func (n *notebook) edit(cell, old, new string) {
 // cell, where whatever is set last wins. An earlier such line is replaced.
 func (n *notebook) set(key string, value any) {
 	n.t.Helper()
-	const bottom = "\treturn notebook.Configure(cfg)"
-	earlier := regexp.MustCompile(`(?m)^\tcfg\.` + key + ` = .*\n`)
+	const bottom = "    return notebook.Configure(cfg)"
+	earlier := regexp.MustCompile(`(?m)^ {4}cfg\.` + key + ` = .*\n`)
 	cell := n.source["configuration"]
-	head, tail, found := strings.Cut(cell, "\t// Your own changes")
+	head, tail, found := strings.Cut(cell, "    // Your own changes")
 	if !found {
 		n.t.Fatal("the configuration cell has no place for changes")
 	}
-	n.source["configuration"] = head + "\t// Your own changes" + earlier.ReplaceAllString(tail, "")
-	n.edit("configuration", bottom, fmt.Sprintf("\tcfg.%s = %#v\n%s", key, value, bottom))
+	n.source["configuration"] = head + "    // Your own changes" + earlier.ReplaceAllString(tail, "")
+	n.edit("configuration", bottom, fmt.Sprintf("    cfg.%s = %#v\n%s", key, value, bottom))
 }
 
 // output is what a front end shows under a cell.
@@ -420,6 +404,17 @@ func (n *notebook) newest(exp *experiment.Experiment) checkpoint.Entry {
 		n.t.Fatalf("%s has no readable checkpoint", exp.Name())
 	}
 	return entries[0]
+}
+
+// waitForFile waits until a file or folder exists.
+func (n *notebook) waitForFile(path string) {
+	n.t.Helper()
+	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(path); err == nil {
+			return
+		}
+	}
+	n.t.Fatalf("there is still no %s", path)
 }
 
 // contents returns all files below a folder with their sizes and times, to see

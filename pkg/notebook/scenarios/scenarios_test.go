@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +34,8 @@ func TestScenarios(t *testing.T) {
 		{"an experiment by name", byName},
 		{"cells that fail harm nothing", failuresHarmNothing},
 		{"two notebooks that begin together", twoTogether},
+		{"killed without a warning", killed},
+		{"the data cell interrupted", dataInterrupted},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -177,6 +178,10 @@ func outOfMemory(t *testing.T, m *machine) {
 	// The cells below were queued and ran.
 	n.says(all.of("curves"), "No curves yet")
 	n.works(outputs{all.of("curves"), all.of("summary")})
+	n.says(all.of("summary"), "out_of_memory")
+	if strings.Contains(all.of("summary").said(), "did not end properly") {
+		t.Error("training that ran out of memory and saved counts as killed")
+	}
 
 	n.set("BatchSize", 4)
 	n.set("MemoryLimitMB", 0)
@@ -215,61 +220,6 @@ func outOfMemoryAndRestart(t *testing.T, m *machine) {
 	n.says(all.of("directories"), "RESUME MODE", exp.Name(), "Epochs finished: 2")
 	n.says(all.of("training"), "2 of 4 done", "Training completed: 4 epochs")
 	n.continues(n.history(n.only(), 4), first)
-	n.status(exp, "completed")
-}
-
-func interrupted(t *testing.T, m *machine) {
-	n := open(t, m, strings.Replace(tiny, `"patches_per_image": 1,`, `"patches_per_image": 40,`, 1)) // an epoch of a second or two
-	n.set("NumEpochs", 1000)
-	n.start(n.ids...)
-	upTo := slices.Index(n.ids, "training")
-	n.works(n.wait(n.ids[:upTo]...))
-	exp := n.only()
-	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) { // until an epoch is finished
-		if _, err := os.Stat(filepath.Join(exp.CheckpointsDir(), "last_checkpoint.pth")); err == nil {
-			break
-		}
-		if time.Since(begun) > patience {
-			t.Fatal("no epoch was finished")
-		}
-	}
-	time.Sleep(300 * time.Millisecond)
-	pressed := time.Now()
-	n.interrupt()
-	all := n.wait("training")
-	// GoNB kills a program 5 s after the interruption.
-	if took := time.Since(pressed); took > 5*time.Second {
-		t.Errorf("training took %v to stop", took)
-	}
-	n.works(all)
-	n.says(all.of("training"), "Training interrupted in epoch", "nothing is lost", "emergency_checkpoint_interrupt_epoch_", "ResumeFromCheckpoint = true")
-	n.works(n.wait(n.ids[upTo+1:]...)) // the cells below run with what there is
-	n.status(exp, "interrupted")
-	at := n.newest(exp)
-	if !strings.HasPrefix(at.Name(), "emergency_checkpoint_interrupt_epoch_") || at.Epoch < 1 || at.Position == 0 {
-		t.Errorf("the newest checkpoint is %s, epoch %d, position %d; want an emergency checkpoint in the middle of an epoch after the first", at.Name(), at.Epoch, at.Position)
-	}
-	stopped := n.history(exp, at.Epoch)
-
-	// Only a look.
-	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
-	look := n.runAll()
-	n.works(look)
-	n.says(look.of("directories"), exp.Name())
-	n.says(look.of("training"), "SKIP_TRAINING = true", fmt.Sprintf("Total epochs: %d", at.Epoch))
-	n.continues(n.history(n.only(), at.Epoch), stopped)
-	if now := n.newest(exp); now != at {
-		t.Errorf("a look changed the newest checkpoint from %v to %v", at, now)
-	}
-
-	// Go on.
-	n.edit("control", "SKIP_TRAINING = true", "SKIP_TRAINING = false")
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
-	n.set("NumEpochs", at.Epoch+1)
-	all = n.runAll()
-	n.works(all)
-	n.says(all.of("training"), "Resuming from "+at.Name(), fmt.Sprintf("and %d of ", at.Position), fmt.Sprintf("Training completed: %d epochs", at.Epoch+1))
-	n.continues(n.history(n.only(), at.Epoch+1), stopped)
 	n.status(exp, "completed")
 }
 

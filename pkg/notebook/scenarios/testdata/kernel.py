@@ -52,7 +52,7 @@ class Cell:
             "stdout": self.stdout,
             "stderr": self.stderr,
             "html": "".join(d.get("text/html", "") for d in data),
-            "pictures": sum("image/png" in d for d in data),
+            "pictures": sum("image/png" in d or "image/jpeg" in d for d in data),
         }
 
 

@@ -1,0 +1,140 @@
+package ipynb
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// What the repository keeps of a notebook is bounded, because each run replaces
+// it: all versions together are what a clone has to load.
+const (
+	MaxBytes    = 600_000   // one notebook
+	MaxAllBytes = 4_000_000 // all of them
+)
+
+// ours is the key of a notebook's metadata that holds what this package notes.
+const ours = "rekindle"
+
+// Store takes the outputs of an executed copy, made small and free of what is
+// different with every run: times of execution, and pictures larger than a
+// page needs. It notes that they belong to the cells as they are now.
+func (n *Notebook) Store(executed *Notebook) error {
+	for _, c := range n.Code() {
+		ran := executed.Cell(c.ID)
+		if ran == nil || ran.Source != c.Source {
+			return fmt.Errorf("ipynb: the executed notebook has another cell %s", c.ID)
+		}
+		c.ExecutionCount, c.Outputs = ran.ExecutionCount, ran.Outputs
+		for _, o := range c.Outputs {
+			delete(o, "transient")
+			if err := shrinkOutput(o); err != nil {
+				return fmt.Errorf("ipynb: a picture of the cell %s: %w", c.ID, err)
+			}
+		}
+	}
+	n.Metadata[ours] = map[string]any{"outputs_of": n.Sum()}
+	return nil
+}
+
+// shrinkOutput makes an output's picture small.
+func shrinkOutput(output map[string]any) error {
+	data, _ := output["data"].(map[string]any)
+	for _, kind := range []string{pngType, jpegType} {
+		text, found := data[kind].(string)
+		if !found {
+			continue
+		}
+		raw, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(text, "\n", ""))
+		if err != nil {
+			return err
+		}
+		small, smallKind, err := shrink(raw)
+		if err != nil {
+			return err
+		}
+		delete(data, kind)
+		data[smallKind] = base64.StdEncoding.EncodeToString(small)
+	}
+	return nil
+}
+
+// machinePath matches folders that are somebody's own.
+var machinePath = regexp.MustCompile(`(?:^|[\s"'=(:])((?:/work|/tmp|/home|/root|/Users|/var/folders)/[^\s"']*)`)
+
+// shownEverywhere are the kinds of output that every front end shows, and code
+// hosting pages too; they take scripts out of HTML, so there must be none in it.
+var shownEverywhere = []string{"text/plain", "text/html", pngType, jpegType}
+
+// Check says what is wrong with a notebook as a clone should hold it: cells
+// that were never run, errors, outputs of other cells, a size beyond
+// [MaxBytes], paths of one machine, outputs that only some front ends show.
+func (n *Notebook) Check() error {
+	var wrong []error
+	say := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
+	inTurn := true
+	for i, c := range n.Code() {
+		if inTurn && (c.ExecutionCount == nil || *c.ExecutionCount != i+1) {
+			inTurn = false
+			say("the cell %s was not run in its turn", c.ID)
+		}
+		for _, o := range c.Outputs {
+			if o["output_type"] == "error" || o["name"] == "stderr" {
+				say("the cell %s shows an error", c.ID)
+			}
+			data, _ := o["data"].(map[string]any)
+			for kind := range data {
+				if !slices.Contains(shownEverywhere, kind) {
+					say("the cell %s shows %s, which not every front end does", c.ID, kind)
+				}
+			}
+			if strings.Contains(shownText(o), "<script") {
+				say("the cell %s shows HTML with a script, which few front ends run", c.ID)
+			}
+			for _, found := range machinePath.FindAllStringSubmatch(shownText(o), -1) {
+				say("the cell %s shows %s, a path of one machine", c.ID, found[1])
+			}
+		}
+	}
+	for _, c := range n.Cells {
+		if len(c.Metadata) > 0 {
+			say("the cell %s has metadata %v", c.ID, c.Metadata)
+		}
+	}
+	if note, _ := n.Metadata[ours].(map[string]any); note["outputs_of"] != n.Sum() {
+		say("its outputs are not those of its present cells")
+	}
+	if raw, err := n.encode(); err != nil {
+		wrong = append(wrong, err)
+	} else if len(raw) > MaxBytes {
+		say("it has %d kB, and %d are the limit", len(raw)/1000, MaxBytes/1000)
+	}
+	return errors.Join(wrong...)
+}
+
+// shownText is all text of an output, pictures left out.
+func shownText(output map[string]any) string {
+	var b strings.Builder
+	var collect func(v any)
+	collect = func(v any) {
+		switch v := v.(type) {
+		case string:
+			b.WriteString(v + "\n")
+		case []any:
+			for _, line := range v {
+				collect(line)
+			}
+		}
+	}
+	collect(output["text"])
+	data, _ := output["data"].(map[string]any)
+	for kind, v := range data {
+		if !slices.Contains([]string{pngType, jpegType}, kind) {
+			collect(v)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,147 @@
+package ipynb
+
+import (
+	"fmt"
+	"go/format"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Main is the notebook whose cells all other training notebooks share.
+const Main = "notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb"
+
+// The training notebooks are the same but for these: the first paragraph of
+// texts about the network and, where the degradation is another, of texts about
+// that; and keys of the configuration cell.
+var (
+	OwnTexts         = []string{"title", "model-text"}
+	DegradationTexts = []string{"data-text", "inference-text", "extremes-text"}
+	OwnKeys          = []string{
+		"Model", "Degradation", "ExperimentName", "TrainDegradedDir", "ValDegradedDir", "ModelBilinear",
+		"NoiseSigma", "SaltPepperDensity", "SaltRatio", "QuantizationBits", "BlurSigma", "MotionLength", "MotionAngle", "JPEGQuality", "LightFactor",
+	}
+)
+
+// configuration is the id of the cell with [OwnKeys].
+const configuration = "configuration"
+
+// Trains says whether this is a training notebook.
+func (n *Notebook) Trains() bool { return n.Cell("training") != nil }
+
+// Sync returns main with what is n's own, and n's outputs of cells that stay:
+// how a change to the main notebook is spread to the others.
+func (n *Notebook) Sync(main *Notebook) (*Notebook, error) {
+	ownTexts := OwnTexts
+	if n.key("Degradation") != main.key("Degradation") {
+		ownTexts = slices.Concat(OwnTexts, DegradationTexts)
+	}
+	synced := &Notebook{Metadata: n.Metadata, Format: main.Format, FormatMinor: main.FormatMinor}
+	for _, m := range main.Cells {
+		c := *m
+		c.Outputs, c.ExecutionCount = nil, nil
+		if own := n.Cell(c.ID); own != nil {
+			c.Outputs, c.ExecutionCount = own.Outputs, own.ExecutionCount
+			switch {
+			case slices.Contains(ownTexts, c.ID):
+				c.Source = withOwnParagraph(c.Source, own.Source)
+			case c.ID == configuration:
+				c.Source = withOwnKeys(c.Source, own.Source)
+			}
+		}
+		synced.Cells = append(synced.Cells, &c)
+	}
+	return synced, synced.FormatCells()
+}
+
+// keyLine is a line of the configuration's literal: its key, the value with the
+// comma, and a comment.
+var keyLine = regexp.MustCompile(`(?m)^[ \t]+(\w+): +(.*?,)( *//.*)?$`)
+
+// withOwnParagraph returns text with the heading and the first paragraph of own.
+func withOwnParagraph(text, own Text) Text {
+	const shared = 2 // paragraphs from here on
+	mine, all := strings.SplitN(string(own), "\n\n", shared+1), strings.SplitN(string(text), "\n\n", shared+1)
+	return Text(strings.Join(append(mine[:min(len(mine), shared)], all[min(len(all), shared):]...), "\n\n"))
+}
+
+// key returns the value that the configuration cell gives a key.
+func (n *Notebook) key(name string) string {
+	if c := n.Cell(configuration); c != nil {
+		for _, found := range keyLine.FindAllStringSubmatch(string(c.Source), -1) {
+			if found[1] == name {
+				return found[2]
+			}
+		}
+	}
+	return ""
+}
+
+// withOwnKeys returns text with the values of [OwnKeys] as they are in own.
+func withOwnKeys(text, own Text) Text {
+	values := map[string]string{}
+	for _, found := range keyLine.FindAllStringSubmatch(string(own), -1) {
+		values[found[1]] = found[2]
+	}
+	return Text(keyLine.ReplaceAllStringFunc(string(text), func(line string) string {
+		found := keyLine.FindStringSubmatch(line)
+		if mine, has := values[found[1]]; has && slices.Contains(OwnKeys, found[1]) {
+			return strings.Replace(line, found[2], mine, 1)
+		}
+		return line
+	}))
+}
+
+// FormatCells formats the Go code of all cells as gofmt does, but indented by four
+// spaces: that is what front ends insert when somebody types a line, and the
+// classic notebook shows tabs as arrows.
+func (n *Notebook) FormatCells() error {
+	for _, c := range n.Code() {
+		text, err := formatCell(string(c.Source))
+		if err != nil {
+			return fmt.Errorf("ipynb: the cell %s: %w", c.ID, err)
+		}
+		c.Source = Text(text)
+	}
+	return nil
+}
+
+// formatCell formats what GoNB takes: lines of its own commands, declarations,
+// and after a line "%%" statements.
+func formatCell(text string) (string, error) {
+	lines := strings.Split(text, "\n")
+	commands := 0
+	for commands < len(lines) && isCommand(lines[commands]) {
+		commands++
+	}
+	head, code := lines[:commands], lines[commands:]
+	parts := [][]string{code}
+	if i := slices.Index(code, "%%"); i >= 0 {
+		parts = [][]string{code[:i], code[i+1:]}
+	}
+	for i, part := range parts {
+		formatted, err := format.Source([]byte(strings.Join(part, "\n")))
+		if err != nil {
+			return "", err
+		}
+		parts[i] = strings.Split(strings.TrimRight(spaces(string(formatted)), "\n"), "\n")
+	}
+	if len(parts) == 1 {
+		return strings.Join(append(head, parts[0]...), "\n"), nil
+	}
+	if declarations := parts[0]; len(declarations) > 1 || declarations[0] != "" {
+		head = append(append(head, declarations...), "")
+	}
+	return strings.Join(append(append(head, "%%"), parts[1]...), "\n"), nil
+}
+
+func isCommand(line string) bool {
+	return line != "%%" && (strings.HasPrefix(line, "%") || strings.HasPrefix(line, "!"))
+}
+
+// tabs are those at the beginning of a line.
+var tabs = regexp.MustCompile(`(?m)^\t+`)
+
+func spaces(code string) string {
+	return tabs.ReplaceAllStringFunc(code, func(t string) string { return strings.Repeat("    ", len(t)) })
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/ipynb"
+)
+
+// quick is the configuration of stored runs: the main notebook trains as long as
+// it does by itself, the others only until they show what they can.
+const quick = `{"num_epochs": 3}`
+
+// syncAll spreads the cells of the main notebook to all training notebooks, and
+// formats those of the others. It returns the files.
+func syncAll(clone string) ([]string, error) {
+	files, err := ipynb.List(clone)
+	if err != nil {
+		return nil, err
+	}
+	main, err := ipynb.Load(filepath.Join(clone, ipynb.Main))
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		path := filepath.Join(clone, file)
+		n, err := ipynb.Load(path)
+		if err != nil {
+			return nil, err
+		}
+		if n.Trains() {
+			n, err = n.Sync(main)
+		} else {
+			err = n.FormatCells()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if err := n.Save(path); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// refresh runs every notebook and stores its outputs in it. They run in a folder
+// that looks like a clone in which nothing has been done yet, so that neither
+// somebody's photographs nor his experiments are part of it.
+func refresh(s *setup) error {
+	files, err := syncAll(s.clone)
+	if err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "refresh-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	goMod, err := os.ReadFile(filepath.Join(s.clone, "go.mod"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(scratch, "go.mod"), goMod, 0o666); err != nil {
+		return err
+	}
+	var failed error
+	for _, file := range files {
+		began := time.Now()
+		size, err := s.refreshOne(scratch, file)
+		var ended exitStatus
+		if errors.As(err, &ended) { // interrupted
+			return err
+		}
+		if err != nil {
+			failed = exitStatus(1)
+			fmt.Fprintf(os.Stderr, "❌ %s keeps its outputs: %v\n", file, err)
+			continue
+		}
+		fmt.Printf("✅ %s: %d kB, %s\n", file, size/1000, time.Since(began).Round(time.Second))
+	}
+	return failed
+}
+
+// refreshOne runs a notebook and stores its outputs. It returns the file's size.
+func (s *setup) refreshOne(scratch, file string) (size int64, err error) {
+	path, copied := filepath.Join(s.clone, file), filepath.Join(scratch, file)
+	n, err := ipynb.Load(path)
+	if err != nil {
+		return 0, err
+	}
+	if err := os.MkdirAll(filepath.Dir(copied), 0o777); err != nil {
+		return 0, err
+	}
+	if err := n.Save(copied); err != nil {
+		return 0, err
+	}
+	overrides := ""
+	if n.Trains() && file != ipynb.Main {
+		overrides = quick
+	}
+	var messages bytes.Buffer
+	cmd := s.execution(copied, filepath.Join(scratch, "executed"), filepath.Base(file))
+	cmd.Dir = scratch
+	cmd.Env = append(cmd.Env, notebook.ConfigVariable+"="+overrides, notebook.RunDirVariable+"=")
+	cmd.Stdout, cmd.Stderr = &messages, &messages
+	interrupted, err := untilDone(cmd)
+	if interrupted {
+		return 0, exitStatus(130)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("a cell failed\n%s", lastLines(messages.String(), 40))
+	}
+	executed, err := ipynb.Load(filepath.Join(scratch, "executed", filepath.Base(file)))
+	if err != nil {
+		return 0, err
+	}
+	if err := n.Store(executed); err != nil {
+		return 0, err
+	}
+	if err := n.Check(); err != nil {
+		return 0, err
+	}
+	if err := n.Save(path); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}

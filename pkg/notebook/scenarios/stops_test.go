@@ -1,0 +1,111 @@
+package scenarios
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func interrupted(t *testing.T, m *machine) {
+	n := open(t, m, strings.Replace(tiny, `"patches_per_image": 1,`, `"patches_per_image": 40,`, 1)) // an epoch of a second or two
+	n.set("NumEpochs", 1000)
+	n.start(n.ids...)
+	upTo := slices.Index(n.ids, "training")
+	n.works(n.wait(n.ids[:upTo]...))
+	exp := n.only()
+	n.waitForFile(filepath.Join(exp.CheckpointsDir(), "last_checkpoint.pth")) // until an epoch is finished
+	time.Sleep(300 * time.Millisecond)
+	pressed := time.Now()
+	n.interrupt()
+	all := n.wait("training")
+	// GoNB kills a program 5 s after the interruption.
+	if took := time.Since(pressed); took > 5*time.Second {
+		t.Errorf("training took %v to stop", took)
+	}
+	n.works(all)
+	n.says(all.of("training"), "Training interrupted in epoch", "nothing is lost", "emergency_checkpoint_interrupt_epoch_", "ResumeFromCheckpoint = true")
+	n.works(n.wait(n.ids[upTo+1:]...)) // the cells below run with what there is
+	n.status(exp, "interrupted")
+	at := n.newest(exp)
+	if !strings.HasPrefix(at.Name(), "emergency_checkpoint_interrupt_epoch_") || at.Epoch < 1 || at.Position == 0 {
+		t.Errorf("the newest checkpoint is %s, epoch %d, position %d; want an emergency checkpoint in the middle of an epoch after the first", at.Name(), at.Epoch, at.Position)
+	}
+	stopped := n.history(exp, at.Epoch)
+
+	// Only a look.
+	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	look := n.runAll()
+	n.works(look)
+	n.says(look.of("directories"), exp.Name())
+	n.says(look.of("training"), "SKIP_TRAINING = true", fmt.Sprintf("Total epochs: %d", at.Epoch))
+	n.continues(n.history(n.only(), at.Epoch), stopped)
+	if now := n.newest(exp); now != at {
+		t.Errorf("a look changed the newest checkpoint from %v to %v", at, now)
+	}
+
+	// Go on.
+	n.edit("control", "SKIP_TRAINING = true", "SKIP_TRAINING = false")
+	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.set("NumEpochs", at.Epoch+1)
+	all = n.runAll()
+	n.works(all)
+	n.says(all.of("training"), "Resuming from "+at.Name(), fmt.Sprintf("and %d of ", at.Position), fmt.Sprintf("Training completed: %d epochs", at.Epoch+1))
+	n.continues(n.history(n.only(), at.Epoch+1), stopped)
+	n.status(exp, "completed")
+}
+
+// killed plays kill -9 on the program of the training cell.
+func killed(t *testing.T, m *machine) {
+	n := open(t, m, strings.Replace(tiny, `"patches_per_image": 1,`, `"patches_per_image": 40,`, 1))
+	n.set("NumEpochs", 1000)
+	n.start(n.ids...)
+	upTo := slices.Index(n.ids, "training")
+	n.works(n.wait(n.ids[:upTo]...))
+	exp := n.only()
+	n.waitForFile(filepath.Join(exp.CheckpointsDir(), "last_checkpoint.pth"))
+	owner, died := exp.Died()
+	if died || owner.PID == 0 {
+		t.Fatalf("training is under way, and its owner is %+v, dead %v", owner, died)
+	}
+	must(t, syscall.Kill(owner.PID, syscall.SIGKILL))
+	if all := n.wait("training"); all.of("training").OK {
+		t.Error("the killed cell counts as having ended well")
+	}
+	below := n.wait(n.ids[upTo+1:]...)
+	n.works(below) // run with what there is
+	n.says(below.of("summary"), "did not end properly", "was killed, or the machine went down", "ResumeFromCheckpoint = true")
+
+	at := n.newest(exp)
+	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.set("NumEpochs", at.Epoch+1)
+	all := n.runAll()
+	n.works(all)
+	n.says(all.of("training"), "Resuming from "+at.Name())
+	n.says(all.of("summary"), "completed")
+	if strings.Contains(all.of("summary").said(), "killed") {
+		t.Error("the summary of a completed run still tells of one that was killed")
+	}
+}
+
+// dataInterrupted presses the stop button while degraded copies are made, and
+// goes on without running that cell again.
+func dataInterrupted(t *testing.T, m *machine) {
+	alone := *m
+	alone.data = t.TempDir()
+	n := open(t, &alone, tiny)
+	n.works(n.run("control", "environment", "configuration", "directories"))
+	n.start("data")
+	first := filepath.Join(alone.data, "degraded/gaussian/sigma_100/train")
+	n.waitForFile(first)
+	n.interrupt()
+	n.fails(n.wait("data").of("data"), "interrupted", "run the cell again")
+	all := n.run("loaders", "samples", "training")
+	for _, o := range all {
+		n.fails(o, "5. Degraded Datasets")
+	}
+	n.works(n.run("data", "loaders", "samples"))
+}
