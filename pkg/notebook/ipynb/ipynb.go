@@ -176,7 +176,7 @@ func (c *Cell) MarshalJSON() ([]byte, error) {
 func (c *Cell) UnmarshalJSON(raw []byte) error {
 	var read codeCell
 	err := json.Unmarshal(raw, &read)
-	*c = Cell{read.Type, read.ExecutionCount, read.ID, read.Metadata, read.Outputs, read.Source}
+	*c = Cell(read)
 	return err
 }
 
