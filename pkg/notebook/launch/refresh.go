@@ -34,12 +34,9 @@ func syncAll(clone string) ([]string, error) {
 			return nil, err
 		}
 		if n.Trains() {
-			n, err = n.Sync(main)
+			n = n.Sync(main)
 		} else {
-			err = n.FormatCells()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			n.FormatCells()
 		}
 		if err := n.Save(path); err != nil {
 			return nil, err
