@@ -219,7 +219,7 @@ func TestDrawingsStaySharp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	small, kind, err := shrink(raw)
+	small, kind, err := shrink(raw, maxPicture)
 	if err != nil || kind != "image/png" || len(small) > 20_000 {
 		t.Fatalf("a drawing became %s of %d bytes (%v)", kind, len(small), err)
 	}

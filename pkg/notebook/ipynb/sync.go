@@ -16,7 +16,7 @@ const Main = "notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb"
 var (
 	OwnTexts         = []string{"title", "model-text"}
 	DegradationTexts = []string{"data-text", "inference-text", "extremes-text"}
-	OwnKeys          = []string{"Model", "Degradation", "ExperimentName", "TrainDegradedDir", "ValDegradedDir", "ModelBilinear", "NoiseSigma"}
+	OwnKeys          = []string{"Model", "Degradation", "ExperimentName", "TrainDegradedDir", "ValDegradedDir", "ModelBilinear", "NoiseSigma", "QuantizationBits"}
 )
 
 // configuration is the id of the cell with [OwnKeys].
