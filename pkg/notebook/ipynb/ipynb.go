@@ -168,7 +168,7 @@ func (c *Cell) MarshalJSON() ([]byte, error) {
 		c.Outputs = []map[string]any{}
 	}
 	if c.Type == "code" {
-		return plain(codeCell{c.Type, c.ExecutionCount, c.ID, c.Metadata, c.Outputs, c.Source})
+		return plain(codeCell(*c))
 	}
 	return plain(markdownCell{c.Type, c.ID, c.Metadata, c.Source})
 }
@@ -176,7 +176,7 @@ func (c *Cell) MarshalJSON() ([]byte, error) {
 func (c *Cell) UnmarshalJSON(raw []byte) error {
 	var read codeCell
 	err := json.Unmarshal(raw, &read)
-	*c = Cell{read.Type, read.ExecutionCount, read.ID, read.Metadata, read.Outputs, read.Source}
+	*c = Cell(read)
 	return err
 }
 
