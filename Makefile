@@ -6,7 +6,7 @@
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
-# make bench    speed and memory beside PyTorch, written to docs/benchmarks.md
+# make bench    speed and memory beside PyTorch, written to docs/benchmarks.md; SHORT=1: a minute, nothing written
 # make check    gofmt, go vet, staticcheck, and whether notebooks are as they should be committed
 # make vuln     known weaknesses of what we depend on; asks vuln.go.dev, so it needs a network
 # make clean    remove what was built; data, experiments and .venv stay
@@ -62,7 +62,7 @@ scenarios:
 	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestShellBlocks ./pkg/internal/documents
 
 bench:
-	go run ./pkg/bench
+	go run ./pkg/bench $(if $(SHORT),-short)
 
 check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }

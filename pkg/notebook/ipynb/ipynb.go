@@ -168,7 +168,7 @@ func (c *Cell) MarshalJSON() ([]byte, error) {
 		c.Outputs = []map[string]any{}
 	}
 	if c.Type == "code" {
-		return plain(codeCell{c.Type, c.ExecutionCount, c.ID, c.Metadata, c.Outputs, c.Source})
+		return plain(codeCell(*c))
 	}
 	return plain(markdownCell{c.Type, c.ID, c.Metadata, c.Source})
 }

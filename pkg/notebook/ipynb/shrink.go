@@ -15,16 +15,18 @@ const (
 	jpegType = "image/jpeg"
 )
 
-// A photograph in a stored notebook has at most maxPicture bytes, if it can. One
-// as wide as enoughWidth is not made narrower: its titles could not be read.
+// A photograph in a stored notebook has at most maxPicture bytes, and all of them
+// maxPictures, if they can. One as wide as enoughWidth is not made narrower: its
+// titles could not be read.
 const (
 	maxPicture  = 65_000
+	maxPictures = 390_000
 	enoughWidth = 720
 )
 
 // shrink encodes a picture anew for a page: curves and other drawings with all
-// their sharpness as PNG, photographs as JPEG.
-func shrink(encoded []byte) (small []byte, kind string, err error) {
+// their sharpness as PNG, photographs as JPEG of limit bytes.
+func shrink(encoded []byte, limit int) (small []byte, kind string, err error) {
 	im, _, err := image.Decode(bytes.NewReader(encoded))
 	if err != nil {
 		return nil, "", err
@@ -35,7 +37,7 @@ func shrink(encoded []byte) (small []byte, kind string, err error) {
 		err := encoder.Encode(&b, drawn)
 		return b.Bytes(), pngType, err
 	}
-	small, err = photograph(im)
+	small, err = photograph(im, limit)
 	return small, jpegType, err
 }
 
@@ -69,7 +71,7 @@ func level(v uint8) uint8 { return uint8((int(v) + 8) / 17 * 17) }
 
 // photograph encodes a picture as JPEG, narrower and then in lower quality as
 // long as it is too large.
-func photograph(im image.Image) ([]byte, error) {
+func photograph(im image.Image, limit int) ([]byte, error) {
 	const lowest = 40
 	for quality := 80; ; {
 		var b bytes.Buffer
@@ -78,7 +80,7 @@ func photograph(im image.Image) ([]byte, error) {
 		}
 		w, h := im.Bounds().Dx(), im.Bounds().Dy()
 		switch {
-		case b.Len() <= maxPicture || quality <= lowest && w <= enoughWidth:
+		case b.Len() <= limit || quality <= lowest && w <= enoughWidth:
 			return b.Bytes(), nil
 		case w > enoughWidth:
 			narrow := max(enoughWidth, w*4/5)

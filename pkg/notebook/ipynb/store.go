@@ -23,6 +23,7 @@ const ours = "rekindle"
 // different with every run: times of execution, and pictures larger than a
 // page needs. It notes that they belong to the cells as they are now.
 func (n *Notebook) Store(executed *Notebook) error {
+	limit := min(maxPicture, maxPictures/max(1, executed.pictures()))
 	for _, c := range n.Code() {
 		ran := executed.Cell(c.ID)
 		if ran == nil || ran.Source != c.Source {
@@ -31,7 +32,7 @@ func (n *Notebook) Store(executed *Notebook) error {
 		c.ExecutionCount, c.Outputs = ran.ExecutionCount, ran.Outputs
 		for _, o := range c.Outputs {
 			delete(o, "transient")
-			if err := shrinkOutput(o); err != nil {
+			if err := shrinkOutput(o, limit); err != nil {
 				return fmt.Errorf("ipynb: a picture of the cell %s: %w", c.ID, err)
 			}
 		}
@@ -40,8 +41,20 @@ func (n *Notebook) Store(executed *Notebook) error {
 	return nil
 }
 
+// pictures counts the pictures of all cells.
+func (n *Notebook) pictures() (count int) {
+	for _, c := range n.Code() {
+		for _, o := range c.Outputs {
+			if data, _ := o["data"].(map[string]any); data[pngType] != nil || data[jpegType] != nil {
+				count++
+			}
+		}
+	}
+	return count
+}
+
 // shrinkOutput makes an output's picture small.
-func shrinkOutput(output map[string]any) error {
+func shrinkOutput(output map[string]any, limit int) error {
 	data, _ := output["data"].(map[string]any)
 	for _, kind := range []string{pngType, jpegType} {
 		text, found := data[kind].(string)
@@ -52,7 +65,7 @@ func shrinkOutput(output map[string]any) error {
 		if err != nil {
 			return err
 		}
-		small, smallKind, err := shrink(raw)
+		small, smallKind, err := shrink(raw, limit)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package ipynb
 
 import (
-	"fmt"
 	"go/format"
 	"regexp"
 	"slices"
@@ -31,7 +30,7 @@ func (n *Notebook) Trains() bool { return n.Cell("training") != nil }
 
 // Sync returns main with what is n's own, and n's outputs of cells that stay:
 // how a change to the main notebook is spread to the others.
-func (n *Notebook) Sync(main *Notebook) (*Notebook, error) {
+func (n *Notebook) Sync(main *Notebook) *Notebook {
 	ownTexts := OwnTexts
 	if n.key("Degradation") != main.key("Degradation") {
 		ownTexts = slices.Concat(OwnTexts, DegradationTexts)
@@ -51,7 +50,8 @@ func (n *Notebook) Sync(main *Notebook) (*Notebook, error) {
 		}
 		synced.Cells = append(synced.Cells, &c)
 	}
-	return synced, synced.FormatCells()
+	synced.FormatCells()
+	return synced
 }
 
 // keyLine is a line of the configuration's literal: its key, the value with the
@@ -95,20 +95,15 @@ func withOwnKeys(text, own Text) Text {
 // FormatCells formats the Go code of all cells as gofmt does, but indented by four
 // spaces: that is what front ends insert when somebody types a line, and the
 // classic notebook shows tabs as arrows.
-func (n *Notebook) FormatCells() error {
+func (n *Notebook) FormatCells() {
 	for _, c := range n.Code() {
-		text, err := formatCell(string(c.Source))
-		if err != nil {
-			return fmt.Errorf("ipynb: the cell %s: %w", c.ID, err)
-		}
-		c.Source = Text(text)
+		c.Source = Text(formatCell(string(c.Source)))
 	}
-	return nil
 }
 
 // formatCell formats what GoNB takes: lines of its own commands, declarations,
-// and after a line "%%" statements.
-func formatCell(text string) (string, error) {
+// and after a line "%%" statements. A cell that is anything else stays as it is.
+func formatCell(text string) string {
 	lines := strings.Split(text, "\n")
 	commands := 0
 	for commands < len(lines) && isCommand(lines[commands]) {
@@ -122,17 +117,21 @@ func formatCell(text string) (string, error) {
 	for i, part := range parts {
 		formatted, err := format.Source([]byte(strings.Join(part, "\n")))
 		if err != nil {
-			return "", err
+			return text
 		}
-		parts[i] = strings.Split(strings.TrimRight(spaces(string(formatted)), "\n"), "\n")
+		spaced := spaces(string(formatted))
+		if again, err := format.Source([]byte(spaced)); err != nil || string(again) != string(formatted) {
+			return text // a literal holds tabs, which are no indentation
+		}
+		parts[i] = strings.Split(strings.TrimRight(spaced, "\n"), "\n")
 	}
 	if len(parts) == 1 {
-		return strings.Join(append(head, parts[0]...), "\n"), nil
+		return strings.Join(slices.Concat(head, parts[0]), "\n")
 	}
 	if declarations := parts[0]; len(declarations) > 1 || declarations[0] != "" {
-		head = append(append(head, declarations...), "")
+		head = slices.Concat(head, declarations, []string{""})
 	}
-	return strings.Join(append(append(head, "%%"), parts[1]...), "\n"), nil
+	return strings.Join(slices.Concat(head, []string{"%%"}, parts[1]), "\n")
 }
 
 func isCommand(line string) bool {

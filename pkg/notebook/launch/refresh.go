@@ -17,7 +17,8 @@ import (
 const quick = `{"num_epochs": 3}`
 
 // syncAll spreads the cells of the main notebook to all training notebooks, and
-// formats those of the others. It returns the files.
+// formats those of the others. It returns the files, those that train first:
+// others may show what was trained.
 func syncAll(clone string) ([]string, error) {
 	files, err := ipynb.List(clone)
 	if err != nil {
@@ -27,6 +28,7 @@ func syncAll(clone string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	var training, others []string
 	for _, file := range files {
 		path := filepath.Join(clone, file)
 		n, err := ipynb.Load(path)
@@ -34,18 +36,17 @@ func syncAll(clone string) ([]string, error) {
 			return nil, err
 		}
 		if n.Trains() {
-			n, err = n.Sync(main)
+			n = n.Sync(main)
+			training = append(training, file)
 		} else {
-			err = n.FormatCells()
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			n.FormatCells()
+			others = append(others, file)
 		}
 		if err := n.Save(path); err != nil {
 			return nil, err
 		}
 	}
-	return files, nil
+	return append(training, others...), nil
 }
 
 // refresh runs every notebook and stores its outputs in it. They run in a folder
@@ -104,7 +105,8 @@ func (s *setup) refreshOne(scratch, file string) (size int64, err error) {
 		overrides = quick
 	}
 	var messages bytes.Buffer
-	cmd := s.execution(copied, filepath.Join(scratch, "executed"), filepath.Base(file))
+	out := filepath.Join(scratch, "executed", filepath.Base(file))
+	cmd := s.execution(copied, out)
 	cmd.Dir = scratch
 	cmd.Env = append(cmd.Env, notebook.ConfigVariable+"="+overrides, notebook.RunDirVariable+"=")
 	cmd.Stdout, cmd.Stderr = &messages, &messages
@@ -115,7 +117,7 @@ func (s *setup) refreshOne(scratch, file string) (size int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("a cell failed\n%s", lastLines(messages.String(), 40))
 	}
-	executed, err := ipynb.Load(filepath.Join(scratch, "executed", filepath.Base(file)))
+	executed, err := ipynb.Load(out)
 	if err != nil {
 		return 0, err
 	}

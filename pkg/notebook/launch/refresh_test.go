@@ -41,6 +41,13 @@ func TestRefreshStoresOutputsAndAFailureStoresNone(t *testing.T) {
 	notebookFile(t, s, ipynb.Main, "Main")
 	notebookFile(t, s, good, "Good")
 	notebookFile(t, s, bad, "Bad")
+	const other = "notebooks/compare.ipynb"
+	notebookFile(t, s, other, "Other")
+	looks := loaded(t, s, other)
+	looks.Cells[1].ID = "look"
+	if err := looks.Save(filepath.Join(s.clone, other)); err != nil {
+		t.Fatal(err)
+	}
 	main := loaded(t, s, ipynb.Main)
 	main.Cell("training").Source = "%%\nTrain(c, 2)"
 	if err := main.Save(filepath.Join(s.clone, ipynb.Main)); err != nil {
@@ -64,6 +71,12 @@ sed 's/"execution_count": null/"execution_count": 1/; s/"outputs": \[\]/"outputs
 		if !strings.Contains(text, part) {
 			t.Errorf("got %q, want it to say %q", text, part)
 		}
+	}
+	if strings.Index(text, other) < strings.Index(text, good) {
+		t.Errorf("got %q, want notebooks that do not train to be the last", text)
+	}
+	if got := loaded(t, s, other).Cells[1].Source; got != "%%\nTrain(c)" {
+		t.Errorf("a notebook that does not train got the main one's cell: %q", got)
 	}
 	for _, path := range []string{ipynb.Main, good} {
 		n := loaded(t, s, path)

@@ -45,7 +45,7 @@ func run(s *setup, file string) error {
 	executed := filepath.Join(out, outputName(file, os.Getenv(notebook.ConfigVariable)))
 
 	var messages bytes.Buffer
-	cmd := s.execution(file, out, filepath.Base(executed))
+	cmd := s.execution(file, executed)
 	cmd.Dir = s.clone
 	cmd.Env = append(cmd.Env, notebook.RunDirVariable+"="+dir)
 	if machine.IsTerminal(os.Stdout) {
@@ -105,11 +105,11 @@ func outputName(file, overrides string) string {
 }
 
 // execution is the program that runs all cells of a notebook in a kernel and
-// writes it with its outputs to the folder out under the given name.
-func (s *setup) execution(file, out, name string) *exec.Cmd {
+// writes it with its outputs to another file.
+func (s *setup) execution(file, executed string) *exec.Cmd {
 	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
 		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
-		"--output-dir", out, "--output", name, file)
+		"--output-dir", filepath.Dir(executed), "--output", filepath.Base(executed), file)
 	cmd.Env = s.environ()
 	return cmd
 }
