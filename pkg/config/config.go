@@ -89,9 +89,12 @@ type Config struct {
 	// Machine
 	OOMPolicy     string `json:"oom_policy"`      // out of memory: "stop", or "halve" the batch and accumulate gradients
 	MemoryLimitMB int    `json:"memory_limit_mb"` // on the CPU: stop as out of memory above this; 0 for none
-	UseAMP        bool   `json:"use_amp"`         // bfloat16 on a GPU; no effect on a CPU
-	Device        string `json:"device"`          // "auto", "cuda", "cpu" or "go"
-	Seed          int64  `json:"seed"`            // of fresh weights, of the noise, and of which patch comes when
+	// GradientCheckpointing keeps fewer maps for the way back and computes them
+	// again, on XLA: less memory, about a third more time.
+	GradientCheckpointing bool   `json:"gradient_checkpointing"`
+	UseAMP                bool   `json:"use_amp"` // bfloat16 on a GPU; no effect on a CPU
+	Device                string `json:"device"`  // "auto", "cuda", "cpu" or "go"
+	Seed                  int64  `json:"seed"`    // of fresh weights, of the noise, and of which patch comes when
 
 	// Evaluation of full images
 	TileOverlap   int  `json:"tile_overlap"`    // pixels that neighbouring tiles share

@@ -11,7 +11,7 @@ import (
 func TestChecksWorkOnTheGoEngine(t *testing.T) {
 	t.Setenv("GOMLX_BACKEND", "")
 	s := setting{device: "go", python: "/nonexistent", tiny: true}
-	for _, name := range []string{"engine", "numbers", "resume", "memory", "mixed", "first-step"} {
+	for _, name := range []string{"engine", "numbers", "resume", "memory", "mixed", "recomputing", "first-step"} {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range append(checks, check{name: "first-step", run: firstStep}) {
 				if c.name == name {

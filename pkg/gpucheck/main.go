@@ -56,6 +56,7 @@ var checks = []check{
 	{name: "sharing", asks: "Do two runs fit on one device?", limit: 2 * time.Minute, run: sharing},
 	{name: "speed-16", asks: "Images a second: features 64, patch 128, batch 16", limit: 3 * time.Minute, run: speed(16)},
 	{name: "speed-64", asks: "Images a second: features 64, patch 128, batch 64", limit: 3 * time.Minute, run: speed(64)},
+	{name: "recomputing", asks: "What does GradientCheckpointing save and cost, batch 64?", limit: 2 * time.Minute, run: recomputing},
 	{name: "again", asks: "How long is the first step in a second process?", limit: 3 * time.Minute, run: again},
 	{name: "pytorch", asks: "Does this PyTorch open our checkpoint, weights_only=True?", limit: time.Minute, run: opensInPyTorch},
 }

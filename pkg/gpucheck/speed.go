@@ -42,7 +42,7 @@ func speed(batch int) func(context.Context, setting) (string, error) {
 		var answers []string
 		ratio := 0.0
 		for _, mixed := range []bool{true, false} {
-			ours, err := steps(ctx, s, features, batch, patch, mixed)
+			ours, err := steps(ctx, s, features, batch, patch, mixed, false)
 			if err != nil {
 				return "", err
 			}
@@ -69,14 +69,31 @@ func speed(batch int) func(context.Context, setting) (string, error) {
 	}
 }
 
+// recomputing measures what GradientCheckpointing saves and costs.
+func recomputing(ctx context.Context, s setting) (string, error) {
+	features, batch, patch := 64, 64, 128
+	if s.tiny {
+		features, batch, patch = 8, 4, 32
+	}
+	plain, err := steps(ctx, s, features, batch, patch, true, false)
+	if err != nil {
+		return "", err
+	}
+	again, err := steps(ctx, s, features, batch, patch, true, true)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s; without: %s", again, plain), nil
+}
+
 // steps trains for a while and takes the median step of the second half.
-func steps(ctx context.Context, s setting, features, batch, patch int, mixed bool) (measured, error) {
+func steps(ctx context.Context, s setting, features, batch, patch int, mixed, recompute bool) (measured, error) {
 	engine, err := backend.Open(s.device)
 	if err != nil {
 		return measured{}, err
 	}
 	cfg := small()
-	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.UseAMP, cfg.NumWorkers = features, batch, patch, mixed, 8
+	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.UseAMP, cfg.GradientCheckpointing, cfg.NumWorkers = features, batch, patch, mixed, recompute, 8
 	cfg.TileOverlap, cfg.NumEpochs, cfg.PatchesPerImage = 8, 1, 1<<20
 	l, err := newLaboratory(2, 4*patch, cfg)
 	if err != nil {

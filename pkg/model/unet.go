@@ -67,7 +67,7 @@ func newDoubleConv(name string, in, mid, out int) doubleConv {
 func (d doubleConv) Entries() []nn.Entry { return entries(d.first, d.second) }
 
 func (d doubleConv) Forward(s *nn.Scope, xs ...nn.Map) nn.Map {
-	return d.second.Forward(s, d.first.Forward(s, xs...))
+	return s.Block(func(xs ...nn.Map) nn.Map { return d.second.Forward(s, d.first.Forward(s, xs...)) }, xs...)
 }
 
 // up doubles the size, pads to the skip's and convolves the two together.

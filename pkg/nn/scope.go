@@ -71,6 +71,8 @@ type Scope struct {
 	values   map[string]*graph.Node
 	updates  map[string]*graph.Node
 	lower    lowering
+
+	recompute bool // blocks on the way back
 }
 
 // NewScope makes a scope for one graph. In training, batch norm uses the

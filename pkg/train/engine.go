@@ -27,6 +27,7 @@ type engine struct {
 	loss      loss.Combined
 	optimizer optim.AdamW
 	mixed     bool // convolutions in bfloat16
+	recompute bool // blocks of the network on the way back
 
 	weights    []nn.Entry // trained, in the optimizer's order
 	statistics []nn.Entry // batch norm's running means and variances
@@ -111,6 +112,9 @@ func (e *engine) scope(g *graph.Graph, training bool, weights, statistics []*gra
 	s := nn.NewScope(g, training, e.values(weights, statistics))
 	if e.mixed {
 		s.Mixed()
+	}
+	if e.recompute && training {
+		s.Recomputing()
 	}
 	return s
 }

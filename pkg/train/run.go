@@ -60,6 +60,7 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	if err != nil {
 		return nil, err
 	}
+	engine.recompute = cfg.GradientCheckpointing
 	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now, onGPU: opts.GPU}
 	if r.report == nil {
 		r.report = silent{}
