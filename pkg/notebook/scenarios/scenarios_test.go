@@ -276,7 +276,7 @@ func byName(t *testing.T, m *machine) {
 			n.restart()
 		}
 		all = n.runAll()
-		n.fails(all.of("directories"), fmt.Sprintf("resume %q", wrong), "no such experiment", "nearest: "+newer.Name()+", "+older.Name())
+		n.fails(all.of("directories"), fmt.Sprintf("%q", wrong), "no such experiment", "nearest: "+newer.Name()+", "+older.Name())
 		// The cells below must not work on an experiment that nobody asked for.
 		for _, cell := range []string{"samples", "training", "curves", "inference", "summary", "evaluation", "extremes"} {
 			n.fails(all.of(cell), "3. Create Output Directories")
