@@ -71,7 +71,7 @@ func (l *Log) Start(first int) error {
 	for epoch := begin; epoch <= last; epoch++ {
 		text = appendRecord(text, scalarsEvent(wall, epoch, scalars(history.At(epoch-1))))
 	}
-	return l.create(files, text)
+	return l.create(l.exp.LogsDir(), files, text)
 }
 
 // EpochDone writes an epoch, 1-based. Where no file is open it begins one.
@@ -100,7 +100,7 @@ func (l *Log) Close() {
 // create opens a new file that begins with text, or leaves none. TensorBoard
 // reads files in the order of their names, so its time is later than that of
 // all others, even where the clock went back.
-func (l *Log) create(files []string, text []byte) error {
+func (l *Log) create(dir string, files []string, text []byte) error {
 	stamp := l.now().Unix()
 	for _, path := range files {
 		if t, ok := stampOf(path); ok && t >= stamp {
@@ -112,7 +112,7 @@ func (l *Log) create(files []string, text []byte) error {
 		host = "localhost"
 	}
 	name := fmt.Sprintf("%s%010d.%s.%d.0", prefix, stamp, host, os.Getpid())
-	file, err := os.OpenFile(filepath.Join(l.exp.LogsDir(), name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return fmt.Errorf("tensorboard: %w", err)
 	}

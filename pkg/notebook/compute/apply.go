@@ -16,6 +16,7 @@ import (
 	"rekindle/pkg/plots"
 	"rekindle/pkg/restore"
 	"rekindle/pkg/rgb"
+	"rekindle/pkg/tensorboard"
 )
 
 // samples is how many validation patches RestoreSamples shows.
@@ -41,6 +42,9 @@ func RestoreSamples(cfg config.Config) {
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
 	notebook.Check(notebook.Picture(path, png))
 	fmt.Fprintf(notebook.Out, "✅ Inference results saved to %s\n", notebook.Short(path))
+	if err := tensorboard.AddImage(exp, "Samples/validation", state.Epoch, png); err != nil {
+		fmt.Fprintf(notebook.Out, "⚠️  They are not in TensorBoard: %v\n", err)
+	}
 }
 
 // restoredPatches makes the three rows of RestoreSamples: degraded patches, what
