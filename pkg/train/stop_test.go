@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/internal/bitwise"
 )
@@ -15,6 +16,17 @@ import (
 func TestARunInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
 	cfg := tiny(t)
 	cfg.ValEvery = 2
+	interruptedAnywhere(t, cfg)
+}
+
+func TestTheSameWithNoiseMadeOnTheFly(t *testing.T) {
+	cfg := tiny(t)
+	cfg.DegradeOnTheFly = true
+	interruptedAnywhere(t, cfg)
+}
+
+func interruptedAnywhere(t *testing.T, cfg config.Config) {
+	t.Helper()
 	straight, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{})
 	if straight.Outcome != Completed {
 		t.Fatalf("the straight run ended %q", straight.Outcome)

@@ -64,8 +64,12 @@ func load(t *testing.T, cfg config.Config) Data {
 		}
 		return s
 	}
+	patches := open(cfg.TrainDegradedDir, cfg.TrainCleanDir).Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
+	if cfg.DegradeOnTheFly {
+		patches = patches.OnTheFly(degrade.Gaussian{Sigma: cfg.NoiseSigma}.Apply)
+	}
 	return Data{
-		Train: open(cfg.TrainDegradedDir, cfg.TrainCleanDir).Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed),
+		Train: patches,
 		Val:   open(cfg.ValDegradedDir, cfg.ValCleanDir).Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed),
 	}
 }
