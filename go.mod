@@ -3,6 +3,7 @@ module rekindle
 go 1.26.5
 
 require (
+	github.com/go-telegram/bot v1.19.0
 	github.com/gomlx/compute v0.1.2
 	github.com/gomlx/go-xla v0.4.1
 	github.com/gomlx/gomlx v0.28.2

@@ -86,6 +86,8 @@ type Config struct {
 	SaveEveryMinutes float64 `json:"save_every_minutes"` // also save in mid-epoch after so many minutes; 0 never
 	ValEvery         int     `json:"val_every"`          // validate every so many epochs, and after the last
 
+	NotifyEvery int `json:"notify_every"` // a Telegram message every so many validations, see docs/telegram.md; 0 none
+
 	// Machine
 	OOMPolicy     string `json:"oom_policy"`      // out of memory: "stop", or "halve" the batch and accumulate gradients
 	MemoryLimitMB int    `json:"memory_limit_mb"` // on the CPU: stop as out of memory above this; 0 for none

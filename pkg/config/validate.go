@@ -30,6 +30,7 @@ func (c Config) Validate() error {
 	atLeast("WarmupEpochs", c.WarmupEpochs, 0)
 	atLeast("Patience", c.Patience, 0)
 	atLeast("SaveEvery", c.SaveEvery, 0)
+	atLeast("NotifyEvery", c.NotifyEvery, 0)
 	atLeast("MemoryLimitMB", c.MemoryLimitMB, 0)
 	atLeast("TileOverlap", c.TileOverlap, 0)
 	atLeast("MaxEvalImages", c.MaxEvalImages, 0)

@@ -54,8 +54,10 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) error {
 	ctx, stop := interruptible()
 	defer stop()
 	patches := train.Data{Train: data.Train, Val: data.Val}
-	reporter := withTensorBoard(notebook.NewProgress(exp, cfg), exp)
+	chat := withTelegram(notebook.NewProgress(exp, cfg), exp, cfg)
+	reporter := withTensorBoard(chat, exp)
 	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Reporter: reporter})
+	chat.finish(result, err)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,103 @@
+package compute
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook"
+	"rekindle/pkg/notify"
+	"rekindle/pkg/train"
+)
+
+// notified is a Reporter that also writes to a Telegram chat. Training does not
+// depend on it: what goes wrong is said once, and it goes on.
+type notified struct {
+	train.Reporter
+	chat        *notify.Chat // nil: nobody is told
+	failed      chan error
+	cfg         config.Config
+	name        string
+	validations int // in this session
+}
+
+// goodbye is how long the end of training waits for messages. GoNB kills a cell
+// 5 s after it was interrupted, and the save before takes up to 4.
+const goodbye = 900 * time.Millisecond
+
+func withTelegram(r train.Reporter, exp *experiment.Experiment, cfg config.Config) *notified {
+	n := &notified{Reporter: r, failed: make(chan error, 1), cfg: cfg, name: cfg.Model + "/" + cfg.Degradation + "/" + exp.Name()}
+	if cfg.NotifyEvery == 0 {
+		return n
+	}
+	account, err := notify.Credentials(".env")
+	if err != nil {
+		fmt.Fprintf(notebook.Out, "⚠️  No messages to Telegram: %v\n", err)
+		return n
+	}
+	fmt.Fprintf(notebook.Out, "📱 Telegram: a message after every %s\n", validations(cfg.NotifyEvery))
+	n.chat = notify.NewChat(account, func(err error) { n.failed <- err })
+	return n
+}
+
+func validations(n int) string {
+	if n == 1 {
+		return "validation"
+	}
+	return fmt.Sprintf("%d validations", n)
+}
+
+func (n *notified) Start(startEpoch, numEpochs, batchesPerEpoch int) {
+	n.Reporter.Start(startEpoch, numEpochs, batchesPerEpoch)
+	host, _ := os.Hostname()
+	n.send("🚀 %s: training epochs %d to %d on %s, %d steps each, batches of %d", n.name, startEpoch, numEpochs, host, batchesPerEpoch, n.cfg.BatchSize)
+}
+
+func (n *notified) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64) {
+	n.Reporter.EpochDone(epoch, e, bestEpoch, bestLoss)
+	if math.IsNaN(e.ValLoss) {
+		return
+	}
+	if n.validations++; n.cfg.NotifyEvery > 0 && n.validations%n.cfg.NotifyEvery == 0 {
+		n.send("📈 %s: epoch %d of %d\ntrain_loss %.4f, val_loss %.4f, val_ssim %.4f\nbest: epoch %d, val_loss %.4f",
+			n.name, epoch, n.cfg.NumEpochs, e.TrainLoss, e.ValLoss, e.ValSSIM, bestEpoch, bestLoss)
+	}
+}
+
+// finish tells how the run ended and waits a moment for the message to leave.
+func (n *notified) finish(r *train.Result, err error) {
+	if n.chat == nil {
+		return
+	}
+	switch {
+	case r == nil:
+		n.send("❌ %s: %v", n.name, err)
+	case r.Outcome == train.OutOfMemory:
+		n.send("❌ %s: out of memory, nothing is lost\n%v", n.name, err)
+	case err != nil:
+		n.send("❌ %s: %v", n.name, err)
+	case r.Outcome == train.Interrupted:
+		n.send("⏸️ %s: interrupted after epoch %d, everything is saved", n.name, r.History.Len())
+	default:
+		n.send("✅ %s: %s after epoch %d\nbest: epoch %d, val_loss %.4f", n.name, r.Outcome, r.History.Len(), r.BestEpoch, r.BestLoss)
+	}
+	n.chat.Close(goodbye)
+	n.sayFailure()
+}
+
+func (n *notified) send(format string, args ...any) {
+	if n.chat != nil {
+		n.chat.Send(fmt.Sprintf(format, args...))
+	}
+}
+
+func (n *notified) sayFailure() {
+	select {
+	case err := <-n.failed:
+		fmt.Fprintf(notebook.Out, "⚠️  Messages to Telegram were lost: %v\n", err)
+	default:
+	}
+}
