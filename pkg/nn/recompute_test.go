@@ -64,7 +64,7 @@ func TestRecomputingChangesNoBit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if results[recompute], err = exec.Exec(args...); err != nil {
+		if results[recompute], err = exec.Call(args...); err != nil {
 			t.Fatal(err)
 		}
 	}
