@@ -212,7 +212,7 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.Train = d.Train.OnTheFly(degradation.Apply)
+		d.Train = d.Train.OnTheFly(degradation)
 	}
 	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	return &d, nil
