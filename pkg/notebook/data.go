@@ -40,7 +40,7 @@ func PrepareData(cfg config.Config) {
 }
 
 func prepareData(ctx context.Context, cfg config.Config) error {
-	degradation, err := degradationOf(cfg)
+	degradation, err := cfg.NewDegradation()
 	if err != nil {
 		return err
 	}
@@ -77,14 +77,6 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 		}
 	}
 	return nil
-}
-
-func degradationOf(cfg config.Config) (degrade.Degradation, error) {
-	return degrade.New(cfg.Degradation, degrade.Settings{
-		NoiseSigma: cfg.NoiseSigma, SaltPepperDensity: cfg.SaltPepperDensity, SaltRatio: cfg.SaltRatio,
-		QuantizationBits: cfg.QuantizationBits, BlurSigma: cfg.BlurSigma, MotionLength: cfg.MotionLength,
-		MotionAngle: cfg.MotionAngle, JPEGQuality: cfg.JPEGQuality, LightFactor: cfg.LightFactor,
-	})
 }
 
 // checkFolders reports clean folders that are missing or empty. The usual ones
@@ -208,7 +200,7 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	}
 	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
 	if cfg.DegradeOnTheFly {
-		degradation, err := degradationOf(cfg)
+		degradation, err := cfg.NewDegradation()
 		if err != nil {
 			return nil, err
 		}
