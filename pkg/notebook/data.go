@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -141,8 +143,19 @@ func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.D
 		say("✅ %s: degraded copies are complete in %s", name, degraded)
 	default:
 		say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", name, made, d.Name(), degraded, time.Since(began).Seconds())
+		if namedAfterAnother(degraded, d) {
+			say("   The folder's name says something else; %sDegradedDir = %q would fit", name, "data/degraded/"+d.Name()+"/"+strings.ToLower(name))
+		}
 	}
 	return nil
+}
+
+// namedAfterAnother says whether a folder bears the name of another degradation
+// than d, or of another strength.
+func namedAfterAnother(dir string, d degrade.Degradation) bool {
+	path := "/" + filepath.ToSlash(dir) + "/"
+	another := func(kind string) bool { return strings.Contains(path, "/"+kind+"/") }
+	return !strings.Contains(path, "/"+d.Name()+"/") && slices.ContainsFunc(degrade.Names(), another)
 }
 
 // counter shows a count on one line while something is made.
