@@ -2,9 +2,12 @@ package config
 
 import (
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"rekindle/pkg/degrade"
 )
 
 func TestTheDefaultsAreValidAndTheOriginals(t *testing.T) {
@@ -35,6 +38,7 @@ func TestEveryBadValueIsNamed(t *testing.T) {
 		"TileOverlap":      func(c *Config) { c.TileOverlap = 128 },
 		"TrainCleanDir":    func(c *Config) { c.TrainCleanDir = " " },
 		"Model":            func(c *Config) { c.Model = "../x" },
+		"Degradation":      func(c *Config) { c.Degradation = "gausian" },
 		"ResumeExperiment": func(c *Config) { c.ResumeExperiment = "a/b" },
 	} {
 		c := Default()
@@ -46,6 +50,66 @@ func TestEveryBadValueIsNamed(t *testing.T) {
 		if err != nil && strings.Count(err.Error(), "\n") > 0 {
 			t.Errorf("%s spoilt: more than one complaint: %v", key, err)
 		}
+	}
+}
+
+func TestTheStrengthOfTheChosenDegradationIsChecked(t *testing.T) {
+	for key, c := range map[string]struct {
+		degradation string
+		spoil       func(*Config)
+		says        string
+	}{
+		"SaltPepperDensity": {"salt_pepper", func(c *Config) { c.SaltPepperDensity = 5 }, "0 to 1"},
+		"SaltRatio":         {"salt_pepper", func(c *Config) { c.SaltRatio = -1 }, "0 to 1"},
+		"QuantizationBits":  {"dithering/random", func(c *Config) { c.QuantizationBits = 9 }, "1 to 8"},
+		"BlurSigma":         {"blur", func(c *Config) { c.BlurSigma = math.Inf(1) }, "0 to 100"},
+		"MotionLength":      {"motion_blur", func(c *Config) { c.MotionLength = 0 }, "1 to 1000"},
+		"MotionAngle":       {"motion_blur", func(c *Config) { c.MotionAngle = math.NaN() }, "-360 to 360"},
+		"JPEGQuality":       {"jpeg", func(c *Config) { c.JPEGQuality = 0 }, "1 (worst) to 100"},
+		"LightFactor":       {"low_light", func(c *Config) { c.LightFactor = 0.5 }, "1 to 1000"},
+	} {
+		cfg := Default()
+		c.spoil(&cfg)
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s, which gaussian does not look at: %v", key, err)
+		}
+		cfg.Degradation = c.degradation
+		err := cfg.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), "config: "+key+" is ") || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: got %v, want one sentence that says %q", key, err, c.says)
+		}
+	}
+}
+
+func TestEveryDegradationHasAUsualStrengthAndIsChosenByItsName(t *testing.T) {
+	for _, name := range degrade.Names() {
+		cfg := Default()
+		cfg.Degradation = name
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if d, err := cfg.NewDegradation(); err != nil || !strings.HasPrefix(d.Name(), name+"/") {
+			t.Errorf("%s: got %v, %v", name, d, err)
+		}
+	}
+}
+
+// Files written before there were other degradations than noise.
+func TestAnOldFileHasTheUsualStrengths(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.json")
+	if err := os.WriteFile(path, []byte(`{"degradation": "gaussian", "noise_sigma": 50, "batch_size": 2}`), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.NoiseSigma, want.BatchSize = 50, 2
+	got, err := Load(path)
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	want.JPEGQuality, want.DegradeOnTheFly = 30, true
+	if changes := Diff(got, want); len(changes) != 2 ||
+		changes[0] != (Change{"jpeg_quality", "10", "30", false}) || changes[1] != (Change{"degrade_on_the_fly", "false", "true", false}) {
+		t.Errorf("the changes are %v", changes)
 	}
 }
 

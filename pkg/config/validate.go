@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"rekindle/pkg/degrade"
 )
 
 // Validate reports everything that cannot work, one sentence for each key.
@@ -71,10 +73,16 @@ func (c Config) Validate() error {
 	}
 	oneOf("Scheduler", c.Scheduler, "cosine", "none")
 	oneOf("Device", c.Device, "auto", "cuda", "cpu", "go")
+	oneOf("Degradation", c.Degradation, degrade.Names()...)
+	if slices.Contains(degrade.Names(), c.Degradation) && c.Degradation != "gaussian" { // whose NoiseSigma was looked at above
+		if _, err := c.NewDegradation(); err != nil { // the strength: keys of other kinds may be anything
+			bad("%s", strings.TrimPrefix(err.Error(), "degrade: "))
+		}
+	}
 	oneOf("OOMPolicy", c.OOMPolicy, "stop", "halve")
 
 	for _, f := range []struct{ key, value string }{
-		{"Model", c.Model}, {"Degradation", c.Degradation}, {"ExperimentsDir", c.ExperimentsDir},
+		{"Model", c.Model}, {"ExperimentsDir", c.ExperimentsDir},
 		{"TrainDegradedDir", c.TrainDegradedDir}, {"TrainCleanDir", c.TrainCleanDir},
 		{"ValDegradedDir", c.ValDegradedDir}, {"ValCleanDir", c.ValCleanDir},
 	} {
@@ -82,10 +90,8 @@ func (c Config) Validate() error {
 			bad("%s is empty", f.key)
 		}
 	}
-	for _, f := range []struct{ key, value string }{{"Model", c.Model}, {"Degradation", c.Degradation}} {
-		if strings.HasPrefix(f.value, "/") || slices.Contains(strings.Split(f.value, "/"), "..") {
-			bad("%s is %q; it becomes part of a folder's path and must not leave it", f.key, f.value)
-		}
+	if strings.HasPrefix(c.Model, "/") || slices.Contains(strings.Split(c.Model, "/"), "..") {
+		bad("Model is %q; it becomes part of a folder's path and must not leave it", c.Model)
 	}
 	for _, f := range []struct{ key, value string }{
 		{"ExperimentName", c.ExperimentName}, {"ResumeExperiment", c.ResumeExperiment}, {"ForkExperiment", c.ForkExperiment},

@@ -55,7 +55,8 @@ type pair struct {
 }
 
 // Open reads all pairs of pictures (PNG, JPEG) directly in two folders. A pair
-// shares its stem; the ending may differ. Pictures smaller than patchSize in a
+// shares its stem; the ending may differ. For [Sampler.OnTheFly], which needs no
+// degraded pictures, the two folders may be one: each is then decoded once. Pictures smaller than patchSize in a
 // side are skipped, and warn, if not nil, is told.
 //
 // Sets of more than 256 MB decoded are kept decoded in the user's cache folder,

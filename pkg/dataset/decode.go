@@ -20,6 +20,9 @@ func decode(scenes []scene, c *cache, warn func(string)) ([]pair, error) {
 		s, p := scenes[i/2], &pairs[i/2]
 		path, into := s.clean, &p.clean
 		if i%2 == 1 {
+			if s.degraded == s.clean {
+				return nil // one picture for both
+			}
 			path, into = s.degraded, &p.degraded
 		}
 		var im *rgb.Image
@@ -52,6 +55,9 @@ func decode(scenes []scene, c *cache, warn func(string)) ([]pair, error) {
 	}
 	for i, s := range scenes {
 		pairs[i].stem = s.stem
+		if s.degraded == s.clean {
+			pairs[i].degraded = pairs[i].clean
+		}
 	}
 	return pairs, nil
 }
@@ -60,7 +66,11 @@ func decode(scenes []scene, c *cache, warn func(string)) ([]pair, error) {
 func cacheFor(scenes []scene, warn func(string)) *cache {
 	var size int64
 	for _, s := range scenes {
-		size += 2 * 3 * int64(s.w) * int64(s.h)
+		files := int64(2)
+		if s.degraded == s.clean {
+			files = 1
+		}
+		size += files * 3 * int64(s.w) * int64(s.h)
 	}
 	if size < cacheFrom {
 		return nil

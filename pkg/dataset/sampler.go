@@ -16,12 +16,18 @@ type Sampler struct {
 	perImage int
 	seed     uint64
 	shuffled bool
-	err      error   // why there are no patches
-	degrade  Degrade // nil: the degraded pictures are used
+	err      error    // why there are no patches
+	degrade  Degrader // nil: the degraded pictures are used
 }
 
-// Degrade returns a spoiled copy of a picture and draws all chance from r.
-type Degrade func(im *rgb.Image, r *rand.Rand) *rgb.Image
+// Degrader spoils pictures; those of package degrade are meant.
+type Degrader interface {
+	// Apply returns a spoiled copy and draws all chance from r. It may be called
+	// from several goroutines at once.
+	Apply(im *rgb.Image, r *rand.Rand) *rgb.Image
+	// Reach says how much around a part must be given to Apply along with it.
+	Reach() (margin, grid int)
+}
 
 // What a choice is for, so that choices for different things are unrelated.
 const (
@@ -68,9 +74,10 @@ func (s *Set) sampler(patchSize, patchesPerImage int, seed int64) *Sampler {
 // OnTheFly returns a sampler of the same patches that spoils the clean ones
 // itself instead of cutting them from the degraded pictures: anew in each epoch,
 // from the seed, the epoch and the patch's number alone. The patch is spoiled
-// before it is turned, and by itself: to what looks at neighbours, such as a
-// blur, its border is the border of a picture.
-func (s *Sampler) OnTheFly(d Degrade) *Sampler {
+// before it is turned, together with what is around it as far as d reaches, so
+// that its border is not taken for the border of a picture: without chance in d,
+// the patches are those that would be cut from degraded pictures.
+func (s *Sampler) OnTheFly(d Degrader) *Sampler {
 	t := *s
 	t.degrade = d
 	return &t
@@ -92,10 +99,29 @@ func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) {
 		cut(c.degraded, c.x, c.y, s.size, c.turn, degraded)
 	} else {
 		chance := stream(hash(forDegrading, s.seed, uint64(epoch), uint64(index)))
-		spoiled := s.degrade(c.clean.Crop(c.x, c.y, s.size, s.size), rand.New(rand.NewPCG(chance.next(), chance.next())))
-		cut(spoiled, 0, 0, s.size, c.turn, degraded)
+		spoiled, x, y := s.spoil(c, rand.New(rand.NewPCG(chance.next(), chance.next())))
+		cut(spoiled, x, y, s.size, c.turn, degraded)
 	}
 	cut(c.clean, c.x, c.y, s.size, c.turn, clean)
+}
+
+// spoil degrades the part of a clean picture that decides about a patch. The
+// patch begins at column x, row y of the result.
+func (s *Sampler) spoil(c choice, r *rand.Rand) (part *rgb.Image, x, y int) {
+	margin, grid := s.degrade.Reach()
+	left, right := widened(c.x, s.size, c.clean.W, margin, grid)
+	top, bottom := widened(c.y, s.size, c.clean.H, margin, grid)
+	part = s.degrade.Apply(c.clean.Crop(left, top, right-left, bottom-top), r)
+	return part, c.x - left, c.y - top
+}
+
+// widened adds a margin to the pixels from..from+size-1 of a row of n, and then
+// what is missing to whole blocks of a grid.
+func widened(from, size, n, margin, grid int) (begin, end int) {
+	grid = max(grid, 1)
+	begin = max(from-margin, 0) / grid * grid
+	end = min((from+size+margin+grid-1)/grid*grid, n)
+	return begin, end
 }
 
 // choice is where and how a patch is cut.

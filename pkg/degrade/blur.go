@@ -24,19 +24,24 @@ func newBlur(s Settings) (Degradation, error) {
 // Name is "blur/sigma_2".
 func (b Blur) Name() string { return "blur/sigma_" + number(b.Sigma) }
 
+// Reach is the kernel's radius.
+func (b Blur) Reach() (margin, grid int) { return b.radius(), 1 }
+
 // Apply returns a blurred copy. Nothing is left to chance.
 func (b Blur) Apply(im *rgb.Image, _ *rand.Rand) *rgb.Image {
 	var across, down []tap
 	for i, w := range b.weights() {
-		at := i - len(b.weights())/2
+		at := i - b.radius()
 		across, down = append(across, tap{at, 0, w}), append(down, tap{0, at, w})
 	}
 	return rounded(convolve(convolve(floats(im), im.W, im.H, across), im.W, im.H, down), im.W, im.H)
 }
 
+func (b Blur) radius() int { return int(math.Ceil(4 * b.Sigma)) }
+
 // weights is the kernel in one direction; its sum is 1.
 func (b Blur) weights() []float64 {
-	radius := int(math.Ceil(4 * b.Sigma))
+	radius := b.radius()
 	w, sum := make([]float64, 2*radius+1), 0.0
 	for i := range w {
 		w[i] = 1
@@ -78,6 +83,9 @@ func (m MotionBlur) Name() string {
 	}
 	return name
 }
+
+// Reach is half the line, and the pixel that its end is shared with.
+func (m MotionBlur) Reach() (margin, grid int) { return m.Length/2 + 1, 1 }
 
 // Apply returns a blurred copy. Nothing is left to chance.
 func (m MotionBlur) Apply(im *rgb.Image, _ *rand.Rand) *rgb.Image {

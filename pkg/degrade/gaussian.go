@@ -31,6 +31,9 @@ func newGaussian(s Settings) (Degradation, error) {
 // Name is "gaussian/sigma_100".
 func (g Gaussian) Name() string { return "gaussian/sigma_" + number(g.Sigma) }
 
+// Reach is nothing.
+func (g Gaussian) Reach() (margin, grid int) { return 0, 1 }
+
 // Apply returns a noisy copy.
 func (g Gaussian) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	out := rgb.New(im.W, im.H)

@@ -32,6 +32,9 @@ func (n SaltPepper) Name() string {
 	return name
 }
 
+// Reach is nothing.
+func (n SaltPepper) Reach() (margin, grid int) { return 0, 1 }
+
 // Apply returns a copy with impulses.
 func (n SaltPepper) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	out := rgb.New(im.W, im.H)

@@ -25,11 +25,38 @@ func newJPEG(s Settings) (Degradation, error) {
 // Name is "jpeg/quality_10".
 func (j JPEG) Name() string { return fmt.Sprintf("jpeg/quality_%d", j.Quality) }
 
-// Apply returns a compressed copy. Nothing is left to chance.
+// Reach is a block of the coarser grid, that of the colours; no block knows
+// another.
+func (j JPEG) Reach() (margin, grid int) { return 0, mcu }
+
+const (
+	mcu     = 16           // side of the blocks, pixels: 8, at half the resolution
+	largest = 65535 &^ 0xf // side that a JPEG can have, in whole blocks
+)
+
+// Apply returns a compressed copy. Nothing is left to chance. A picture too
+// large for one JPEG is compressed in parts; as blocks are independent, they do
+// not show.
 func (j JPEG) Apply(im *rgb.Image, _ *rand.Rand) *rgb.Image {
+	if im.W <= largest && im.H <= largest {
+		return j.compressed(im)
+	}
+	out := rgb.New(im.W, im.H)
+	for top := 0; top < im.H; top += largest {
+		for left := 0; left < im.W; left += largest {
+			part := j.compressed(im.Crop(left, top, min(largest, im.W-left), min(largest, im.H-top)))
+			for y := range part.H {
+				copy(out.Pix[((top+y)*im.W+left)*3:], part.Pix[y*part.W*3:][:part.W*3])
+			}
+		}
+	}
+	return out
+}
+
+func (j JPEG) compressed(im *rgb.Image) *rgb.Image {
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, im.ToImage(), &jpeg.Options{Quality: j.Quality}); err != nil {
-		panic(fmt.Errorf("degrade: a picture of %d x %d cannot be a JPEG: %w", im.W, im.H, err)) // larger than 65535 pixels
+		panic(fmt.Errorf("degrade: a picture of %d x %d cannot be a JPEG: %w", im.W, im.H, err))
 	}
 	out, err := rgb.Decode(b.Bytes())
 	if err != nil {

@@ -196,6 +196,31 @@ func TestFloydAndSteinbergByHand(t *testing.T) {
 	}
 }
 
+// TestErrorDiffusionAsAFormula collects for each value what its neighbours lost,
+// where the code hands it on: e = x - q(x), x = v + (7 e(left) + 1 e(upper left)
+// + 5 e(above) + 3 e(upper right)) / 16.
+func TestErrorDiffusionAsAFormula(t *testing.T) {
+	im := leaves.Image(23, 17, rand.New(rand.NewPCG(8, 9)))
+	for bits := 1; bits <= 8; bits++ {
+		got := Quantize{bits, FloydSteinberg}.Apply(im, nil)
+		lost := map[[3]int]float64{}
+		for y := range im.H {
+			for x := range im.W {
+				for c := range 3 {
+					e := func(dx, dy int) float64 { return lost[[3]int{x + dx, y + dy, c}] }
+					v := float64(im.Pix[(y*im.W+x)*3+c]) + (7*e(-1, 0)+e(-1, -1)+5*e(0, -1)+3*e(1, -1))/16
+					out := got.Pix[(y*im.W+x)*3+c]
+					lost[[3]int{x, y, c}] = v - float64(out)
+					step := 255 / float64(int(1)<<bits-1)
+					if far := math.Abs(v - float64(out)); v >= 0 && v <= 255 && far > step/2+0.5+1e-9 {
+						t.Fatalf("%d bits, column %d row %d: %.2f became %d, which is not the nearest level", bits, x, y, v, out)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestBlurIsTheConvolutionWithAGaussian(t *testing.T) {
 	im := leaves.Image(24, 18, rand.New(rand.NewPCG(3, 4)))
 	const sigma = 1.5
@@ -290,6 +315,22 @@ func TestJPEGIsWhatADecoderReads(t *testing.T) {
 	}
 	if !(off(5) > off(40) && off(40) > off(95)) {
 		t.Error("a lower quality is not worse")
+	}
+}
+
+// A picture too large for one JPEG has no seam where its parts meet.
+func TestJPEGOfAPanorama(t *testing.T) {
+	im := rgb.New(largest+100, 20)
+	for i := range im.Pix {
+		im.Pix[i] = uint8(i * i / 50)
+	}
+	got := JPEG{10}.Apply(im, nil)
+	if got.W != im.W || got.H != im.H {
+		t.Fatalf("%d x %d pixels became %d x %d", im.W, im.H, got.W, got.H)
+	}
+	around := JPEG{10}.Apply(im.Crop(largest-160, 0, 260, 20), nil)
+	if seam := got.Crop(largest-160, 0, 260, 20); !slices.Equal(seam.Pix, around.Pix) {
+		t.Error("the parts can be told apart")
 	}
 }
 

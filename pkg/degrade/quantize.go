@@ -40,6 +40,23 @@ func quantizer(d Dithering) func(Settings) (Degradation, error) {
 // Name is "quantization/2bit" or "dithering/random/2bit".
 func (q Quantize) Name() string { return fmt.Sprintf("%s/%dbit", ditherings[q.Dithering], q.Bits) }
 
+// settled is how far from where it begins error diffusion has the grain of the
+// middle of a picture, in pixels.
+const settled = 16
+
+// Reach is the pattern's side for Bayer's thresholds. A diffused error goes on
+// to the picture's end, so a part is never spoiled exactly as in the whole; with
+// the margin its grain looks the same.
+func (q Quantize) Reach() (margin, grid int) {
+	switch q.Dithering {
+	case FloydSteinberg:
+		return settled, 1
+	case Bayer:
+		return 0, 8
+	}
+	return 0, 1
+}
+
 // Apply returns a copy with fewer levels.
 func (q Quantize) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	if q.Dithering == FloydSteinberg {

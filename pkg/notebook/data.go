@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -40,7 +42,7 @@ func PrepareData(cfg config.Config) {
 }
 
 func prepareData(ctx context.Context, cfg config.Config) error {
-	degradation, err := degradationOf(cfg)
+	degradation, err := cfg.NewDegradation()
 	if err != nil {
 		return err
 	}
@@ -77,14 +79,6 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 		}
 	}
 	return nil
-}
-
-func degradationOf(cfg config.Config) (degrade.Degradation, error) {
-	return degrade.New(cfg.Degradation, degrade.Settings{
-		NoiseSigma: cfg.NoiseSigma, SaltPepperDensity: cfg.SaltPepperDensity, SaltRatio: cfg.SaltRatio,
-		QuantizationBits: cfg.QuantizationBits, BlurSigma: cfg.BlurSigma, MotionLength: cfg.MotionLength,
-		MotionAngle: cfg.MotionAngle, JPEGQuality: cfg.JPEGQuality, LightFactor: cfg.LightFactor,
-	})
 }
 
 // checkFolders reports clean folders that are missing or empty. The usual ones
@@ -149,8 +143,19 @@ func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.D
 		say("✅ %s: degraded copies are complete in %s", name, degraded)
 	default:
 		say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", name, made, d.Name(), degraded, time.Since(began).Seconds())
+		if namedAfterAnother(degraded, d) {
+			say("   The folder's name says something else; %sDegradedDir = %q would fit", name, "data/degraded/"+d.Name()+"/"+strings.ToLower(name))
+		}
 	}
 	return nil
+}
+
+// namedAfterAnother says whether a folder bears the name of another degradation
+// than d, or of another strength.
+func namedAfterAnother(dir string, d degrade.Degradation) bool {
+	path := "/" + filepath.ToSlash(dir) + "/"
+	another := func(kind string) bool { return strings.Contains(path, "/"+kind+"/") }
+	return !strings.Contains(path, "/"+d.Name()+"/") && slices.ContainsFunc(degrade.Names(), another)
 }
 
 // counter shows a count on one line while something is made.
@@ -208,11 +213,11 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	}
 	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
 	if cfg.DegradeOnTheFly {
-		degradation, err := degradationOf(cfg)
+		degradation, err := cfg.NewDegradation()
 		if err != nil {
 			return nil, err
 		}
-		d.Train = d.Train.OnTheFly(degradation.Apply)
+		d.Train = d.Train.OnTheFly(degradation)
 	}
 	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	return &d, nil

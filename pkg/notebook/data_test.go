@@ -7,10 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/degrade"
 	"rekindle/pkg/rgb"
 )
 
@@ -176,5 +179,97 @@ func TestHalfMadeCopiesPointToTheCellThatCompletesThem(t *testing.T) {
 	}
 	if _, err := OpenData(cfg, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestEveryDegradationFillsItsFolders(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	for _, name := range degrade.Names() {
+		printed.Reset()
+		cfg.Degradation = name
+		d, err := cfg.NewDegradation()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.TrainDegradedDir = filepath.Join("data/degraded", d.Name(), "train")
+		cfg.ValDegradedDir = filepath.Join("data/degraded", d.Name(), "val")
+		if err := prepareData(context.Background(), cfg); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(printed.String(), "degraded copies ("+d.Name()+") made"); n != 2 || strings.Contains(printed.String(), "would fit") {
+			t.Errorf("%s: got %q", name, printed)
+		}
+		data, err := OpenData(cfg, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stem, degraded, clean := data.TrainSet.Pair(0)
+		if want := d.Apply(clean, degrade.Source(cfg.Seed, stem)); !slices.Equal(degraded.Pix, want.Pix) {
+			t.Errorf("%s: %s is not what seed and name give", name, stem)
+		}
+	}
+}
+
+func TestAFolderNamedAfterAnotherStrengthIsPointedOut(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	cfg.Degradation, cfg.JPEGQuality = "jpeg", 25 // in gaussian/sigma_100
+	if err := prepareData(context.Background(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`TrainDegradedDir = "data/degraded/jpeg/quality_25/train"`, `ValDegradedDir = "data/degraded/jpeg/quality_25/val"`} {
+		if !strings.Contains(printed.String(), want) {
+			t.Errorf("got %q, want %q", printed, want)
+		}
+	}
+	for dir, want := range map[string]bool{"data/degraded/jpeg/quality_25/train": false, "data/degraded/jpeg/quality_5/train": true, "my/folder": false, "dithering/random/2bit": true} {
+		if got := namedAfterAnother(dir, degrade.JPEG{Quality: 25}); got != want {
+			t.Errorf("%s: got %v", dir, got)
+		}
+	}
+}
+
+func TestOnTheFlyTrainingNeedsNoCopiesAndValidationKeepsIts(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	cfg.DegradeOnTheFly = true
+	if err := prepareData(context.Background(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(cfg.TrainDegradedDir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("copies were made for training (%v)", err)
+	}
+	if !strings.Contains(printed.String(), "Train: each patch is degraded anew when it is cut (gaussian/sigma_100)") {
+		t.Errorf("got %q", printed)
+	}
+	d, err := OpenData(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 3 * cfg.PatchSize * cfg.PatchSize
+	patch := func(s *dataset.Sampler, epoch, index int) []float32 {
+		degraded := make([]float32, n)
+		s.Patch(epoch, index, degraded, make([]float32, n))
+		return degraded
+	}
+	if _, degraded, clean := d.TrainSet.Pair(0); degraded != clean {
+		t.Error("clean pictures are held twice")
+	}
+	for i := range d.Val.Len() {
+		if !slices.Equal(patch(d.Val, 1, i), patch(d.Val, 2, i)) {
+			t.Errorf("validation patch %d is another in another epoch", i)
+		}
+	}
+	files, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, cfg.PatchSize, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := files.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed); !slices.Equal(patch(d.Val, 1, 0), patch(want, 1, 0)) {
+		t.Error("validation does not read the copies")
+	}
+	again, err := OpenData(cfg, nil) // another process
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(patch(d.Train, 3, 5), patch(again.Train, 3, 5)) {
+		t.Error("a patch is another in another process")
 	}
 }
