@@ -5,9 +5,11 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
+	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/internal/bitwise"
 )
@@ -46,6 +48,55 @@ func TestARunInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	bitwise.SameHistory(t, onDisk, &want.History)
+}
+
+// TestPatchesSpoiledOnTheFlyAreTheSameAfterAnInterruption: the chance that
+// spoils a patch depends on nothing that an interruption forgets.
+func TestPatchesSpoiledOnTheFlyAreTheSameAfterAnInterruption(t *testing.T) {
+	cfg := tiny(t)
+	cfg.DegradeOnTheFly = true
+	train := func(ctx context.Context, exp *experiment.Experiment, w *watch) Outcome {
+		data := load(t, cfg)
+		data.Train = data.Train.OnTheFly(degrade.Gaussian{Sigma: 40}.Apply)
+		result, err := Run(ctx, exp, cfg, data, Options{Backend: goEngine(t), Reporter: w})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Outcome
+	}
+	straight, exp := newExperiment(t, cfg), newExperiment(t, cfg)
+	train(t.Context(), straight, &watch{})
+	fromFiles := newExperiment(t, cfg)
+	mustRun(t, t.Context(), fromFiles, cfg, Options{})
+	if newest(t, fromFiles).History.TrainLoss[0] == newest(t, straight).History.TrainLoss[0] {
+		t.Fatal("the patches were cut from the degraded pictures")
+	}
+	cfg.ResumeFromCheckpoint = true
+	for outcome := Interrupted; outcome == Interrupted; {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &watch{}
+		w.onBatch = func(int, int) {
+			if w.batches == 3 { // an epoch has 5
+				cancel()
+			}
+		}
+		outcome = train(ctx, exp, w)
+		cancel()
+	}
+	bitwise.SameTraining(t, newest(t, exp), newest(t, straight))
+}
+
+// TestAnInterruptionMayHaveACause: a context may be cancelled with an error of
+// the caller's own.
+func TestAnInterruptionMayHaveACause(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := &watch{onBatch: func(int, int) { cancel(errors.New("the machine is needed")) }}
+	result, err := Run(ctx, exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+	if err != nil || result.Outcome != Interrupted || !strings.Contains(result.Checkpoint, "interrupt") {
+		t.Errorf("got %+v, %v, want interrupted", result, err)
+	}
 }
 
 func TestAStepThatTakesLongIsGivenUp(t *testing.T) {
