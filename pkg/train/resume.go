@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"strings"
 
 	"rekindle/pkg/checkpoint"
@@ -38,6 +39,7 @@ func (r *run) findState() error {
 	if err := r.takeUpHistory(); err != nil {
 		return err
 	}
+	r.takeUpBest()
 	r.sayResumed(entry)
 	return checkpoint.EnsureBest(dir, func(line string) { r.report.Message("%s", line) })
 }
@@ -98,9 +100,11 @@ func (r *run) takeUpHistory() error {
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("train: %w", err)
 	}
-	if r.state.History.Len() == 0 && r.state.Epoch > 0 && err == nil {
-		r.state.History = *onDisk
-		r.state.History.Resize(r.state.Epoch)
+	if r.state.History.Len() == 0 && r.state.Epoch > 0 {
+		if err == nil {
+			r.state.History = *onDisk
+		}
+		r.state.History.Resize(r.state.Epoch) // a row for each epoch, known or not
 	}
 	if err := r.state.History.Save(path); err != nil {
 		return fmt.Errorf("train: %w", err)
@@ -109,6 +113,26 @@ func (r *run) takeUpHistory() error {
 		r.report.Message("📊 Continuing from previous history (%d epochs recorded)", n)
 	}
 	return nil
+}
+
+// takeUpBest asks best_model.pth for the best loss where the State does not know
+// it: of the original's files only that one says so. Otherwise the next
+// validation would replace it, however bad.
+func (r *run) takeUpBest() {
+	s := r.state
+	if s.HasBest() || s.Config.Model != "" {
+		return
+	}
+	best, err := checkpoint.Load(checkpoint.Path(r.exp.CheckpointsDir(), checkpoint.Best))
+	if err != nil || !best.HasBest() || best.BestEpoch > s.Epoch {
+		return // missing, damaged, or a copy of some other checkpoint
+	}
+	s.BestEpoch, s.BestLoss = best.BestEpoch, best.BestLoss
+	for _, loss := range s.History.ValLoss[best.BestEpoch:] {
+		if !math.IsNaN(loss) {
+			s.Patience++
+		}
+	}
 }
 
 func (r *run) sayResumed(entry checkpoint.Entry) {

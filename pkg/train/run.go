@@ -113,6 +113,9 @@ func (r *run) epochs(ctx context.Context) (Outcome, error) {
 	}
 	for r.finished() == "" {
 		if err := r.epoch(ctx); err != nil {
+			if errors.Is(err, context.Cause(ctx)) { // which may be an error of the caller's own
+				err = ctx.Err()
+			}
 			return r.stop(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,19 @@ func interruptedAnywhere(t *testing.T, cfg config.Config) {
 		t.Fatal(err)
 	}
 	bitwise.SameHistory(t, onDisk, &want.History)
+}
+
+// TestAnInterruptionMayHaveACause: a context may be cancelled with an error of
+// the caller's own.
+func TestAnInterruptionMayHaveACause(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	w := &watch{onBatch: func(int, int) { cancel(errors.New("the machine is needed")) }}
+	result, err := Run(ctx, exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+	if err != nil || result.Outcome != Interrupted || !strings.Contains(result.Checkpoint, "interrupt") {
+		t.Errorf("got %+v, %v, want interrupted", result, err)
+	}
 }
 
 func TestAStepThatTakesLongIsGivenUp(t *testing.T) {
