@@ -38,7 +38,17 @@ func (r *run) findState() error {
 		return err
 	}
 	r.sayResumed(entry)
+	r.fitEpoch()
 	return checkpoint.EnsureBest(dir, func(line string) { r.report.Message("%s", line) })
+}
+
+// fitEpoch ends the epoch under way where more of it was trained on than there
+// is now, because pictures were removed or PatchesPerImage lowered.
+func (r *run) fitEpoch() {
+	if n := r.data.Train.Len(); r.state.Position > n {
+		r.report.Message("ℹ️  Epoch %d now has %d patches, and %d were trained on already: the epoch ends here", r.state.Epoch+1, n, r.state.Position)
+		r.state.Position = n
+	}
 }
 
 // forked reports whether the experiment began with another one's checkpoint.
