@@ -74,6 +74,9 @@ func (r *run) adopt(found *checkpoint.State) error {
 		found.Anchor = replan(found.Config, r.cfg, found.Anchor, found.Epoch)
 	}
 	found.Seed = r.cfg.Seed
+	if found.Reason == reasonDiverged {
+		found.Partial.Rejected = 0 // or the first such batch would end this session, whatever was changed
+	}
 	if err := fits(r.engine.net, found); err != nil {
 		return err
 	}

@@ -114,6 +114,9 @@ func (r *run) epoch(ctx context.Context) error {
 	if err := r.trainEpoch(ctx, epoch, lr); err != nil {
 		return err
 	}
+	if p := r.state.Partial; p.Samples == 0 && p.Rejected > 0 { // an epoch may have fewer batches than maxRejected
+		return fmt.Errorf("%w in any batch of epoch %d; lower LearningRate or check the data", ErrDiverged, epoch)
+	}
 	e := experiment.Epoch{
 		TrainLoss: mean(r.state.Partial, r.state.Partial.Loss), TrainL1: mean(r.state.Partial, r.state.Partial.L1),
 		TrainSSIM: mean(r.state.Partial, r.state.Partial.SSIM),

@@ -45,6 +45,9 @@ func within[T any](ctx context.Context, m *memory, f func() T) (T, error) {
 	}
 }
 
+// reasonDiverged marks a checkpoint after which the loss was not a number.
+const reasonDiverged = "diverged"
+
 // stop saves what can be saved when a run cannot go on, and says what to do.
 func (r *run) stop(cause error) (Outcome, error) {
 	epoch := r.state.Epoch + 1
@@ -66,9 +69,10 @@ func (r *run) stop(cause error) (Outcome, error) {
 		return OutOfMemory, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set BatchSize to %d and ResumeFromCheckpoint to true, then run \"2. Configuration\" and \"9. Training Loop\" again",
 			ErrOutOfMemory, r.cfg.BatchSize, epoch, smaller)
 	case errors.Is(cause, ErrDiverged):
-		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), "diverged"); err != nil {
+		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), reasonDiverged); err != nil {
 			return "", errors.Join(cause, err)
 		}
+		r.sayDiverged()
 		return Diverged, fmt.Errorf("train: %w", cause)
 	}
 	// Anything else, such as a full disk: what was saved stays, and one more save is tried.
@@ -119,6 +123,25 @@ func (r *run) sayInterrupted(file string) {
 	r.report.Message("   📊 History: %s", r.short(r.exp.HistoryPath()))
 	r.report.Message("   ▶️  To go on: ResumeFromCheckpoint = true, then Run All")
 	r.report.Message("================================================================================")
+}
+
+// sayDiverged tells how to go back: weights that a step too large has spoilt
+// are numbers still, and no learning rate mends them.
+func (r *run) sayDiverged() {
+	r.report.Message("")
+	r.report.Message("❌ The loss is not a number in epoch %d; the state before is in %s", r.state.Epoch+1, r.short(r.lastFile))
+	r.report.Message("   ▶️  To go on: a lower LearningRate and ResumeFromCheckpoint = true, then Run All")
+	entries, err := checkpoint.List(r.exp.CheckpointsDir())
+	if err != nil {
+		return
+	}
+	for _, e := range entries { // newest first
+		if e.Err == nil && e.Position == 0 && e.Epoch > 0 && isFinite(r.state.History.ValLoss[e.Epoch-1]) {
+			r.report.Message("   ↩️  If it stays so, the weights are spoilt: move the newer files out of %s, and the same goes on from %s, epoch %d",
+				r.short(r.exp.CheckpointsDir()), e.Name(), e.Epoch)
+			return
+		}
+	}
 }
 
 func (r *run) sayOutOfMemory(file, advice string, smaller int) {
