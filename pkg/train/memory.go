@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -20,6 +21,29 @@ type memory struct {
 	limit int64 // bytes; 0 for none
 	base  int64 // held before the first step
 	peak  int64 // held at most since
+
+	idle chan struct{} // closed when what [within] ran last has ended
+}
+
+// settle waits until a computation that was given up has ended; it is false
+// when ctx ended first. Another one beside it would need still more memory.
+func (m *memory) settle(ctx context.Context) bool {
+	if m.idle == nil {
+		return true
+	}
+	select {
+	case <-m.idle:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// giveBack returns to the system what is not in use. What pools hold goes with
+// the second collection.
+func giveBack() {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
 }
 
 // watchEvery is short enough that little is allocated between two looks: a step

@@ -23,8 +23,12 @@ func within[T any](ctx context.Context, m *memory, f func() T) (T, error) {
 	if err := ctx.Err(); err != nil {
 		return zero, err
 	}
-	done := make(chan T, 1)
-	go func() { done <- f() }()
+	done, idle := make(chan T, 1), make(chan struct{})
+	m.idle = idle
+	go func() {
+		defer close(idle)
+		done <- f()
+	}()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	interrupted := ctx.Done()

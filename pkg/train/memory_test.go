@@ -1,0 +1,47 @@
+package train
+
+import (
+	"context"
+	"math"
+	"runtime/debug"
+	"testing"
+
+	"rekindle/pkg/machine"
+)
+
+// A step that goes over the limit cannot be stopped, only given up. Its memory
+// must be free before the same batch is tried in parts, or no part ever fits.
+func TestHalvingWorksUnderAMemoryLimit(t *testing.T) {
+	cfg := tiny(t)
+	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.OOMPolicy, cfg.NumEpochs = 4, 16, 40, "halve", 1
+	giveBack()
+	now, _ := machine.ProcessMemory()
+	cfg.MemoryLimitMB = int(now/machine.MB) + 50
+	defer debug.SetMemoryLimit(math.MaxInt64)
+	w := &watch{}
+	result, saved := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{Reporter: w})
+	if result.Outcome != Completed || saved.MicroBatch < 2 || saved.MicroBatch > 8 {
+		t.Errorf("ended %q in parts of %d samples, want completed in parts of 2 to 8; messages: %q", result.Outcome, saved.MicroBatch, w.messages)
+	}
+}
+
+func TestHalvingCoversValidationAndEndsWithThePolicy(t *testing.T) {
+	cfg := tiny(t)
+	cfg.OOMPolicy, cfg.NumEpochs = "halve", 2
+	exp := newExperiment(t, cfg)
+	f := &faulty{Backend: goEngine(t)}
+	f.execute.Store(6) // five batches of training, then the validation
+	result, saved := mustRun(t, context.Background(), exp, cfg, Options{Backend: f})
+	if result.Outcome != Completed || saved.MicroBatch != 2 {
+		t.Fatalf("ended %q in parts of %d samples, want completed in parts of 2", result.Outcome, saved.MicroBatch)
+	}
+	cfg.ResumeFromCheckpoint, cfg.NumEpochs = true, 3
+	w := &watch{}
+	if _, saved = mustRun(t, context.Background(), exp, cfg, Options{Reporter: w}); saved.MicroBatch != 2 || !w.said("in parts of 2 samples") {
+		t.Errorf("resumed in parts of %d samples, want 2; messages: %q", saved.MicroBatch, w.messages)
+	}
+	cfg.OOMPolicy, cfg.NumEpochs = "stop", 4
+	if _, saved = mustRun(t, context.Background(), exp, cfg, Options{}); saved.MicroBatch != 0 {
+		t.Errorf("with OOMPolicy \"stop\" batches are in parts of %d samples, want whole ones", saved.MicroBatch)
+	}
+}
