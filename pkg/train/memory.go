@@ -73,21 +73,39 @@ func (m *memory) look() error {
 
 var allocation = regexp.MustCompile(`allocat\w* (\d+) bytes`)
 
-// advice says in numbers what happened and which batch size should fit.
+// advice says in numbers what happened when batch samples were computed at
+// once, and which smaller number should fit; 0 if there is none.
 func (m *memory) advice(cause error, batch int) (text string, smaller int) {
-	smaller = max(1, batch/2)
+	smaller = batch / 2
 	for err := cause; err != nil; err = errors.Unwrap(err) {
 		if found := allocation.FindStringSubmatch(err.Error()); found != nil {
-			bytes, _ := strconv.ParseInt(found[1], 10, 64)
-			return fmt.Sprintf("BatchSize %d needed %d MB more than there were", batch, bytes/machine.MB), smaller
+			bytes, _ := strconv.ParseFloat(found[1], 64)
+			return fmt.Sprintf("%d samples at once asked for %.1f MB that were not there", batch, bytes/machine.MB), smaller
 		}
 	}
-	if m.limit == 0 || m.peak <= m.base || !backend.IsOutOfMemory(cause) {
+	if m.limit == 0 || !backend.IsOutOfMemory(cause) {
 		return "", smaller
 	}
-	perSample := (m.peak - m.base) / int64(batch)
-	if fits := int((m.limit - m.base) / max(perSample, 1)); fits >= 1 {
-		smaller = min(smaller, fits)
+	if m.base >= m.limit {
+		return fmt.Sprintf("%d MB were held before the first batch, MemoryLimitMB is %d: nothing fits below it", m.base/machine.MB, m.limit/machine.MB), 0
 	}
-	return fmt.Sprintf("BatchSize %d held %d MB when it was stopped, the limit is %d MB; BatchSize %d should fit", batch, m.peak/machine.MB, m.limit/machine.MB, smaller), smaller
+	perSample := max(m.peak-m.base, 1) / int64(batch)
+	smaller = min(smaller, int((m.limit-m.base)/max(perSample, 1)))
+	text = fmt.Sprintf("%d samples at once held %d MB when they were stopped, the limit is %d MB", batch, m.peak/machine.MB, m.limit/machine.MB)
+	if smaller > 0 {
+		text += fmt.Sprintf("; %d should fit", smaller)
+	}
+	return text, smaller
+}
+
+// remedy is what to change so that a run that could compute fewer samples at
+// once goes on; 0 if not even one fits.
+func (m *memory) remedy(smaller int) string {
+	switch {
+	case smaller > 0:
+		return fmt.Sprintf("BatchSize = %d", smaller)
+	case m.limit > 0:
+		return "a larger MemoryLimitMB or a smaller PatchSize"
+	}
+	return "a smaller PatchSize"
 }

@@ -2,8 +2,10 @@ package train
 
 import (
 	"context"
+	"errors"
 	"math"
 	"runtime/debug"
+	"strings"
 	"testing"
 
 	"rekindle/pkg/machine"
@@ -43,5 +45,34 @@ func TestHalvingCoversValidationAndEndsWithThePolicy(t *testing.T) {
 	cfg.OOMPolicy, cfg.NumEpochs = "stop", 4
 	if _, saved = mustRun(t, context.Background(), exp, cfg, Options{}); saved.MicroBatch != 0 {
 		t.Errorf("with OOMPolicy \"stop\" batches are in parts of %d samples, want whole ones", saved.MicroBatch)
+	}
+}
+
+// Advice that cannot help sends a person round in circles.
+func TestAdviceAfterOutOfMemoryCanHelp(t *testing.T) {
+	defer debug.SetMemoryLimit(math.MaxInt64)
+	for name, c := range map[string]struct {
+		batch, limitMB int
+		policy, want   string
+	}{
+		"half the batch":              {4, 0, "stop", "set BatchSize = 2 and"},
+		"one sample":                  {1, 0, "stop", "set a smaller PatchSize and"},
+		"parts of one sample":         {4, 0, "halve", "set a smaller PatchSize and"},
+		"a limit below what is there": {4, 5, "stop", "set a larger MemoryLimitMB or a smaller PatchSize and"},
+	} {
+		cfg := tiny(t)
+		cfg.BatchSize, cfg.MemoryLimitMB, cfg.OOMPolicy = c.batch, c.limitMB, c.policy
+		f := &faulty{Backend: goEngine(t)}
+		if c.limitMB == 0 {
+			f.always.Store(true)
+		}
+		w := &watch{}
+		_, err := Run(context.Background(), newExperiment(t, cfg), cfg, load(t, cfg), Options{Backend: f, Reporter: w})
+		if !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q in it", name, err, c.want)
+		}
+		if c.limitMB > 0 && (!w.said("before the first batch") || w.said("should fit")) {
+			t.Errorf("%s: messages: %q", name, w.messages)
+		}
 	}
 }

@@ -68,10 +68,11 @@ func (r *run) stop(cause error) (Outcome, error) {
 		if err != nil {
 			return "", errors.Join(cause, err)
 		}
-		advice, smaller := r.memory.advice(cause, r.cfg.BatchSize)
-		r.sayOutOfMemory(file, advice, smaller)
-		return OutOfMemory, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set BatchSize to %d and ResumeFromCheckpoint to true, then run \"2. Configuration\" and \"9. Training Loop\" again",
-			ErrOutOfMemory, r.cfg.BatchSize, epoch, smaller)
+		advice, smaller := r.memory.advice(cause, r.atOnce())
+		remedy := r.memory.remedy(smaller)
+		r.sayOutOfMemory(file, advice, remedy)
+		return OutOfMemory, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set %s and ResumeFromCheckpoint = true, then run \"2. Configuration\" and \"9. Training Loop\" again",
+			ErrOutOfMemory, r.cfg.BatchSize, epoch, remedy)
 	case errors.Is(cause, ErrDiverged):
 		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), reasonDiverged); err != nil {
 			return "", errors.Join(cause, err)
@@ -148,7 +149,7 @@ func (r *run) sayDiverged() {
 	}
 }
 
-func (r *run) sayOutOfMemory(file, advice string, smaller int) {
+func (r *run) sayOutOfMemory(file, advice, remedy string) {
 	r.report.Message("")
 	r.report.Message("================================================================================")
 	r.report.Message("❌ OUT OF MEMORY in epoch %d with BatchSize %d; nothing is lost", r.state.Epoch+1, r.cfg.BatchSize)
@@ -157,7 +158,7 @@ func (r *run) sayOutOfMemory(file, advice string, smaller int) {
 	if advice != "" {
 		r.report.Message("   📐 %s", advice)
 	}
-	r.report.Message("   ▶️  To go on: BatchSize = %d and ResumeFromCheckpoint = true, then run Configuration and Training Loop", smaller)
+	r.report.Message("   ▶️  To go on: %s and ResumeFromCheckpoint = true, then run Configuration and Training Loop", remedy)
 	r.report.Message("================================================================================")
 }
 
