@@ -151,7 +151,7 @@ func outOfMemory(ctx context.Context, s setting) (string, error) {
 	cfg := small()
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 64, 64, 128, 128, 1
 	if s.tiny {
-		cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage = 16, 16, 64, 32
+		cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage = 16, 64, 64, 64
 		now, _ := machine.ProcessMemory()
 		cfg.MemoryLimitMB = int(now/machine.MB) + 250 // there is no device whose memory could run out
 	}

@@ -78,10 +78,13 @@ func mainMemory(proc, cgroup string) Memory {
 }
 
 // ProcessMemory returns what this process holds in main memory now, and the
-// most it ever held, in bytes.
-func ProcessMemory() (now, peak int64) {
-	const status = "/proc/self/status"
-	return kilobytes(status, "VmRSS"), kilobytes(status, "VmHWM")
+// most it ever held, in bytes. Pages of mapped files do not count as held now:
+// the system drops them when memory is short. In the peak they do count, Linux
+// does not tell it without them.
+func ProcessMemory() (now, peak int64) { return processMemory("/proc/self/status") }
+
+func processMemory(status string) (now, peak int64) {
+	return kilobytes(status, "VmRSS") - kilobytes(status, "RssFile"), kilobytes(status, "VmHWM")
 }
 
 // FreeDisk returns how many bytes can still be written under path, which need

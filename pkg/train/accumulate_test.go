@@ -21,7 +21,7 @@ func TestAccumulationStepsAreOneStepOfTheWholeBatch(t *testing.T) {
 		t.Errorf("%d optimizer steps, want 9", accumulated.Step)
 	}
 	large := cfg
-	large.BatchSize, large.AccumulationSteps = 6, 1
+	large.BatchSize, large.AccumulationSteps, large.OOMPolicy = 6, 1, "halve"
 	exp := newExperiment(t, large)
 	start := fresh(mustNetwork(t, large), large.Seed)
 	start.MicroBatch, start.Config = 2, large

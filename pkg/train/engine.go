@@ -57,16 +57,26 @@ func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o o
 			e.statistics = append(e.statistics, entry)
 		}
 	}
+	return e, e.prepare()
+}
+
+// prepare makes the computations anew; each is compiled when it is first used.
+// What was compiled before is forgotten, with the memory it holds: nothing may
+// be running.
+func (e *engine) prepare() error {
 	for _, c := range []struct {
 		exec  **graph.Exec
 		graph func([]*graph.Node) []*graph.Node
 	}{{&e.step, e.stepGraph}, {&e.eval, e.evalGraph}, {&e.gradient, e.gradientGraph}, {&e.apply, e.applyGraph}, {&e.average, e.averageGraph}} {
+		if *c.exec != nil {
+			(*c.exec).Finalize()
+		}
 		var err error
-		if *c.exec, err = graph.NewExec(backend, c.graph); err != nil {
-			return nil, fmt.Errorf("train: %w", err)
+		if *c.exec, err = graph.NewExec(e.backend, c.graph); err != nil {
+			return fmt.Errorf("train: %w", err)
 		}
 	}
-	return e, nil
+	return nil
 }
 
 // stepGraph is one optimizer step: forward, loss, gradients, AdamW.

@@ -18,6 +18,7 @@ var errNoMemory = errors.New("PJRT error (code=8): RESOURCE_EXHAUSTED: Out of me
 type faulty struct {
 	compute.Backend
 	compile, transfer, execute atomic.Int64 // calls left until one fails
+	always                     atomic.Bool  // every execution fails
 }
 
 func (f *faulty) due(left *atomic.Int64) error {
@@ -83,6 +84,9 @@ type faultyExecutable struct {
 func (e *faultyExecutable) Execute(inputs []compute.Buffer, donate []bool, device compute.DeviceNum) ([]compute.Buffer, error) {
 	if err := e.f.due(&e.f.execute); err != nil {
 		return nil, err
+	}
+	if e.f.always.Load() {
+		return nil, errNoMemory
 	}
 	inside := make([]compute.Buffer, len(inputs))
 	for i, b := range inputs {

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -22,6 +23,30 @@ type memory struct {
 
 	onGPU     bool
 	peakOnGPU int64
+
+	idle  chan struct{} // closed when what [within] ran last has ended
+	found int64         // Go's own limit before ours; 0: left as it was
+}
+
+// settle waits until a computation that was given up has ended; it is false
+// when ctx ended first. Another one beside it would need still more memory.
+func (m *memory) settle(ctx context.Context) bool {
+	if m.idle == nil {
+		return true
+	}
+	select {
+	case <-m.idle:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// giveBack returns to the system what is not in use. What pools hold goes with
+// the second collection.
+func giveBack() {
+	debug.FreeOSMemory()
+	debug.FreeOSMemory()
 }
 
 // watchEvery is short enough that little is allocated between two looks: a step
@@ -32,11 +57,20 @@ func newMemory(limitMB int) *memory {
 	m := &memory{limit: int64(limitMB) * machine.MB}
 	if m.limit > 0 {
 		// Garbage must not be what goes over the limit.
-		debug.SetMemoryLimit(m.limit * 9 / 10)
+		m.found = debug.SetMemoryLimit(m.limit * 9 / 10)
 	}
-	debug.FreeOSMemory() // what an earlier run in this process left counts as held otherwise
+	giveBack() // what an earlier run in this process left counts as held otherwise
 	m.base, _ = machine.ProcessMemory()
 	return m
+}
+
+// end leaves the process as it was found: without our limit, and, unless ctx
+// ends first, without a computation that goes on.
+func (m *memory) end(ctx context.Context) {
+	if m.found > 0 {
+		debug.SetMemoryLimit(m.found)
+	}
+	m.settle(ctx)
 }
 
 // held is what the process holds now and held at most, in bytes: on the GPU when
@@ -63,21 +97,39 @@ func (m *memory) look() error {
 
 var allocation = regexp.MustCompile(`allocat\w* (\d+) bytes`)
 
-// advice says in numbers what happened and which batch size should fit.
+// advice says in numbers what happened when batch samples were computed at
+// once, and which smaller number should fit; 0 if there is none.
 func (m *memory) advice(cause error, batch int) (text string, smaller int) {
-	smaller = max(1, batch/2)
+	smaller = batch / 2
 	for err := cause; err != nil; err = errors.Unwrap(err) {
 		if found := allocation.FindStringSubmatch(err.Error()); found != nil {
-			bytes, _ := strconv.ParseInt(found[1], 10, 64)
-			return fmt.Sprintf("BatchSize %d needed %d MB more than there were", batch, bytes/machine.MB), smaller
+			bytes, _ := strconv.ParseFloat(found[1], 64)
+			return fmt.Sprintf("%d samples at once asked for %.1f MB that were not there", batch, bytes/machine.MB), smaller
 		}
 	}
-	if m.limit == 0 || m.peak <= m.base || !backend.IsOutOfMemory(cause) {
+	if m.limit == 0 || !backend.IsOutOfMemory(cause) {
 		return "", smaller
 	}
-	perSample := (m.peak - m.base) / int64(batch)
-	if fits := int((m.limit - m.base) / max(perSample, 1)); fits >= 1 {
-		smaller = min(smaller, fits)
+	if m.base >= m.limit {
+		return fmt.Sprintf("%d MB were held before the first batch, MemoryLimitMB is %d: nothing fits below it", m.base/machine.MB, m.limit/machine.MB), 0
 	}
-	return fmt.Sprintf("BatchSize %d held %d MB when it was stopped, the limit is %d MB; BatchSize %d should fit", batch, m.peak/machine.MB, m.limit/machine.MB, smaller), smaller
+	perSample := max(m.peak-m.base, 1) / int64(batch)
+	smaller = min(smaller, int((m.limit-m.base)/max(perSample, 1)))
+	text = fmt.Sprintf("%d samples at once held %d MB when they were stopped, the limit is %d MB", batch, m.peak/machine.MB, m.limit/machine.MB)
+	if smaller > 0 {
+		text += fmt.Sprintf("; %d should fit", smaller)
+	}
+	return text, smaller
+}
+
+// remedy is what to change so that a run that could compute fewer samples at
+// once goes on; 0 if not even one fits.
+func (m *memory) remedy(smaller int) string {
+	switch {
+	case smaller > 0:
+		return fmt.Sprintf("BatchSize = %d", smaller)
+	case m.limit > 0:
+		return "a larger MemoryLimitMB or a smaller PatchSize"
+	}
+	return "a smaller PatchSize"
 }

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 	"errors"
-	"math"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -63,7 +62,7 @@ func TestTheMemoryLimitSpeaksBeforeTheKernel(t *testing.T) {
 	cfg.ModelFeatures, cfg.BatchSize = 16, 16
 	now, _ := machine.ProcessMemory()
 	cfg.MemoryLimitMB = int(now/machine.MB) + 20
-	defer debug.SetMemoryLimit(math.MaxInt64)
+	limit := debug.SetMemoryLimit(-1)
 	exp := newExperiment(t, cfg)
 	w := &watch{}
 	result, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
@@ -75,6 +74,9 @@ func TestTheMemoryLimitSpeaksBeforeTheKernel(t *testing.T) {
 	}
 	if saved := newest(t, exp); saved.Epoch != 0 {
 		t.Errorf("saved at epoch %d", saved.Epoch)
+	}
+	if now := debug.SetMemoryLimit(-1); now != limit {
+		t.Errorf("the process is left with a limit of %d bytes, it was %d", now, limit)
 	}
 }
 

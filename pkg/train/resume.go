@@ -67,6 +67,12 @@ func (r *run) adopt(found *checkpoint.State) error {
 		found.Anchor = replan(found.Config, r.cfg, found.Anchor, found.Epoch)
 	}
 	found.Seed = r.cfg.Seed
+	if found.Reason == reasonDiverged {
+		found.Partial.Rejected = 0 // or the first such batch would end this session, whatever was changed
+	}
+	if r.cfg.OOMPolicy != "halve" {
+		found.MicroBatch = 0
+	}
 	if err := fits(r.engine.net, found); err != nil {
 		return err
 	}
@@ -139,6 +145,9 @@ func (r *run) sayResumed(entry checkpoint.Entry) {
 	r.report.Message("🔄 Resuming from %s: epoch %d of %d done", entry.Name(), r.state.Epoch, r.cfg.NumEpochs)
 	if r.state.Position > 0 {
 		r.report.Message("   and %d of %d patches of epoch %d", r.state.Position, r.data.Train.Len(), r.state.Epoch+1)
+	}
+	if r.state.MicroBatch > 0 {
+		r.report.Message("   Batches are computed in parts of %d samples since memory ran out; OOMPolicy = \"stop\" ends that", r.state.MicroBatch)
 	}
 	if r.state.HasBest() {
 		r.report.Message("   Best so far: epoch %d (val_loss: %.4f)", r.state.BestEpoch, r.state.BestLoss)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"runtime/debug"
 	"time"
 
 	"rekindle/pkg/backend"
@@ -141,6 +140,9 @@ func (r *run) epoch(ctx context.Context) error {
 	if err := r.trainEpoch(ctx, epoch, lr); err != nil {
 		return err
 	}
+	if p := r.state.Partial; p.Samples == 0 && p.Rejected > 0 { // an epoch may have fewer batches than maxRejected
+		return fmt.Errorf("%w in any batch of epoch %d; lower LearningRate or check the data", ErrDiverged, epoch)
+	}
 	e := experiment.Epoch{
 		TrainLoss: mean(r.state.Partial, r.state.Partial.Loss), TrainL1: mean(r.state.Partial, r.state.Partial.L1),
 		TrainSSIM: mean(r.state.Partial, r.state.Partial.SSIM),
@@ -174,7 +176,7 @@ func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
 		}
 		began := r.now()
 		err = r.step(ctx, batch, lr)
-		for backend.IsOutOfMemory(err) && r.halve(batch.N) {
+		for tries := 1; backend.IsOutOfMemory(err) && r.makeRoom(ctx, batch.N, tries); tries++ {
 			err = r.step(ctx, batch, lr)
 		}
 		if err != nil {
@@ -198,7 +200,7 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 		m    measures
 		err  error
 	}
-	at, micro, t := r.at, r.samplesAtOnce(), r.state.Step+1
+	at, micro, t := r.at, r.atOnce(), r.state.Step+1
 	got, err := within(ctx, r.memory, func() outcome {
 		next, m, err := r.engine.advance(at, batch, micro, t, lr)
 		if err == nil && at.average != nil {
@@ -231,32 +233,6 @@ func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error 
 	return nil
 }
 
-// samplesAtOnce is how many samples of a step are computed together; 0: all.
-// They are loaded together all the same: a run stops only between two steps.
-func (r *run) samplesAtOnce() int {
-	micro := r.state.MicroBatch
-	if r.cfg.AccumulationSteps > 1 && (micro == 0 || micro > r.cfg.BatchSize) {
-		micro = r.cfg.BatchSize
-	}
-	return micro
-}
-
-// halve makes micro-batches half as large when the configuration allows it, and
-// reports whether there is anything left to try.
-func (r *run) halve(n int) bool {
-	size := n
-	if r.samplesAtOnce() > 0 {
-		size = min(n, r.samplesAtOnce())
-	}
-	if r.cfg.OOMPolicy != "halve" || size < 2 {
-		return false
-	}
-	r.state.MicroBatch = (size + 1) / 2
-	debug.FreeOSMemory() // what the failed step left behind
-	r.report.Message("⚠️  Out of memory: from here on each batch is computed in parts of %d samples whose gradients are added up; batch size and schedule stay the same", r.state.MicroBatch)
-	return true
-}
-
 // maxRejected is how many batches of an epoch may give a loss that is not a
 // number before the run stops.
 const maxRejected = 3
@@ -277,16 +253,30 @@ func (r *run) reject(m measures) error {
 // validate measures the weights on the validation crops.
 func (r *run) validate(ctx context.Context, epoch int, e *experiment.Epoch) error {
 	began := r.now()
-	loader := r.data.Val.Batches(ctx, epoch, 0, r.cfg.BatchSize, r.cfg.NumWorkers)
+	sum, err := r.measure(ctx, epoch)
+	for tries := 1; backend.IsOutOfMemory(err) && r.makeRoom(ctx, r.atOnce(), tries); tries++ {
+		sum, err = r.measure(ctx, epoch)
+	}
+	if err != nil {
+		return err
+	}
+	e.ValLoss, e.ValL1, e.ValSSIM = mean(sum, sum.Loss), mean(sum, sum.L1), mean(sum, sum.SSIM)
+	e.InferenceTime = r.now().Sub(began).Seconds()
+	return nil
+}
+
+// measure sums over the validation crops.
+func (r *run) measure(ctx context.Context, epoch int) (checkpoint.Partial, error) {
+	loader := r.data.Val.Batches(ctx, epoch, 0, r.atOnce(), r.cfg.NumWorkers)
 	defer loader.Close()
 	var sum checkpoint.Partial
 	for {
 		batch, err := loader.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return sum, nil
 		}
 		if err != nil {
-			return err
+			return sum, err
 		}
 		type outcome struct {
 			m   measures
@@ -298,17 +288,14 @@ func (r *run) validate(ctx context.Context, epoch int, e *experiment.Epoch) erro
 			return outcome{m, err}
 		})
 		if err != nil {
-			return err
+			return sum, err
 		}
 		if got.err != nil {
-			return got.err
+			return sum, got.err
 		}
 		addTo(&sum, got.m, batch.N)
 		loader.Recycle(batch)
 	}
-	e.ValLoss, e.ValL1, e.ValSSIM = mean(sum, sum.Loss), mean(sum, sum.L1), mean(sum, sum.SSIM)
-	e.InferenceTime = r.now().Sub(began).Seconds()
-	return nil
 }
 
 // completeEpoch closes the epoch in the State.

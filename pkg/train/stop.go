@@ -23,8 +23,12 @@ func within[T any](ctx context.Context, m *memory, f func() T) (T, error) {
 	if err := ctx.Err(); err != nil {
 		return zero, err
 	}
-	done := make(chan T, 1)
-	go func() { done <- f() }()
+	done, idle := make(chan T, 1), make(chan struct{})
+	m.idle = idle
+	go func() {
+		defer close(idle)
+		done <- f()
+	}()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	interrupted := ctx.Done()
@@ -45,6 +49,9 @@ func within[T any](ctx context.Context, m *memory, f func() T) (T, error) {
 	}
 }
 
+// reasonDiverged marks a checkpoint after which the loss was not a number.
+const reasonDiverged = "diverged"
+
 // stop saves what can be saved when a run cannot go on, and says what to do.
 func (r *run) stop(cause error) (Outcome, error) {
 	epoch := r.state.Epoch + 1
@@ -61,14 +68,16 @@ func (r *run) stop(cause error) (Outcome, error) {
 		if err != nil {
 			return "", errors.Join(cause, err)
 		}
-		advice, smaller := r.memory.advice(cause, r.cfg.BatchSize)
-		r.sayOutOfMemory(file, advice, smaller)
-		return OutOfMemory, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set BatchSize to %d and ResumeFromCheckpoint to true, then run \"2. Configuration\" and \"9. Training Loop\" again",
-			ErrOutOfMemory, r.cfg.BatchSize, epoch, smaller)
+		advice, smaller := r.memory.advice(cause, r.atOnce())
+		remedy := r.memory.remedy(smaller)
+		r.sayOutOfMemory(file, advice, remedy)
+		return OutOfMemory, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set %s and ResumeFromCheckpoint = true, then run \"2. Configuration\" and \"9. Training Loop\" again",
+			ErrOutOfMemory, r.cfg.BatchSize, epoch, remedy)
 	case errors.Is(cause, ErrDiverged):
-		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), "diverged"); err != nil {
+		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), reasonDiverged); err != nil {
 			return "", errors.Join(cause, err)
 		}
+		r.sayDiverged()
 		return Diverged, fmt.Errorf("train: %w", cause)
 	}
 	// Anything else, such as a full disk: what was saved stays, and one more save is tried.
@@ -121,7 +130,26 @@ func (r *run) sayInterrupted(file string) {
 	r.report.Message("================================================================================")
 }
 
-func (r *run) sayOutOfMemory(file, advice string, smaller int) {
+// sayDiverged tells how to go back: weights that a step too large has spoilt
+// are numbers still, and no learning rate mends them.
+func (r *run) sayDiverged() {
+	r.report.Message("")
+	r.report.Message("❌ The loss is not a number in epoch %d; the state before is in %s", r.state.Epoch+1, r.short(r.lastFile))
+	r.report.Message("   ▶️  To go on: a lower LearningRate and ResumeFromCheckpoint = true, then Run All")
+	entries, err := checkpoint.List(r.exp.CheckpointsDir())
+	if err != nil {
+		return
+	}
+	for _, e := range entries { // newest first
+		if e.Err == nil && e.Position == 0 && e.Epoch > 0 && isFinite(r.state.History.ValLoss[e.Epoch-1]) {
+			r.report.Message("   ↩️  If it stays so, the weights are spoilt: move the newer files out of %s, and the same goes on from %s, epoch %d",
+				r.short(r.exp.CheckpointsDir()), e.Name(), e.Epoch)
+			return
+		}
+	}
+}
+
+func (r *run) sayOutOfMemory(file, advice, remedy string) {
 	r.report.Message("")
 	r.report.Message("================================================================================")
 	r.report.Message("❌ OUT OF MEMORY in epoch %d with BatchSize %d; nothing is lost", r.state.Epoch+1, r.cfg.BatchSize)
@@ -130,7 +158,7 @@ func (r *run) sayOutOfMemory(file, advice string, smaller int) {
 	if advice != "" {
 		r.report.Message("   📐 %s", advice)
 	}
-	r.report.Message("   ▶️  To go on: BatchSize = %d and ResumeFromCheckpoint = true, then run Configuration and Training Loop", smaller)
+	r.report.Message("   ▶️  To go on: %s and ResumeFromCheckpoint = true, then run Configuration and Training Loop", remedy)
 	r.report.Message("================================================================================")
 }
 

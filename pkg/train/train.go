@@ -112,6 +112,7 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 	if err := r.begin(); err != nil {
 		return nil, err
 	}
+	defer r.memory.end(ctx)
 	outcome, err := r.epochs(ctx)
 	if outcome == "" {
 		return nil, err

@@ -196,7 +196,8 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 func outOfMemory(t *testing.T, s *stage) (*kernel, string) {
 	t.Helper()
 	k := s.kernel(t, nil)
-	k.cfg.BatchSize, k.cfg.MemoryLimitMB, k.cfg.PatchesPerImage = 16, 20, 8 // less than the program itself
+	// More than the program and the weights take before the first step, less than with the new ones beside them.
+	k.cfg.BatchSize, k.cfg.MemoryLimitMB, k.cfg.PatchesPerImage, k.cfg.ModelFeatures = 16, 100, 8, 32
 	text := k.fails(k.run(runAll))
 	k.cfg.MemoryLimitMB = 0
 	return k, text

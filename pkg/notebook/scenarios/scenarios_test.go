@@ -168,9 +168,9 @@ func outOfMemory(t *testing.T, m *machine) {
 	n := open(t, m, tiny)
 	n.set("NumEpochs", 2)
 	n.set("BatchSize", 16)
-	n.set("MemoryLimitMB", 20) // less than the program itself
+	n.set("MemoryLimitMB", 5) // less than the program itself
 	all := n.runAll()
-	n.fails(all.of("training"), "OUT OF MEMORY in epoch 1 with BatchSize 16", "emergency_checkpoint_oom_epoch_1.pth", "BatchSize = 8", "ResumeFromCheckpoint", "2. Configuration", "9. Training Loop")
+	n.fails(all.of("training"), "OUT OF MEMORY in epoch 1 with BatchSize 16", "emergency_checkpoint_oom_epoch_1.pth", "a larger MemoryLimitMB", "ResumeFromCheckpoint", "2. Configuration", "9. Training Loop")
 	exp := n.only()
 	n.has(exp, "checkpoints/emergency_checkpoint_oom_epoch_1.pth")
 	n.history(exp, 0)
@@ -203,7 +203,7 @@ func outOfMemoryAndRestart(t *testing.T, m *machine) {
 	best := n.contents(filepath.Join(exp.CheckpointsDir(), "best_model.pth"))
 
 	n.set("NumEpochs", 4)
-	n.set("MemoryLimitMB", 20)
+	n.set("MemoryLimitMB", 5)
 	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
 	all := n.run("configuration", "training")
 	n.fails(all.of("training"), "OUT OF MEMORY in epoch 3", "emergency_checkpoint_oom_epoch_3.pth")

@@ -1,0 +1,75 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rekindle/pkg/checkpoint"
+)
+
+// An epoch of two batches never has more than the three that may be left out.
+func TestShortEpochsWithoutAnyNumberStopTheRun(t *testing.T) {
+	cfg := tiny(t)
+	cfg.BatchSize, cfg.LearningRate, cfg.GradientClip, cfg.WarmupEpochs, cfg.NumEpochs = 9, 1e30, 0, 0, 10
+	exp := newExperiment(t, cfg)
+	result, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t)})
+	if !errors.Is(err, ErrDiverged) || result == nil || result.Outcome != Diverged || result.History.Len() > 2 {
+		t.Fatalf("got %+v, %v, want diverged in epoch 2", result, err)
+	}
+}
+
+func TestADivergedRunSaysHowToGoBack(t *testing.T) {
+	cfg := tiny(t)
+	cfg.GradientClip, cfg.WarmupEpochs, cfg.NumEpochs, cfg.SaveEvery = 0, 0, 4, 0
+	exp := newExperiment(t, cfg)
+	ctx, w := interruptAfter(5*2 + 1) // two epochs are complete
+	mustRun(t, ctx, exp, cfg, Options{Reporter: w})
+
+	cfg.ResumeFromCheckpoint = true
+	good := cfg.LearningRate
+	cfg.LearningRate = 1e30
+	w = &watch{}
+	if _, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w}); !errors.Is(err, ErrDiverged) {
+		t.Fatalf("got %v, want diverged", err)
+	}
+	if !w.said("goes on from best_model.pth, epoch 2") {
+		t.Errorf("messages: %q", w.messages)
+	}
+
+	// The weights are spoilt. A lower rate gets a full chance, then the way back works.
+	cfg.LearningRate = good
+	w = &watch{}
+	Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+	if !w.said("(1 of at most 3)") {
+		t.Errorf("the batches that were left out before count again: %q", w.messages)
+	}
+	newer, err := filepath.Glob(checkpoint.Path(exp.CheckpointsDir(), "[el]*.pth")) // emergency and last
+	if err != nil || len(newer) != 3 {
+		t.Fatal(newer, err)
+	}
+	for _, file := range newer {
+		if err := os.Rename(file, filepath.Join(t.TempDir(), filepath.Base(file))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	result, _ := mustRun(t, context.Background(), exp, cfg, Options{})
+	if result.Outcome != Completed || math.IsNaN(result.History.TrainLoss[3]) {
+		t.Errorf("ended %q with train losses %v", result.Outcome, result.History.TrainLoss)
+	}
+}
+
+// interruptAfter cancels its context after so many batches.
+func interruptAfter(batches int) (context.Context, *watch) {
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &watch{}
+	w.onBatch = func(int, int) {
+		if w.batches == batches {
+			cancel()
+		}
+	}
+	return ctx, w
+}
