@@ -34,8 +34,15 @@ func TestADegradationIsShownInItsStrengths(t *testing.T) {
 	if bytes.Equal(drawn, photograph) {
 		t.Error("the photograph is not used")
 	}
-	if im, err := png.Decode(bytes.NewReader(drawn)); err != nil || im.Bounds().Dx() < 400 {
+	if im, err := png.Decode(bytes.NewReader(drawn)); err != nil || im.Bounds().Dx() < 4*exampleSide || im.Bounds().Dy() < 2*exampleSide {
 		t.Errorf("the picture is %v, %v", im.Bounds(), err)
+	}
+	sheet, err := degradationSheet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if im, err := png.Decode(bytes.NewReader(sheet)); err != nil || im.Bounds().Dx() > 1040 || im.Bounds().Dy() < 2*sheetSide {
+		t.Errorf("the sheet is %v, %v", im.Bounds(), err)
 	}
 	if _, err := degradedGrid("jpeg", []Degradations{{JPEGQuality: 500}}); err == nil {
 		t.Error("quality 500 was accepted")
