@@ -34,7 +34,7 @@ func BenchmarkStep(b *testing.B) {
 			step := int64(0)
 			for b.Loop() {
 				step++
-				next, _, err := e.advance(at, batch, 0, step, 1e-4)
+				next, _, err := e.advance(at, &input{Batch: batch}, 0, step, 1e-4)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -145,16 +145,16 @@ func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:]
 // advance runs optimizer step number t (1-based) at learning rate lr and
 // returns the arrays after it. The arrays before it stay valid. A batch of more
 // than micro samples is computed in parts; micro 0 never cuts.
-func (e *engine) advance(at *arrays, b *dataset.Batch, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
+func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
 	defer catch(&err)
 	if micro > 0 && micro < b.N {
-		return e.advanceInParts(at, b, micro, t, lr)
+		return e.advanceInParts(at, b.Batch, micro, t, lr)
 	}
 	var args []any
 	for _, s := range e.optimizer.Scalars(t, lr) {
 		args = append(args, float32(s))
 	}
-	degraded, clean := batchTensors(b)
+	degraded, clean := b.take()
 	defer release(degraded, clean)
 	args = append(args, degraded, clean)
 	args = appendAll(args, at.weights, at.first, at.second, at.statistics)

@@ -52,7 +52,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		got := map[string]float64{}
 		for i := range 3 {
 			state.Step++
-			next, m, err := e.advance(at, batch(2*i, 2*i+2), 0, state.Step, learningRate(cfg, checkpoint.Anchor{}, epoch))
+			next, m, err := e.advance(at, &input{Batch: batch(2*i, 2*i+2)}, 0, state.Step, learningRate(cfg, checkpoint.Anchor{}, epoch))
 			if err != nil {
 				t.Fatal(err)
 			}

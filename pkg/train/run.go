@@ -11,7 +11,6 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/loss/vgg"
@@ -165,9 +164,10 @@ func (r *run) epoch(ctx context.Context) error {
 // trainEpoch takes the optimizer steps that are left in the epoch.
 func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
 	loader := r.data.Train.Batches(ctx, epoch, r.state.Position, r.cfg.SamplesPerStep(), r.cfg.NumWorkers)
-	defer loader.Close()
+	feed := newFeed(loader, r.engine.backend, r.onGPU && r.atOnce() >= r.cfg.SamplesPerStep())
+	defer feed.close()
 	for {
-		batch, err := loader.Next()
+		batch, err := feed.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -182,7 +182,7 @@ func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
 		if err != nil {
 			return err
 		}
-		loader.Recycle(batch)
+		feed.done(batch)
 		seconds := r.now().Sub(began).Seconds()
 		r.state.Partial.Seconds += seconds
 		number := (r.state.Position + r.cfg.SamplesPerStep() - 1) / r.cfg.SamplesPerStep()
@@ -194,7 +194,7 @@ func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
 }
 
 // step advances the State by one batch.
-func (r *run) step(ctx context.Context, batch *dataset.Batch, lr float64) error {
+func (r *run) step(ctx context.Context, batch *input, lr float64) error {
 	type outcome struct {
 		next *arrays
 		m    measures

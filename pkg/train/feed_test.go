@@ -1,0 +1,90 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"runtime"
+	"testing"
+	"time"
+
+	"rekindle/pkg/internal/bitwise"
+)
+
+// As for a GPU the next batch goes to the engine's memory while a step runs.
+func TestBatchesThatGoAheadTrainTheSame(t *testing.T) {
+	cfg := tiny(t)
+	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
+	_, got := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{GPU: true})
+	bitwise.SameTraining(t, got, want)
+
+	exp := newExperiment(t, cfg)
+	cfg.ResumeFromCheckpoint = true
+	for outcome := Interrupted; outcome == Interrupted; {
+		ctx, w := interruptAfter(2)
+		result, _ := mustRun(t, ctx, exp, cfg, Options{Reporter: w, GPU: true})
+		outcome = result.Outcome
+	}
+	bitwise.SameTraining(t, newest(t, exp), want)
+}
+
+// A batch that finds no room ahead is tried again when its turn comes.
+func TestNoRoomAheadIsNoError(t *testing.T) {
+	cfg := tiny(t)
+	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
+	f := &faulty{Backend: goEngine(t)}
+	f.transfer.Store(1) // that of the first batch
+	data := load(t, cfg)
+	feed := newFeed(data.Train.Batches(t.Context(), 1, 0, 4, 2), f, true)
+	first, err := feed.next()
+	if err != nil || first.degraded != nil {
+		t.Errorf("got %v, on the device: %v; want a batch that is not there", err, first.degraded != nil)
+	}
+	second, err := feed.next()
+	if err != nil || second.degraded == nil {
+		t.Errorf("got %v, on the device: %v; want a batch that is there", err, second.degraded != nil)
+	}
+	feed.close()
+
+	exp := newExperiment(t, cfg)
+	f = &faulty{Backend: goEngine(t)}
+	f.transfer.Store(2) // before the first step: the clean half of its batch
+	mustRun(t, t.Context(), exp, cfg, Options{Backend: f, GPU: true})
+	bitwise.SameTraining(t, newest(t, exp), want)
+}
+
+func TestAFeedLeavesNothingBehind(t *testing.T) {
+	cfg := tiny(t)
+	data := load(t, cfg)
+	before := runtime.NumGoroutine()
+	for _, read := range []int{0, 1, 3, math.MaxInt} {
+		ctx, cancel := context.WithCancel(t.Context())
+		feed := newFeed(data.Train.Batches(ctx, 1, 0, 4, 2), goEngine(t), true)
+		for range read {
+			batch, err := feed.next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			feed.done(batch)
+		}
+		if read == 3 {
+			cancel()
+			if _, err := feed.next(); err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v after the context ended", err)
+			}
+		}
+		feed.close()
+		cancel()
+	}
+	deadline := time.Now().Add(5 * time.Second)
+	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if now := runtime.NumGoroutine(); now > before {
+		t.Errorf("%d goroutines before, %d after", before, now)
+	}
+}
