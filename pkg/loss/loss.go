@@ -40,6 +40,20 @@ func (c Combined) Graph(pred, target *graph.Node) (total, l1, ssim *graph.Node) 
 	return c.graph(pred, target, standard(blurFor(pred.Graph().Backend().Name())))
 }
 
+// Padded is Graph for a batch that is filled up: mask is [n], 1 for the images
+// that are there, at least one, and 0 for those that do not count, whatever finite
+// values they hold.
+func (c Combined) Padded(pred, target, mask *graph.Node) (total, l1, ssim *graph.Node) {
+	// Two images of zeros have no loss and no gradient: what is left is the loss
+	// of the others, as a mean over too many.
+	n := mask.Shape().Size()
+	show := graph.BroadcastToShape(graph.Reshape(mask, n, 1, 1, 1), pred.Shape())
+	total, l1, ssim = c.Graph(graph.Mul(pred, show), graph.Mul(target, show))
+	tooMany := graph.Div(graph.Scalar(mask.Graph(), mask.DType(), n), graph.ReduceAllSum(mask))
+	scaled := func(x *graph.Node) *graph.Node { return graph.Mul(x, tooMany) }
+	return scaled(total), scaled(l1), graph.OneMinus(scaled(graph.OneMinus(ssim)))
+}
+
 func (c Combined) graph(pred, target *graph.Node, formula similarity) (total, l1, ssim *graph.Node) {
 	pred.AssertDims(target.Shape().Dimensions...)
 	wide := pred.DType()

@@ -399,3 +399,56 @@ func BenchmarkCombinedWithGradient(b *testing.B) {
 		})
 	}
 }
+
+// Filled up with anything, a batch has the loss and the gradients of the images
+// that are there, and none for the others.
+func TestFillingUpABatchChangesNothing(t *testing.T) {
+	engine, err := backend.Open("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const there, n, side = 2, 5, 24
+	values := func(phase float64) []float32 {
+		out := make([]float32, n*3*side*side)
+		for i := range out {
+			out[i] = float32(math.Sin(phase + 1.7*float64(i)))
+		}
+		return out
+	}
+	pred, target := values(0), values(1)
+	mask := tensors.FromFlatDataAndDimensions([]float32{1, 1, 0, 0, 0}, n)
+	run := func(n int, padded bool) []*tensors.Tensor {
+		exec, err := graph.NewExec(engine.Backend, func(a, b, m *graph.Node) []*graph.Node {
+			total, l1, ssim := weights.Graph(a, b)
+			if padded {
+				total, l1, ssim = weights.Padded(a, b, m)
+			}
+			return []*graph.Node{total, l1, ssim, graph.Gradient(total, a)[0]}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		image := 3 * side * side
+		out, err := exec.Call(tensors.FromFlatDataAndDimensions(pred[:n*image], n, 3, side, side), tensors.FromFlatDataAndDimensions(target[:n*image], n, 3, side, side), mask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	alone, filled := run(there, false), run(n, true)
+	for i, what := range []string{"total", "L1", "SSIM"} {
+		got, want := widen[float32](filled[i])[0], widen[float32](alone[i])[0]
+		if math.Abs(got-want) > 1e-6 {
+			t.Errorf("%s is %g, want %g", what, got, want)
+		}
+	}
+	got, want := widen[float32](filled[3]), widen[float32](alone[3])
+	if off := relative(got[:len(want)], want, 0); off > 1e-5 {
+		t.Errorf("the gradient of images that are there is off by %g", off)
+	}
+	for _, v := range got[len(want):] {
+		if v != 0 {
+			t.Fatalf("padding has a gradient of %g", v)
+		}
+	}
+}

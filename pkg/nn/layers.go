@@ -81,16 +81,18 @@ func (b BatchNorm) Forward(s *Scope, x Map, relu bool) Map {
 		scale, shift := b.running(s)
 		return s.lower.affine(x, scale, shift, relu)
 	}
-	y, mean, variance := s.lower.normalize(x, gamma, beta, relu)
+	y, mean, variance := s.lower.normalize(x, s.shares, gamma, beta, relu)
 	// The batch is normalised by its biased variance; the unbiased one goes
 	// into the running average. A batch of one value a channel has no unbiased
 	// variance: the running one then stays.
-	count := float64(x.n * x.H * x.W)
 	s.track(b.Name+".running_mean", mean, 1)
-	if count > 1 {
-		s.track(b.Name+".running_var", variance, count/(count-1))
+	variances := b.Name + ".running_var"
+	if s.present != nil {
+		s.trackPadded(variances, variance, x.H*x.W)
+	} else if count := float64(x.n * x.H * x.W); count > 1 {
+		s.track(variances, variance, count/(count-1))
 	} else {
-		s.updates[b.Name+".running_var"] = s.value(b.Name + ".running_var")
+		s.updates[variances] = s.value(variances)
 	}
 	return y
 }
@@ -98,6 +100,17 @@ func (b BatchNorm) Forward(s *Scope, x Map, relu bool) Map {
 func (s *Scope) track(name string, batch *graph.Node, factor float64) {
 	old := s.value(name)
 	s.updates[name] = graph.Add(graph.MulScalar(old, 1-normMomentum), graph.MulScalar(graph.StopGradient(batch), normMomentum*factor))
+}
+
+// trackPadded is what Forward does with the variance, where only the device
+// knows how many images are there.
+func (s *Scope) trackPadded(name string, variance *graph.Node, pixels int) {
+	old := s.value(name)
+	count := graph.ConvertDType(graph.MulScalar(s.present, pixels), variance.DType())
+	factor := graph.Div(count, graph.MaxScalar(graph.AddScalar(count, -1), 1))
+	s.track(name, graph.Mul(variance, factor), 1)
+	enough := graph.BroadcastToShape(graph.GreaterThan(count, graph.OnesLike(count)), old.Shape())
+	s.updates[name] = graph.Where(enough, s.updates[name], old)
 }
 
 // running returns evaluation-mode batch norm as scale and shift.

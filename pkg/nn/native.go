@@ -84,13 +84,21 @@ func (l native) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
 	return x.alone(l.half(y))
 }
 
-func (l native) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
+func (l native) normalize(x Map, shares, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
 	s := full(x.parts[0], gamma)
-	mean := graph.ReduceMean(s, 0, 1, 2)
+	mean := nativeMean(s, shares)
 	centred := graph.Sub(s, perChannel(mean, s))
-	variance := graph.ReduceMean(graph.Mul(centred, centred), 0, 1, 2)
+	variance := nativeMean(graph.Mul(centred, centred), shares)
 	scale := graph.Mul(gamma, graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, normEpsilon))))
 	return l.affine(x.alone(centred), scale, beta, rectify), mean, variance
+}
+
+// nativeMean is the mean of each channel, [C].
+func nativeMean(x, shares *graph.Node) *graph.Node {
+	if shares != nil {
+		x = graph.Mul(x, graph.BroadcastToShape(graph.Reshape(shares, x.Shape().Dim(0), 1, 1, 1), x.Shape()))
+	}
+	return graph.ReduceMean(x, 0, 1, 2)
 }
 
 func (native) maxPool(x Map) Map {

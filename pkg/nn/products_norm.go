@@ -53,21 +53,22 @@ func (products) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
 // normalize is batch norm over all parts. The variance is that of the centred
 // values: the mean of squares minus the square of the mean loses all digits
 // where the mean is large.
-func (products) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
+func (products) normalize(x Map, shares, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
 	k := len(x.parts)
 	count := float64(x.n * x.H * x.W)
 	centred := make([]*graph.Node, k)
+	counted := countedIn(x, shares)
 	var mean, variance, inverse, scale *graph.Node
 	in := append(append([]*graph.Node{}, x.parts...), gamma, beta)
 	parts := custom(in, func(in []*graph.Node) []*graph.Node {
 		var sums, squares []*graph.Node
 		for i := range k {
-			sums = append(sums, channelSums(in[i]))
+			sums = append(sums, channelSums(counted(i, in[i])))
 		}
 		mean = graph.MulScalar(sum(sums), 1/count)
 		for i := range k {
 			centred[i] = graph.Sub(in[i], column(mean, in[i].Shape().Dim(0), in[i].Shape().Dim(2)))
-			squares = append(squares, channelDots(centred[i], centred[i]))
+			squares = append(squares, channelDots(counted(i, centred[i]), centred[i]))
 		}
 		variance = graph.MulScalar(sum(squares), 1/count)
 		inverse = graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
@@ -99,12 +100,46 @@ func (products) normalize(x Map, gamma, beta *graph.Node, rectify bool) (Map, *g
 		fromAll := graph.MulScalar(graph.Mul(scale, dbeta), -1/count)
 		grads := make([]*graph.Node, k+2)
 		for i := range k {
-			grads[i] = combine([]*graph.Node{scale, fromCentred}, []*graph.Node{dys[i], centred[i]}, fromAll)
+			if shares == nil {
+				grads[i] = combine([]*graph.Node{scale, fromCentred}, []*graph.Node{dys[i], centred[i]}, fromAll)
+				continue
+			}
+			through := combine([]*graph.Node{scale}, []*graph.Node{dys[i]}, graph.ZerosLike(fromAll))
+			byStatistics := combine([]*graph.Node{fromCentred}, []*graph.Node{centred[i]}, fromAll)
+			grads[i] = graph.Add(through, counted(i, byStatistics))
 		}
 		grads[k], grads[k+1] = dgamma, dbeta
 		return grads
 	})
 	return x.with(parts, x.C), mean, variance
+}
+
+// countedIn weighs the images of part i by their shares; nil leaves all alike.
+func countedIn(x Map, shares *graph.Node) func(i int, part *graph.Node) *graph.Node {
+	first := 0
+	spread := make([]*graph.Node, len(x.parts))
+	for i, p := range x.parts {
+		if shares == nil {
+			continue
+		}
+		images, pixels := p.Shape().Dim(0), p.Shape().Dim(2)
+		if x.together {
+			images, pixels = x.n, pixels/x.n
+		}
+		own := graph.Reshape(graph.Slice(shares, graph.AxisRange(first, first+images)), images, 1)
+		own = graph.BroadcastToDims(own, images, pixels)
+		first += images
+		if x.together {
+			own = graph.Reshape(own, 1, images*pixels)
+		}
+		spread[i] = graph.BroadcastToShape(graph.Reshape(own, p.Shape().Dim(0), 1, p.Shape().Dim(2)), p.Shape())
+	}
+	return func(i int, part *graph.Node) *graph.Node {
+		if shares == nil {
+			return part
+		}
+		return graph.Mul(part, spread[i])
+	}
 }
 
 // positive is 1 where x is above 0 and 0 where it is 0, for an x that is never

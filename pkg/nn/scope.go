@@ -73,6 +73,10 @@ type Scope struct {
 	lower    lowering
 
 	recompute bool // blocks on the way back
+
+	// Of a batch that is filled up: see Padded. Otherwise nil.
+	present *graph.Node // how many images are there, a scalar
+	shares  *graph.Node // [n], each image's share in the mean, times n; 0 for padding
 }
 
 // NewScope makes a scope for one graph. In training, batch norm uses the
@@ -91,6 +95,17 @@ func (s *Scope) Mixed() *Scope {
 		l.mixed = true
 		s.lower = l
 	}
+	return s
+}
+
+// Padded says which images of the batch are there: mask is [n], 1 for these, 0
+// for those that only fill it up. The latter do not count in batch norm's
+// statistics, so the others, and the gradients, come out as if they were alone.
+// What comes out for padding means nothing and must not enter the loss. At least
+// one image must be there.
+func (s *Scope) Padded(mask *graph.Node) *Scope {
+	s.present = graph.ReduceAllSum(mask)
+	s.shares = graph.Mul(mask, graph.Div(graph.Scalar(s.graph, mask.DType(), mask.Shape().Size()), s.present))
 	return s
 }
 
@@ -129,8 +144,9 @@ type lowering interface {
 	// conv3x3 pads by one; bias may be nil.
 	conv3x3(xs []Map, w, bias *graph.Node, relu bool) Map
 	conv1x1(x Map, w, bias *graph.Node) Map
-	// normalize is batch norm with the batch's own statistics.
-	normalize(x Map, gamma, beta *graph.Node, relu bool) (y Map, mean, variance *graph.Node)
+	// normalize is batch norm with the batch's own statistics. shares is nil
+	// where all images count, see Scope.
+	normalize(x Map, shares, gamma, beta *graph.Node, relu bool) (y Map, mean, variance *graph.Node)
 	// affine is scale and shift per channel.
 	affine(x Map, scale, shift *graph.Node, relu bool) Map
 	maxPool(x Map) Map

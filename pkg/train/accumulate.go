@@ -15,15 +15,16 @@ import (
 
 // gradientGraph adds one micro-batch's share to the gradients.
 //
-//	in:  share of the batch in (0, 1], degraded, clean, weights, statistics, gradients so far
+//	in:  share of the batch in (0, 1], a micro-batch, weights, statistics, gradients so far
 //	out: [loss, l1, ssim], the new statistics, gradients so far
 func (e *engine) gradientGraph(in []*graph.Node) []*graph.Node {
-	share, degraded, clean, in := in[0], in[1], in[2], in[3:]
+	share := in[0]
+	b, in := e.takeBatch(in[1:])
 	weights, in := take(in, len(e.weights))
 	statistics, sums := take(in, len(e.statistics))
 
-	scope := e.scope(degraded.Graph(), true, weights, statistics)
-	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
+	scope := e.scope(b.degraded.Graph(), true, weights, statistics)
+	total, l1, ssim := e.measure(scope, b)
 	out := []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
 	updates := scope.Updates()
 	for _, entry := range e.statistics {
@@ -61,10 +62,9 @@ func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64
 	for from := 0; from < b.N; from += micro {
 		part := slice(b, from, min(from+micro, b.N))
 		share := float64(part.N) / float64(b.N)
-		degraded, clean := batchTensors(part)
-		args := appendAll([]any{float32(share), degraded, clean}, at.weights, statistics, gradients)
-		out, err := call(e.gradient, args)
-		release(degraded, clean)
+		in := e.input(part, micro).take()
+		out, err := call(e.gradient, appendAll([]any{float32(share)}, in, at.weights, statistics, gradients))
+		release(in...)
 		if err != nil {
 			done()
 			return nil, measures{}, err

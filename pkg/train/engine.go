@@ -9,7 +9,6 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
-	"rekindle/pkg/dataset"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
 	"rekindle/pkg/nn"
@@ -28,6 +27,7 @@ type engine struct {
 	optimizer optim.AdamW
 	mixed     bool // convolutions in bfloat16
 	recompute bool // blocks of the network on the way back
+	pads      bool // batches that are not full are filled up, see input
 
 	weights    []nn.Entry // trained, in the optimizer's order
 	statistics []nn.Entry // batch norm's running means and variances
@@ -51,7 +51,7 @@ type measures struct {
 }
 
 func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, mixed bool) (*engine, error) {
-	e := &engine{backend: backend, net: net, loss: l, optimizer: o, mixed: mixed, weights: net.Weights()}
+	e := &engine{backend: backend, net: net, loss: l, optimizer: o, mixed: mixed, pads: pays(backend), weights: net.Weights()}
 	for _, entry := range net.Entries() {
 		if entry.Role == nn.Statistic {
 			e.statistics = append(e.statistics, entry)
@@ -81,17 +81,17 @@ func (e *engine) prepare() error {
 
 // stepGraph is one optimizer step: forward, loss, gradients, AdamW.
 //
-//	in:  lr, 1-beta1^t, sqrt(1-beta2^t), degraded, clean, weights, first and second moments, statistics
+//	in:  lr, 1-beta1^t, sqrt(1-beta2^t), a batch, weights, first and second moments, statistics
 //	out: [loss, l1, ssim, gradient norm], then the new weights, moments and statistics
 func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
 	scalars, in := [3]*graph.Node(in[:3]), in[3:]
-	degraded, clean, in := in[0], in[1], in[2:]
+	b, in := e.takeBatch(in)
 	weights, in := take(in, len(e.weights))
 	first, in := take(in, len(e.weights))
 	second, in := take(in, len(e.weights))
 
-	scope := e.scope(degraded.Graph(), true, weights, in)
-	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
+	scope := e.scope(b.degraded.Graph(), true, weights, in)
+	total, l1, ssim := e.measure(scope, b)
 	gradients := graph.Gradient(total, weights...)
 	weights, first, second, norm := e.optimizer.Update(scalars, weights, gradients, first, second)
 
@@ -106,14 +106,34 @@ func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
 
 // evalGraph measures the loss with batch norm's running statistics.
 //
-//	in:  degraded, clean, weights, statistics
+//	in:  a batch, weights, statistics
 //	out: [loss, l1, ssim]
 func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
-	degraded, clean, in := in[0], in[1], in[2:]
+	b, in := e.takeBatch(in)
 	weights, statistics := take(in, len(e.weights))
-	scope := e.scope(degraded.Graph(), false, weights, statistics)
-	total, l1, ssim := e.loss.Graph(e.net.Forward(scope, degraded), clean)
+	scope := e.scope(b.degraded.Graph(), false, weights, statistics)
+	total, l1, ssim := e.measure(scope, b)
 	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
+}
+
+// batch is what a graph sees of an input: pictures [n, 3, size, size], and which
+// of them are there, [n], or nil where all are.
+type batch struct{ degraded, clean, mask *graph.Node }
+
+func (e *engine) takeBatch(in []*graph.Node) (b batch, rest []*graph.Node) {
+	b, rest = batch{degraded: in[0], clean: in[1]}, in[2:]
+	if e.pads {
+		b.mask, rest = rest[0], rest[1:]
+	}
+	return b, rest
+}
+
+// measure restores a batch and compares it with the clean one.
+func (e *engine) measure(s *nn.Scope, b batch) (total, l1, ssim *graph.Node) {
+	if b.mask == nil {
+		return e.loss.Graph(e.net.Forward(s, b.degraded), b.clean)
+	}
+	return e.loss.Padded(e.net.Forward(s.Padded(b.mask), b.degraded), b.clean, b.mask)
 }
 
 // scope binds the network's tensors. Outside the network everything is float32:
@@ -147,17 +167,16 @@ func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:]
 // than micro samples is computed in parts; micro 0 never cuts.
 func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
 	defer catch(&err)
-	if micro > 0 && micro < b.N {
+	if micro > 0 && micro < max(b.N, b.full) {
 		return e.advanceInParts(at, b.Batch, micro, t, lr)
 	}
 	var args []any
 	for _, s := range e.optimizer.Scalars(t, lr) {
 		args = append(args, float32(s))
 	}
-	degraded, clean := b.take()
-	defer release(degraded, clean)
-	args = append(args, degraded, clean)
-	args = appendAll(args, at.weights, at.first, at.second, at.statistics)
+	in := b.take()
+	defer release(in...)
+	args = appendAll(args, in, at.weights, at.first, at.second, at.statistics)
 	out, err := call(e.step, args)
 	if err != nil {
 		return nil, measures{}, err
@@ -173,12 +192,11 @@ func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (
 }
 
 // evaluate measures one batch without training.
-func (e *engine) evaluate(at *arrays, b *dataset.Batch) (m measures, err error) {
+func (e *engine) evaluate(at *arrays, b *input) (m measures, err error) {
 	defer catch(&err)
-	degraded, clean := batchTensors(b)
-	defer release(degraded, clean)
-	args := appendAll([]any{degraded, clean}, at.weights, at.statistics)
-	out, err := call(e.eval, args)
+	in := b.take()
+	defer release(in...)
+	out, err := call(e.eval, appendAll(nil, in, at.weights, at.statistics))
 	if err != nil {
 		return measures{}, err
 	}
@@ -224,11 +242,6 @@ func (e *engineError) Error() string {
 	}
 	line, _, _ := strings.Cut(cause.Error(), "\n")
 	return line
-}
-
-func batchTensors(b *dataset.Batch) (degraded, clean *tensors.Tensor) {
-	return tensors.FromFlatDataAndDimensions(b.Degraded, b.N, 3, b.Size, b.Size),
-		tensors.FromFlatDataAndDimensions(b.Clean, b.N, 3, b.Size, b.Size)
 }
 
 func toMeasures(t *tensors.Tensor) measures {

@@ -18,6 +18,7 @@ var errNoMemory = errors.New("PJRT error (code=8): RESOURCE_EXHAUSTED: Out of me
 type faulty struct {
 	compute.Backend
 	compile, transfer, execute atomic.Int64 // calls left until one fails
+	compiled                   atomic.Int64 // how often
 	always                     atomic.Bool  // every execution fails
 }
 
@@ -72,6 +73,7 @@ func (b *faultyBuilder) Compile() (compute.Executable, error) {
 	if err := b.f.due(&b.f.compile); err != nil {
 		return nil, err
 	}
+	b.f.compiled.Add(1)
 	e, err := b.Builder.Compile()
 	return &faultyExecutable{e, b.f}, err
 }

@@ -36,14 +36,14 @@ func TestNoRoomAheadIsNoError(t *testing.T) {
 	f := &faulty{Backend: goEngine(t)}
 	f.transfer.Store(1) // that of the first batch
 	data := load(t, cfg)
-	feed := newFeed(data.Train.Batches(t.Context(), 1, 0, 4, 2), f, true)
+	feed := newFeed(data.Train.Batches(t.Context(), 1, 0, 4, 2), &engine{backend: f}, 4, true)
 	first, err := feed.next()
-	if err != nil || first.degraded != nil {
-		t.Errorf("got %v, on the device: %v; want a batch that is not there", err, first.degraded != nil)
+	if err != nil || first.ready != nil {
+		t.Errorf("got %v, on the device: %v; want a batch that is not there", err, first.ready != nil)
 	}
 	second, err := feed.next()
-	if err != nil || second.degraded == nil {
-		t.Errorf("got %v, on the device: %v; want a batch that is there", err, second.degraded != nil)
+	if err != nil || second.ready == nil {
+		t.Errorf("got %v, on the device: %v; want a batch that is there", err, second.ready != nil)
 	}
 	feed.close()
 
@@ -60,7 +60,7 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, read := range []int{0, 1, 3, math.MaxInt} {
 		ctx, cancel := context.WithCancel(t.Context())
-		feed := newFeed(data.Train.Batches(ctx, 1, 0, 4, 2), goEngine(t), true)
+		feed := newFeed(data.Train.Batches(ctx, 1, 0, 4, 2), &engine{backend: goEngine(t)}, 4, true)
 		for range read {
 			batch, err := feed.next()
 			if errors.Is(err, io.EOF) {

@@ -52,7 +52,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		got := map[string]float64{}
 		for i := range 3 {
 			state.Step++
-			next, m, err := e.advance(at, &input{Batch: batch(2*i, 2*i+2)}, 0, state.Step, learningRate(cfg, checkpoint.Anchor{}, epoch))
+			next, m, err := e.advance(at, e.input(batch(2*i, 2*i+2), 0), 0, state.Step, learningRate(cfg, checkpoint.Anchor{}, epoch))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		}
 		// The original's validation is the plain mean of batch means; ours weighs by samples.
 		for _, b := range []*dataset.Batch{batch(6, 8), batch(8, 9)} {
-			m, err := e.evaluate(at, b)
+			m, err := e.evaluate(at, e.input(b, 0))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -164,7 +164,8 @@ func (r *run) epoch(ctx context.Context) error {
 // trainEpoch takes the optimizer steps that are left in the epoch.
 func (r *run) trainEpoch(ctx context.Context, epoch int, lr float64) error {
 	loader := r.data.Train.Batches(ctx, epoch, r.state.Position, r.cfg.SamplesPerStep(), r.cfg.NumWorkers)
-	feed := newFeed(loader, r.engine.backend, r.onGPU && r.atOnce() >= r.cfg.SamplesPerStep())
+	full := min(r.cfg.SamplesPerStep(), r.data.Train.Len())
+	feed := newFeed(loader, r.engine, full, r.onGPU && r.atOnce() >= r.cfg.SamplesPerStep())
 	defer feed.close()
 	for {
 		batch, err := feed.next()
@@ -267,7 +268,8 @@ func (r *run) validate(ctx context.Context, epoch int, e *experiment.Epoch) erro
 
 // measure sums over the validation crops.
 func (r *run) measure(ctx context.Context, epoch int) (checkpoint.Partial, error) {
-	loader := r.data.Val.Batches(ctx, epoch, 0, r.atOnce(), r.cfg.NumWorkers)
+	size := min(r.atOnce(), r.data.Val.Len())
+	loader := r.data.Val.Batches(ctx, epoch, 0, size, r.cfg.NumWorkers)
 	defer loader.Close()
 	var sum checkpoint.Partial
 	for {
@@ -284,7 +286,7 @@ func (r *run) measure(ctx context.Context, epoch int) (checkpoint.Partial, error
 		}
 		at := r.at.averaged()
 		got, err := within(ctx, r.memory, func() outcome {
-			m, err := r.engine.evaluate(at, batch)
+			m, err := r.engine.evaluate(at, r.engine.input(batch, size))
 			return outcome{m, err}
 		})
 		if err != nil {

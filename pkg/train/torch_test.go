@@ -64,7 +64,7 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	lr := learningRate(cfg, state.Anchor, 4)
-	next, m, err := e.advance(e.upload(state), &input{Batch: batch}, 0, state.Step+1, lr)
+	next, m, err := e.advance(e.upload(state), e.input(batch, 0), 0, state.Step+1, lr)
 	if err != nil {
 		t.Fatal(err)
 	}
