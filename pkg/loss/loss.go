@@ -85,11 +85,11 @@ func (c Combined) graph(pred, target *graph.Node, formula similarity) (total, l1
 // on four cores 4 is quickest and 8 already slower.
 const parts = 4
 
-// split cuts planes [m, h, w] into at most parts pieces.
+// split cuts planes [m, h, w] into at most parts pieces, for the Go engine.
 func split(x *graph.Node) []*graph.Node {
 	m := x.Shape().Dim(0)
 	k := min(parts, m)
-	if k == 1 {
+	if k == 1 || x.Graph().Backend().Name() == "xla" {
 		return []*graph.Node{x}
 	}
 	var pieces []*graph.Node
