@@ -36,6 +36,15 @@ func (e *Engine) OnGPU() bool {
 	return e.Name() == "xla" && strings.Contains(strings.ToLower(e.Description()), "cuda")
 }
 
+// Divide returns over how many devices a batch is divided for a Devices key of
+// the configuration: 0, not at all, for "one", and where there is one only.
+func (e *Engine) Divide(devices string) int {
+	if n := e.NumDevices(); devices == "all" && n > 1 {
+		return n
+	}
+	return 0
+}
+
 func (c Choice) String() string {
 	if c.Name == "go" {
 		return fmt.Sprintf("go: pure Go on %d cores (%s)", runtime.GOMAXPROCS(0), c.Why)

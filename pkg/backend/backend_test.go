@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
@@ -46,6 +47,24 @@ func TestTheEnvironmentVariableDecides(t *testing.T) {
 		t.Setenv("GOMLX_BACKEND", bad)
 		if _, err := Open("auto"); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("GOMLX_BACKEND=%s: got error %v, want one that names it", bad, err)
+		}
+	}
+}
+
+type manyDevices struct {
+	compute.Backend
+	n int
+}
+
+func (m manyDevices) NumDevices() int { return m.n }
+
+func TestABatchIsDividedOverAllDevicesOnRequest(t *testing.T) {
+	for _, c := range []struct {
+		key     string
+		n, want int
+	}{{"one", 4, 0}, {"all", 4, 4}, {"all", 1, 0}} {
+		if got := (&Engine{Backend: manyDevices{n: c.n}}).Divide(c.key); got != c.want {
+			t.Errorf("Devices %q with %d devices: divided by %d, want %d", c.key, c.n, got, c.want)
 		}
 	}
 }

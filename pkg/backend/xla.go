@@ -2,10 +2,38 @@
 
 package backend
 
-import "github.com/gomlx/go-xla/compute/xla"
+import (
+	"reflect"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/go-xla/compute/xla"
+	"github.com/gomlx/go-xla/pjrt"
+)
 
 const hasXLA = true
 
 // A download in the middle of a notebook cell hangs for a minute where the
 // network does not answer, so plugins are installed by the user, not by us.
 func init() { xla.EnableAutoInstall(false) }
+
+// ProgramMemory is how many bytes a compiled program needs on each device, by
+// XLA's own reckoning: the program, its inputs, its results, and what lies
+// between. 0: unknown.
+func ProgramMemory(program compute.Executable) int64 {
+	x, ok := program.(*xla.Executable)
+	if !ok || x == nil {
+		return 0
+	}
+	// go-xla logs these numbers, but has no call for them.
+	loaded := reflect.ValueOf(x).Elem().FieldByName("exec")
+	if loaded.Type() != reflect.TypeFor[*pjrt.LoadedExecutable]() || loaded.IsNil() {
+		return 0
+	}
+	return needs(loaded.Elem())
+}
+
+func needs(loaded reflect.Value) int64 {
+	stats := loaded.FieldByName("OnDeviceMemoryUsageStats")
+	part := func(name string) int64 { return stats.FieldByName(name).Int() }
+	return part("GeneratedCode") + part("Inputs") + part("Outputs") - part("Aliases") + part("Temporary")
+}

@@ -96,6 +96,7 @@ type Config struct {
 	GradientCheckpointing bool   `json:"gradient_checkpointing"`
 	UseAMP                bool   `json:"use_amp"` // bfloat16 on a GPU; no effect on a CPU
 	Device                string `json:"device"`  // "auto", "cuda", "cpu" or "go"
+	Devices               string `json:"devices"` // "one", or "all": each batch is divided over all GPUs of the machine
 	Seed                  int64  `json:"seed"`    // of fresh weights, of the noise, and of which patch comes when
 
 	// Evaluation of full images
@@ -119,7 +120,7 @@ func Default() Config {
 		MotionLength: 15, JPEGQuality: 10, LightFactor: 10,
 		Scheduler: "cosine", WarmupEpochs: 5, MinLR: 1e-6,
 		Patience: 5, SaveEvery: 5, SaveEveryMinutes: 10, ValEvery: 2,
-		OOMPolicy: "stop", UseAMP: true, Device: "auto", Seed: 42,
+		OOMPolicy: "stop", UseAMP: true, Device: "auto", Devices: "one", Seed: 42,
 		TileOverlap: 32, MaxEvalImages: 10,
 	}
 }

@@ -73,6 +73,7 @@ func (c Config) Validate() error {
 	}
 	oneOf("Scheduler", c.Scheduler, "cosine", "none")
 	oneOf("Device", c.Device, "auto", "cuda", "cpu", "go")
+	oneOf("Devices", c.Devices, "one", "all")
 	oneOf("Degradation", c.Degradation, degrade.Names()...)
 	if slices.Contains(degrade.Names(), c.Degradation) && c.Degradation != "gaussian" { // whose NoiseSigma was looked at above
 		if _, err := c.NewDegradation(); err != nil { // the strength: keys of other kinds may be anything

@@ -51,10 +51,15 @@ func (e *engine) applyGraph(in []*graph.Node) []*graph.Node {
 
 // advanceInParts is advance with micro-batches of at most micro samples.
 func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64, lr float64) (*arrays, measures, error) {
+	if e.zeros == nil {
+		e.zeros = e.zeroGradients()
+	}
 	var sum measures
-	statistics, gradients := at.statistics, e.zeroGradients()
+	statistics, gradients := at.statistics, e.zeros
 	done := func() { // gives back what belongs to this step alone
-		release(gradients...)
+		if gradients[0] != e.zeros[0] {
+			release(gradients...)
+		}
 		if len(statistics) > 0 && statistics[0] != at.statistics[0] {
 			release(statistics...)
 		}
@@ -63,45 +68,40 @@ func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64
 		part := slice(b, from, min(from+micro, b.N))
 		share := float64(part.N) / float64(b.N)
 		in := e.input(part, micro).take()
-		out, err := call(e.gradient, appendAll([]any{float32(share)}, in, at.weights, statistics, gradients))
+		out, err := e.gradient.call([]float32{float32(share)}, in, at.weights, statistics, gradients)
 		release(in...)
+		done()
 		if err != nil {
-			done()
 			return nil, measures{}, err
 		}
-		done()
-		m := toMeasures(out[0])
-		statistics, gradients = take(out[1:], len(e.statistics))
+		m := toMeasures(out.take(1))
+		statistics, gradients = out.take(len(e.statistics)), out.take(len(e.weights))
 		sum.loss += m.loss * share
 		sum.l1 += m.l1 * share
 		sum.ssim += m.ssim * share
 	}
-	var args []any
-	for _, s := range e.optimizer.Scalars(t, lr) {
-		args = append(args, float32(s))
-	}
-	out, err := call(e.apply, appendAll(args, at.weights, at.first, at.second, gradients))
+	out, err := e.apply.call(e.scalars(t, lr), at.weights, at.first, at.second, gradients)
 	if err != nil {
 		done()
 		return nil, measures{}, err
 	}
 	release(gradients...)
-	sum.gradientNorm = float64(tensors.ToScalar[float32](out[0]))
-	release(out[0])
-	next := &arrays{statistics: statistics}
-	next.weights, out = take(out[1:], len(e.weights))
-	next.first, next.second = take(out, len(e.weights))
-	return next, sum, nil
+	norm, n := out.take(1), len(e.weights)
+	sum.gradientNorm = float64(tensors.ToScalar[float32](norm[0]))
+	release(norm...)
+	return &arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: statistics}, sum, nil
 }
 
 func (e *engine) zeroGradients() []*tensors.Tensor {
-	zeros := make([]*tensors.Tensor, len(e.weights))
-	for i, entry := range e.weights {
-		n := 1
-		for _, d := range entry.Shape {
-			n *= d
+	var zeros []*tensors.Tensor
+	for range max(e.devices, 1) {
+		for _, entry := range e.weights {
+			n := 1
+			for _, d := range entry.Shape {
+				n *= d
+			}
+			zeros = append(zeros, tensors.FromFlatDataAndDimensions(make([]float32, n), entry.Shape...))
 		}
-		zeros[i] = tensors.FromFlatDataAndDimensions(make([]float32, n), entry.Shape...)
 	}
 	return zeros
 }

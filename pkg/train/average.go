@@ -20,9 +20,12 @@ import (
 func (e *engine) moveAverage(at, next *arrays, decay float64, t int64) (err error) {
 	defer catch(&err)
 	decay = min(decay, float64(1+t)/float64(10+t))
-	args := appendAll([]any{float32(decay), float32(1 - decay)}, at.average, next.weights)
-	next.average, err = call(e.average, args)
-	return err
+	out, err := e.average.call([]float32{float32(decay), float32(1 - decay)}, at.average, next.weights)
+	if err != nil {
+		return err
+	}
+	next.average = out.take(len(e.weights))
+	return nil
 }
 
 // averageGraph is one step of the average.

@@ -19,7 +19,7 @@ func BenchmarkStep(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		e, err := newEngine(goEngine(b), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), false)
+		e, err := newEngine(goEngine(b), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), ways{})
 		if err != nil {
 			b.Fatal(err)
 		}

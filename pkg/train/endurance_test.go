@@ -34,7 +34,12 @@ func TestManyStepsNeitherHangNorGrow(t *testing.T) {
 	})
 	defer hung.Stop()
 	look := func(i int) {
+		// Workers of the step that has just ended may take a moment to go.
 		goroutines[i] = int64(runtime.NumGoroutine())
+		for patience := time.Now().Add(5 * time.Second); goroutines[i] > 10 && time.Now().Before(patience); {
+			time.Sleep(10 * time.Millisecond)
+			goroutines[i] = int64(runtime.NumGoroutine())
+		}
 		bytes[i], _ = machine.ProcessMemory()
 	}
 	began := time.Now()

@@ -25,19 +25,28 @@ type engine struct {
 	net       *model.Network
 	loss      loss.Combined
 	optimizer optim.AdamW
-	mixed     bool // convolutions in bfloat16
-	recompute bool // blocks of the network on the way back
-	pads      bool // batches that are not full are filled up, see input
+	ways
+	pads bool // batches that are not full are filled up, see input
 
 	weights    []nn.Entry // trained, in the optimizer's order
 	statistics []nn.Entry // batch norm's running means and variances
 
-	step, eval      *graph.Exec
-	gradient, apply *graph.Exec // of a batch in parts
-	average         *graph.Exec // of the weights
+	step, eval      computation
+	gradient, apply computation // of a batch in parts
+	average         computation // of the weights
+
+	zeros []*tensors.Tensor // gradients of nothing, see advanceInParts
 }
 
-// arrays are the tensors of one moment of training, on the device.
+// ways of computing the same.
+type ways struct {
+	mixed     bool // convolutions in bfloat16
+	recompute bool // blocks of the network on the way back
+	devices   int  // over which a batch is divided; 0: it is not
+}
+
+// arrays are the tensors of one moment of training, on the device; on several,
+// those of the first come first.
 type arrays struct {
 	weights, first, second []*tensors.Tensor // by parameter
 	statistics             []*tensors.Tensor
@@ -50,29 +59,29 @@ type measures struct {
 	gradientNorm   float64 // before clipping; 0 in evaluation
 }
 
-func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, mixed bool) (*engine, error) {
-	e := &engine{backend: backend, net: net, loss: l, optimizer: o, mixed: mixed, pads: pays(backend), weights: net.Weights()}
+func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, w ways) (*engine, error) {
+	e := &engine{backend: backend, net: net, loss: l, optimizer: o, ways: w, pads: pays(backend) || w.devices > 0, weights: net.Weights()}
 	for _, entry := range net.Entries() {
 		if entry.Role == nn.Statistic {
 			e.statistics = append(e.statistics, entry)
 		}
 	}
+	batch := 2
+	if e.pads {
+		batch = 3
+	}
+	e.step = computation{graph: e.stepGraph, scalars: 3, batch: batch}
+	e.eval = computation{graph: e.evalGraph, batch: batch}
+	e.gradient = computation{graph: e.gradientGraph, scalars: 1, batch: batch}
+	e.apply = computation{graph: e.applyGraph, scalars: 3}
+	e.average = computation{graph: e.averageGraph, scalars: 2}
 	return e, e.prepare()
 }
 
 // prepare makes the computations anew; each is compiled when it is first used.
-// What was compiled before is forgotten, with the memory it holds: nothing may
-// be running.
 func (e *engine) prepare() error {
-	for _, c := range []struct {
-		exec  **graph.Exec
-		graph func([]*graph.Node) []*graph.Node
-	}{{&e.step, e.stepGraph}, {&e.eval, e.evalGraph}, {&e.gradient, e.gradientGraph}, {&e.apply, e.applyGraph}, {&e.average, e.averageGraph}} {
-		if *c.exec != nil {
-			(*c.exec).Finalize()
-		}
-		var err error
-		if *c.exec, err = graph.NewExec(e.backend, c.graph); err != nil {
+	for _, c := range []*computation{&e.step, &e.eval, &e.gradient, &e.apply, &e.average} {
+		if err := c.prepare(e.backend, e.devices); err != nil {
 			return fmt.Errorf("train: %w", err)
 		}
 	}
@@ -167,28 +176,27 @@ func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:]
 // than micro samples is computed in parts; micro 0 never cuts.
 func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
 	defer catch(&err)
-	if micro > 0 && micro < max(b.N, b.full) {
+	if inParts(b, micro) {
 		return e.advanceInParts(at, b.Batch, micro, t, lr)
-	}
-	var args []any
-	for _, s := range e.optimizer.Scalars(t, lr) {
-		args = append(args, float32(s))
 	}
 	in := b.take()
 	defer release(in...)
-	args = appendAll(args, in, at.weights, at.first, at.second, at.statistics)
-	out, err := call(e.step, args)
+	out, err := e.step.call(e.scalars(t, lr), in, at.weights, at.first, at.second, at.statistics)
 	if err != nil {
 		return nil, measures{}, err
 	}
-	next = &arrays{}
-	head, out := out[0], out[1:]
-	n := len(e.weights)
-	next.weights, out = take(out, n)
-	next.first, out = take(out, n)
-	next.second, out = take(out, n)
-	next.statistics = out
+	head, n := out.take(1), len(e.weights)
+	next = &arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: out.take(len(e.statistics))}
 	return next, toMeasures(head), nil
+}
+
+func inParts(b *input, micro int) bool { return micro > 0 && micro < b.samples() }
+
+func (e *engine) scalars(t int64, lr float64) (list []float32) {
+	for _, s := range e.optimizer.Scalars(t, lr) {
+		list = append(list, float32(s))
+	}
+	return list
 }
 
 // evaluate measures one batch without training.
@@ -196,20 +204,35 @@ func (e *engine) evaluate(at *arrays, b *input) (m measures, err error) {
 	defer catch(&err)
 	in := b.take()
 	defer release(in...)
-	out, err := call(e.eval, appendAll(nil, in, at.weights, at.statistics))
+	out, err := e.eval.call(nil, in, at.weights, at.statistics)
 	if err != nil {
 		return measures{}, err
 	}
-	return toMeasures(out[0]), nil
+	return toMeasures(out.take(1)), nil
 }
 
-// call runs a compiled computation.
-func call(exec *graph.Exec, args []any) ([]*tensors.Tensor, error) {
-	out, err := exec.Call(args...)
-	if err != nil {
-		return nil, &engineError{err}
+// compileStep and compileEvaluation return what advance and evaluate would do
+// first, to be done ahead; nil where it is done, or takes no time worth telling.
+func (e *engine) compileStep(at *arrays, b *input, micro int) func() (*compilation, error) {
+	if inParts(b, micro) {
+		part := e.input(slice(b.Batch, 0, min(micro, b.N)), micro)
+		return e.compile(&e.gradient, part, at.weights, at.statistics, at.weights)
 	}
-	return out, nil
+	return e.compile(&e.step, b, at.weights, at.first, at.second, at.statistics)
+}
+
+func (e *engine) compileEvaluation(at *arrays, b *input) func() (*compilation, error) {
+	return e.compile(&e.eval, b, at.weights, at.statistics)
+}
+
+func (e *engine) compile(c *computation, b *input, lists ...[]*tensors.Tensor) func() (*compilation, error) {
+	if !e.pads || c.compiled[b.samples()] {
+		return nil
+	}
+	return func() (made *compilation, err error) {
+		defer catch(&err)
+		return c.compile(b, lists...)
+	}
 }
 
 // catch turns what GoMLX throws into the error of the function that defers it:
@@ -244,23 +267,15 @@ func (e *engineError) Error() string {
 	return line
 }
 
-func toMeasures(t *tensors.Tensor) measures {
-	defer release(t)
-	v := tensors.MustCopyFlatData[float32](t)
+// toMeasures reads what every device says alike.
+func toMeasures(each []*tensors.Tensor) measures {
+	defer release(each...)
+	v := tensors.MustCopyFlatData[float32](each[0])
 	m := measures{loss: float64(v[0]), l1: float64(v[1]), ssim: float64(v[2])}
 	if len(v) > 3 {
 		m.gradientNorm = float64(v[3])
 	}
 	return m
-}
-
-func appendAll(args []any, lists ...[]*tensors.Tensor) []any {
-	for _, list := range lists {
-		for _, t := range list {
-			args = append(args, t)
-		}
-	}
-	return args
 }
 
 // release gives memory back at once instead of when the garbage collector finds it.

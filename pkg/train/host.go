@@ -51,39 +51,41 @@ func fits(net *model.Network, s *checkpoint.State) error {
 	return nil
 }
 
-// upload puts the arrays of a State on the device. The State is only read.
+// upload puts the arrays of a State on every device. The State is only read.
 func (e *engine) upload(s *checkpoint.State) *arrays {
 	a := &arrays{}
-	moment := 0
-	for i, entry := range e.net.Entries() {
-		t := s.Model[i]
-		switch entry.Role {
-		case nn.Weight:
-			a.weights = append(a.weights, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
-			a.first = append(a.first, tensors.FromFlatDataAndDimensions(s.FirstMoments[moment], t.Shape...))
-			a.second = append(a.second, tensors.FromFlatDataAndDimensions(s.SecondMoments[moment], t.Shape...))
-			if s.Average != nil {
-				a.average = append(a.average, tensors.FromFlatDataAndDimensions(s.Average[moment], t.Shape...))
+	for range max(e.devices, 1) {
+		moment := 0
+		for i, entry := range e.net.Entries() {
+			t := s.Model[i]
+			switch entry.Role {
+			case nn.Weight:
+				a.weights = append(a.weights, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
+				a.first = append(a.first, tensors.FromFlatDataAndDimensions(s.FirstMoments[moment], t.Shape...))
+				a.second = append(a.second, tensors.FromFlatDataAndDimensions(s.SecondMoments[moment], t.Shape...))
+				if s.Average != nil {
+					a.average = append(a.average, tensors.FromFlatDataAndDimensions(s.Average[moment], t.Shape...))
+				}
+				moment++
+			case nn.Statistic:
+				a.statistics = append(a.statistics, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
 			}
-			moment++
-		case nn.Statistic:
-			a.statistics = append(a.statistics, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
 		}
 	}
 	return a
 }
 
-// download returns a State with the scalars of s and the arrays on the device.
+// download returns a State with the scalars of s and the arrays on the first device.
 // A device that cannot be read leaves s as it was.
 func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.State, err error) {
 	defer catch(&err)
 	out := *s
 	out.Model = slices.Clone(s.Model)
-	out.FirstMoments = make([][]float32, len(a.first))
-	out.SecondMoments = make([][]float32, len(a.second))
+	out.FirstMoments = make([][]float32, len(e.weights))
+	out.SecondMoments = make([][]float32, len(e.weights))
 	out.Average = nil
 	if a.average != nil {
-		out.Average = make([][]float32, len(a.average))
+		out.Average = make([][]float32, len(e.weights))
 	}
 	out.History = s.History.Clone()
 	weight, statistic := 0, 0

@@ -2,6 +2,8 @@ package train
 
 import (
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"rekindle/pkg/dataset"
@@ -11,12 +13,14 @@ import (
 //
 // XLA compiles a computation for one number of images, which takes seconds. The
 // last batch of an epoch has fewer; it is filled up with pictures that a mask
-// takes out of the loss, its gradients and batch norm's statistics again. On
-// the Go engine, which compiles at once, it is computed as small as it is.
+// takes out of the loss, its gradients and batch norm's statistics again. So is
+// one that cannot be divided by the number of devices. On the Go engine, which
+// compiles at once, a batch is computed as small as it is.
 type input struct {
 	*dataset.Batch
-	full  int               // samples of a batch that is filled up; 0: it is not
-	ready []*tensors.Tensor // what take returns, on the device already; nil: to be made
+	full    int               // samples of a batch that is filled up; 0: it is not
+	devices int               // over which it is divided, at least 1
+	ready   []*tensors.Tensor // what take returns, on the devices already; nil: to be made
 }
 
 // pays reports whether filling up a batch costs less than compiling again.
@@ -27,15 +31,19 @@ var forcePadding = false
 
 // input is a batch of which the largest of its kind have full samples.
 func (e *engine) input(b *dataset.Batch, full int) *input {
-	if !e.pads {
-		full = 0
+	i := &input{Batch: b, devices: max(e.devices, 1)}
+	if e.pads {
+		i.full = (full + i.devices - 1) / i.devices * i.devices
 	}
-	return &input{Batch: b, full: full}
+	return i
 }
 
+// samples is how many images the computation sees, those that fill it up included.
+func (i *input) samples() int { return max(i.N, i.full) }
+
 // take returns the batch's tensors: degraded and clean, [n, 3, Size, Size], and
-// the mask, [n], if it is to be filled up. They are the caller's to release. Asked
-// again, after a step that failed, it makes new ones.
+// the mask, [n], if it is filled up; then those of the next device. They are the
+// caller's to release. Asked again, after a step that failed, it makes new ones.
 func (i *input) take() []*tensors.Tensor {
 	if i.ready == nil {
 		return i.build()
@@ -45,27 +53,42 @@ func (i *input) take() []*tensors.Tensor {
 	return ready
 }
 
-func (i *input) build() []*tensors.Tensor {
-	n := max(i.N, i.full)
-	pictures := func(values []float32) *tensors.Tensor {
+func (i *input) build() (list []*tensors.Tensor) {
+	n := i.samples()
+	filled := func(values []float32, each int) []float32 {
 		if n > i.N {
-			values = append(make([]float32, 0, n*3*i.Size*i.Size), values...)
-			values = values[:cap(values)]
+			values = append(make([]float32, 0, n*each), values...)
 		}
-		return tensors.FromFlatDataAndDimensions(values, n, 3, i.Size, i.Size)
+		return values[:n*each]
 	}
-	list := []*tensors.Tensor{pictures(i.Degraded), pictures(i.Clean)}
-	if i.full > 0 {
-		mask := make([]float32, n)
-		for k := range i.N {
-			mask[k] = 1
+	image, shapes := 3*i.Size*i.Size, i.shapes()
+	degraded, clean, mask := filled(i.Degraded, image), filled(i.Clean, image), make([]float32, n)
+	for k := range i.N {
+		mask[k] = 1
+	}
+	for d := range i.devices {
+		from, to := d*n/i.devices, (d+1)*n/i.devices
+		list = append(list,
+			tensors.FromFlatDataAndDimensions(degraded[from*image:to*image], shapes[0].Dimensions...),
+			tensors.FromFlatDataAndDimensions(clean[from*image:to*image], shapes[1].Dimensions...))
+		if i.full > 0 {
+			list = append(list, tensors.FromFlatDataAndDimensions(mask[from:to], shapes[2].Dimensions...))
 		}
-		list = append(list, tensors.FromFlatDataAndDimensions(mask, n))
 	}
 	return list
 }
 
-// put moves the batch to the device. Where that fails nothing has happened: the
+// shapes of what one device gets.
+func (i *input) shapes() []shapes.Shape {
+	n := i.samples() / i.devices
+	pictures := shapes.Make(dtypes.Float32, n, 3, i.Size, i.Size)
+	if i.full == 0 {
+		return []shapes.Shape{pictures, pictures}
+	}
+	return []shapes.Shape{pictures, pictures, shapes.Make(dtypes.Float32, n)}
+}
+
+// put moves the batch to the devices. Where that fails nothing has happened: the
 // step will try again, and report what is wrong.
 func (i *input) put(engine compute.Backend) {
 	var err error
@@ -78,8 +101,9 @@ func (i *input) put(engine compute.Backend) {
 		i.ready = list
 	}()
 	defer catch(&err)
-	for _, t := range list {
-		if err = t.MaterializeOnDevice(engine, false, 0); err != nil {
+	for k, t := range list {
+		device := compute.DeviceNum(k * i.devices / len(list))
+		if err = t.MaterializeOnDevice(engine, false, device); err != nil {
 			return
 		}
 	}

@@ -25,7 +25,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), false)
+	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), ways{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/gomlx/compute"
 
 	"rekindle/pkg/backend"
 	"rekindle/pkg/machine"
@@ -83,6 +87,21 @@ func (m *memory) held() (now, peak int64) {
 		}
 	}
 	return machine.ProcessMemory()
+}
+
+// free is how much a computation may still take on a device, in bytes; 0: unknown.
+func (m *memory) free() int64 {
+	if !m.onGPU {
+		return machine.MainMemory().Available
+	}
+	if strings.Contains(os.Getenv(compute.ConfigEnvVar), "preallocate=true") {
+		return 0 // what is free is in the engine's own pool
+	}
+	var most int64
+	for _, gpu := range machine.GPUMemory() {
+		most = max(most, gpu.Available)
+	}
+	return most
 }
 
 // look records what is held now, and reports when it is too much.

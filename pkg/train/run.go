@@ -54,11 +54,11 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	if err != nil {
 		return nil, err
 	}
-	engine, err := newEngine(opts.Backend, net, goal, optimizer, cfg.UseAMP && opts.GPU)
+	w := ways{mixed: cfg.UseAMP && opts.GPU, recompute: cfg.GradientCheckpointing, devices: opts.Devices}
+	engine, err := newEngine(opts.Backend, net, goal, optimizer, w)
 	if err != nil {
 		return nil, err
 	}
-	engine.recompute = cfg.GradientCheckpointing
 	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now, onGPU: opts.GPU}
 	if r.report == nil {
 		r.report = silent{}
@@ -202,6 +202,9 @@ func (r *run) step(ctx context.Context, batch *input, lr float64) error {
 		err  error
 	}
 	at, micro, t := r.at, r.atOnce(), r.state.Step+1
+	if err := r.compile(ctx, "Training step", r.engine.compileStep(at, batch, micro)); err != nil {
+		return err
+	}
 	got, err := within(ctx, r.memory, func() outcome {
 		next, m, err := r.engine.advance(at, batch, micro, t, lr)
 		if err == nil && at.average != nil {
@@ -231,6 +234,33 @@ func (r *run) step(ctx context.Context, batch *input, lr float64) error {
 	r.state.Step++
 	r.collector.stepDone()
 	addTo(&r.state.Partial, got.m, batch.N)
+	return nil
+}
+
+// compile does f, if there is something to compile, and says how long it took,
+// how much memory it needs, and whether that is there.
+func (r *run) compile(ctx context.Context, what string, f func() (*compilation, error)) error {
+	if f == nil {
+		return nil
+	}
+	type outcome struct {
+		c   *compilation
+		err error
+	}
+	got, err := within(ctx, r.memory, func() outcome {
+		c, err := f()
+		return outcome{c, err}
+	})
+	if err != nil {
+		return err
+	}
+	if got.err != nil {
+		return got.err
+	}
+	r.report.Message("⚙️  %s %s", what, got.c)
+	if free := r.memory.free(); free > 0 && got.c.bytes > free {
+		r.report.Message("⚠️  Only %s are free: this will probably run out of memory; a smaller BatchSize needs less", gigabytes(free))
+	}
 	return nil
 }
 
@@ -269,11 +299,11 @@ func (r *run) validate(ctx context.Context, epoch int, e *experiment.Epoch) erro
 // measure sums over the validation crops.
 func (r *run) measure(ctx context.Context, epoch int) (checkpoint.Partial, error) {
 	size := min(r.atOnce(), r.data.Val.Len())
-	loader := r.data.Val.Batches(ctx, epoch, 0, size, r.cfg.NumWorkers)
-	defer loader.Close()
+	feed := newFeed(r.data.Val.Batches(ctx, epoch, 0, size, r.cfg.NumWorkers), r.engine, size, r.onGPU)
+	defer feed.close()
 	var sum checkpoint.Partial
 	for {
-		batch, err := loader.Next()
+		batch, err := feed.next()
 		if errors.Is(err, io.EOF) {
 			return sum, nil
 		}
@@ -285,8 +315,11 @@ func (r *run) measure(ctx context.Context, epoch int) (checkpoint.Partial, error
 			err error
 		}
 		at := r.at.averaged()
+		if err := r.compile(ctx, "Validation", r.engine.compileEvaluation(at, batch)); err != nil {
+			return sum, err
+		}
 		got, err := within(ctx, r.memory, func() outcome {
-			m, err := r.engine.evaluate(at, r.engine.input(batch, size))
+			m, err := r.engine.evaluate(at, batch)
 			return outcome{m, err}
 		})
 		if err != nil {
@@ -296,7 +329,7 @@ func (r *run) measure(ctx context.Context, epoch int) (checkpoint.Partial, error
 			return sum, got.err
 		}
 		addTo(&sum, got.m, batch.N)
-		loader.Recycle(batch)
+		feed.done(batch)
 	}
 }
 

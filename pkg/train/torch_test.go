@@ -59,7 +59,7 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default(), false)
+	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default(), ways{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,7 @@ type Data struct {
 type Options struct {
 	Backend  compute.Backend  // from package backend
 	GPU      bool             // Backend computes on a GPU, where UseAMP has an effect
+	Devices  int              // of the Backend, over which each batch is divided; 0: the first one alone
 	Reporter Reporter         // nil: silent
 	Now      func() time.Time // nil: time.Now
 }

@@ -54,3 +54,26 @@ func TestEveryComputationCanBeWrittenDownForXLA(t *testing.T) {
 		}
 	}
 }
+
+// TestABatchDividedOverDevicesIsWrittenDownForXLA: the program is that of the
+// whole batch, and says that each device has a part of the pictures and all of
+// the weights.
+func TestABatchDividedOverDevicesIsWrittenDownForXLA(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs, cfg.AccumulationSteps, cfg.EMADecay = 1, 2, 0.9
+	engine := dryrun.New(2)
+	result, _ := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: engine, GPU: true, Devices: 2})
+	if result.Outcome != Completed {
+		t.Fatalf("ended as %q", result.Outcome)
+	}
+	for _, p := range engine.Programs() {
+		if !strings.Contains(p.Text, "num_partitions = 2") || !strings.Contains(p.Text, "sdy.mesh") {
+			t.Errorf("%s is not for two devices:\n%.300s", p.Name, p.Text)
+		}
+		head, _, _ := strings.Cut(p.Text, "->")
+		divided := strings.Count(head, `"batch"}`)
+		if pictures := strings.Count(head, "x3x16x16xf32"); divided != pictures+pictures/2 {
+			t.Errorf("%s divides %d inputs, want %d pictures and their mask", p.Name, divided, pictures)
+		}
+	}
+}

@@ -50,13 +50,17 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) error {
 		return err
 	}
 	fmt.Fprintf(notebook.Out, "🖥️  %s\n", engine.Choice)
+	devices := engine.Divide(cfg.Devices)
+	if devices > 0 {
+		fmt.Fprintf(notebook.Out, "   Each batch is divided over %d devices\n", devices)
+	}
 
 	ctx, stop := interruptible()
 	defer stop()
 	patches := train.Data{Train: data.Train, Val: data.Val}
 	chat := withTelegram(notebook.NewProgress(exp, cfg), exp, cfg)
 	reporter := withTensorBoard(chat, exp)
-	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Reporter: reporter})
+	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter})
 	chat.finish(result, err)
 	if err != nil {
 		return err
