@@ -95,16 +95,17 @@ func TestTheAverageOfTheWeightsComesBackAndIsTheNetworkForUse(t *testing.T) {
 	want := sample(3, 0)
 	want.Average = [][]float32{slices.Clone(want.Model[0].Values), {9, 8, 7, 6}}
 	want.Average[0][5] = 2.5
+	want.AverageStatistics = [][]float32{slices.Repeat([]float32{0.5}, len(want.Model[2].Values))}
 	path := save(t, t.TempDir(), "a.pth", want)
 	got, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.EqualFunc(got.Average, want.Average, slices.Equal) {
-		t.Errorf("averages %v, want %v", got.Average, want.Average)
+	if !slices.EqualFunc(got.Average, want.Average, slices.Equal) || !slices.EqualFunc(got.AverageStatistics, want.AverageStatistics, slices.Equal) {
+		t.Errorf("averages %v, %v, want %v, %v", got.Average, got.AverageStatistics, want.Average, want.AverageStatistics)
 	}
 	use := got.Network()
-	if use[0].Values[5] != 2.5 || use[1].Values[0] != 9 || !slices.Equal(use[2].Values, want.Model[2].Values) || use[3].Count != 30 {
+	if use[0].Values[5] != 2.5 || use[1].Values[0] != 9 || !slices.Equal(use[2].Values, want.AverageStatistics[0]) || use[3].Count != 30 {
 		t.Errorf("the network for use is %v", use)
 	}
 	if !slices.Equal(got.Model[1].Values, want.Model[1].Values) {

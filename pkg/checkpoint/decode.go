@@ -71,15 +71,16 @@ func decode(v any) (*State, error) {
 	if err := s.readMoments(root); err != nil {
 		return nil, err
 	}
-	if err := s.readAverage(root); err != nil {
-		return nil, err
-	}
 	x, err := decodeExtra(root)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.readAverage(root, x.Format > 1); err != nil {
+		return nil, err
+	}
 	if x.Format == 0 {
 		s.readPythonBest(root)
+		s.readCosine(root)
 		return s, nil
 	}
 	if x.Format > format {
@@ -164,8 +165,8 @@ func (s *State) readMoments(root *pth.Dict) error {
 	return nil
 }
 
-// readAverage reads the averaged weights, which few checkpoints have.
-func (s *State) readAverage(root *pth.Dict) error {
+// readAverage reads averages, which few checkpoints have.
+func (s *State) readAverage(root *pth.Dict, statistics bool) error {
 	if _, ok := root.Get("ema_state_dict"); !ok {
 		return nil
 	}
@@ -173,14 +174,20 @@ func (s *State) readAverage(root *pth.Dict) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range s.Parameters() {
-		values, err := floats(averages, p.Name, len(p.Values))
-		if err != nil {
-			return fmt.Errorf("ema_state_dict: %w", err)
+	read := func(tensors []Tensor) (list [][]float32, err error) {
+		for _, t := range tensors {
+			values, err := floats(averages, t.Name, len(t.Values))
+			if err != nil {
+				return nil, fmt.Errorf("ema_state_dict: %w", err)
+			}
+			list = append(list, values)
 		}
-		s.Average = append(s.Average, values)
+		return list, nil
 	}
-	return nil
+	if s.Average, err = read(s.Parameters()); err == nil && statistics {
+		s.AverageStatistics, err = read(s.Statistics())
+	}
+	return err
 }
 
 // readPythonBest takes the best loss from a best_model.pth of the original,
@@ -207,6 +214,44 @@ func (s *State) readPythonBest(root *pth.Dict) {
 			s.BestEpoch, s.BestLoss = best, loss
 		}
 	}
+}
+
+// readCosine reads the scheduler's plan, where it has one that is understood.
+func (s *State) readCosine(root *pth.Dict) {
+	scheduler, err := subDict(root, "scheduler_state_dict")
+	if err != nil {
+		return
+	}
+	epochs, err := integer(scheduler, "T_max")
+	if err != nil || epochs < 1 {
+		return
+	}
+	steps, err := integer(scheduler, "last_epoch")
+	if err != nil || steps < 0 || steps > s.Epoch {
+		return
+	}
+	rates, _ := scheduler.Get("base_lrs")
+	floor, _ := scheduler.Get("eta_min")
+	list, ok := rates.(pth.List)
+	if !ok || len(list) != 1 {
+		return
+	}
+	base, ok := number(list[0])
+	least, also := number(floor)
+	if ok && also {
+		s.Cosine = &Cosine{BaseLR: base, MinLR: least, Epochs: epochs, Steps: steps}
+	}
+}
+
+// number reads what Python writes as 0.5 or as 0.
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case float64:
+		return v, true
+	case int64:
+		return float64(v), true
+	}
+	return 0, false
 }
 
 func decodeExtra(root *pth.Dict) (x extra, err error) {

@@ -13,8 +13,9 @@ import (
 	"rekindle/pkg/experiment"
 )
 
-// format is the version of what stands under metadata.rekindle.
-const format = 1
+// format is the version of what stands under metadata.rekindle. Version 1 kept no
+// averages of batch norm's statistics: those in its ema_state_dict are not averaged.
+const format = 2
 
 // extra is everything of a State that PyTorch's own dictionaries have no place
 // for. It stands under metadata.rekindle as plain dicts, lists and numbers.

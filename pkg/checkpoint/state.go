@@ -39,9 +39,10 @@ type State struct {
 	FirstMoments  [][]float32 // exp_avg of each parameter, in the order of Model
 	SecondMoments [][]float32 // exp_avg_sq
 
-	// Average is the moving average of each parameter's values, in the order of
-	// Model; nil unless Config.EMADecay is set.
-	Average [][]float32
+	// Average is the moving average of each parameter's values, and
+	// AverageStatistics that of each of batch norm's running means and variances,
+	// in the order of Model; nil unless Config.EMADecay is set.
+	Average, AverageStatistics [][]float32
 
 	BestEpoch int     // epoch of the lowest validation loss; 0: none yet
 	BestLoss  float64 // that loss; NaN: none yet
@@ -54,6 +55,15 @@ type State struct {
 	Anchor  Anchor             // where the learning-rate curve was last re-planned
 	Config  config.Config      // in force when the State was saved
 	Reason  string             // why it was saved, e.g. "epoch" or "out of memory"
+
+	Cosine *Cosine // of a file made by PyTorch, which knows no Config; else nil
+}
+
+// Cosine is what a CosineAnnealingLR in a file made by PyTorch says of its plan.
+type Cosine struct {
+	BaseLR, MinLR float64
+	Epochs        int // from BaseLR down to MinLR (T_max)
+	Steps         int // epochs of these that are done
 }
 
 // Tensor is one entry of a state_dict.
@@ -94,14 +104,23 @@ func (s *State) Parameters() []Tensor {
 	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return !t.IsParameter() })
 }
 
-// Network returns the tensors to use the network with: Model, with the averaged
-// weights in place of the trained ones where there are any. The values are shared.
+// Statistics returns batch norm's running means and variances, in their order.
+func (s *State) Statistics() []Tensor {
+	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return t.IsParameter() || t.IsCounter() })
+}
+
+// Network returns the tensors to use the network with: Model, with averages in
+// place of what was trained last where there are any. The values are shared.
 func (s *State) Network() []Tensor {
-	tensors, parameter := slices.Clone(s.Model), 0
+	tensors := slices.Clone(s.Model)
+	average, statistics := s.Average, s.AverageStatistics
 	for i := range tensors {
-		if tensors[i].IsParameter() && s.Average != nil {
-			tensors[i].Values = s.Average[parameter]
-			parameter++
+		switch t := &tensors[i]; {
+		case t.IsCounter():
+		case t.IsParameter() && len(average) > 0:
+			t.Values, average = average[0], average[1:]
+		case !t.IsParameter() && len(statistics) > 0:
+			t.Values, statistics = statistics[0], statistics[1:]
 		}
 	}
 	return tensors
@@ -126,7 +145,7 @@ func (s *State) checksum() uint32 {
 		add(s.FirstMoments[i])
 		add(s.SecondMoments[i])
 	}
-	for _, values := range s.Average {
+	for _, values := range slices.Concat(s.Average, s.AverageStatistics) {
 		add(values)
 	}
 	return sum

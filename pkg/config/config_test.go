@@ -108,7 +108,7 @@ func TestAnOldFileHasTheUsualStrengths(t *testing.T) {
 	}
 	want.JPEGQuality, want.DegradeOnTheFly = 30, true
 	if changes := Diff(got, want); len(changes) != 2 ||
-		changes[0] != (Change{"jpeg_quality", "10", "30", false}) || changes[1] != (Change{"degrade_on_the_fly", "false", "true", false}) {
+		changes[0] != (Change{"jpeg_quality", "10", "30", false, true}) || changes[1] != (Change{"degrade_on_the_fly", "false", "true", false, false}) {
 		t.Errorf("the changes are %v", changes)
 	}
 }
@@ -130,7 +130,7 @@ func TestDiffNamesKeysAndIgnoresResume(t *testing.T) {
 	a, b := Default(), Default()
 	b.ResumeFromCheckpoint, b.ResumeExperiment, b.BatchSize, b.ModelFeatures = true, "x", 4, 32
 	got := Diff(a, b)
-	want := []Change{{"batch_size", "16", "4", false}, {"model_features", "64", "32", true}}
+	want := []Change{{"batch_size", "16", "4", false, false}, {"model_features", "64", "32", true, false}}
 	if len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -15,6 +15,15 @@ type Change struct {
 	Old           string `json:"old"` // values as in JSON
 	New           string `json:"new"`
 	ShapesNetwork bool   `json:"-"` // weights of the old value do not fit the new one
+	ShapesLoss    bool   `json:"-"` // validation losses before and after cannot be compared
+}
+
+// shapesLoss are the keys that say what is validated, and by what.
+var shapesLoss = []string{
+	"loss_alpha", "loss_beta", "loss_gamma", "vgg_weights", "ema_decay", "seed",
+	"val_degraded_dir", "val_clean_dir", "patch_size", "val_patches_per_image",
+	"degradation", "noise_sigma", "salt_pepper_density", "salt_ratio", "quantization_bits", "blur_sigma",
+	"motion_length", "motion_angle", "jpeg_quality", "light_factor",
 }
 
 // Diff lists what differs from old to new, in the order of the struct. The keys
@@ -30,7 +39,7 @@ func Diff(old, new Config) []Change {
 		}
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
 			shapes := key == "model" || key == "model_features" || key == "model_bilinear"
-			changes = append(changes, Change{key, show(x), show(y), shapes})
+			changes = append(changes, Change{key, show(x), show(y), shapes, slices.Contains(shapesLoss, key)})
 		}
 	}
 	return changes

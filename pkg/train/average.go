@@ -9,8 +9,8 @@ import (
 // With EMADecay the run keeps a moving average of the weights beside them, as in
 // Polyak and Juditsky, "Acceleration of stochastic approximation by averaging"
 // (1992), with exponential weights. Training itself does not see it; validation
-// and everything that restores pictures use it, with the batch-norm statistics
-// of the trained weights.
+// and everything that restores pictures use it. Batch norm's running statistics
+// are averaged alike: those of the trained weights do not fit averaged ones.
 
 // moveAverage gives next the average after optimizer step t (1-based):
 //
@@ -20,24 +20,24 @@ import (
 func (e *engine) moveAverage(at, next *arrays, decay float64, t int64) (err error) {
 	defer catch(&err)
 	decay = min(decay, float64(1+t)/float64(10+t))
-	out, err := e.average.call([]float32{float32(decay), float32(1 - decay)}, at.average, next.weights)
+	out, err := e.average.call([]float32{float32(decay), float32(1 - decay)}, at.average, at.averageStatistics, next.weights, next.statistics)
 	if err != nil {
 		return err
 	}
-	next.average = out.take(len(e.weights))
+	next.average, next.averageStatistics = out.take(len(e.weights)), out.take(len(e.statistics))
 	return nil
 }
 
 // averageGraph is one step of the average.
 //
-//	in:  d, 1-d, averages, weights
+//	in:  d, 1-d, averages of weights and statistics, weights and statistics
 //	out: averages
 func (e *engine) averageGraph(in []*graph.Node) []*graph.Node {
 	keep, add, in := in[0], in[1], in[2:]
-	averages, weights := take(in, len(e.weights))
+	averages, values := take(in, len(in)/2)
 	out := make([]*graph.Node, len(averages))
 	for i := range averages {
-		out[i] = graph.Add(graph.Mul(averages[i], keep), graph.Mul(weights[i], add))
+		out[i] = graph.Add(graph.Mul(averages[i], keep), graph.Mul(values[i], add))
 	}
 	return out
 }
@@ -47,7 +47,7 @@ func (a *arrays) averaged() *arrays {
 	if a.average == nil {
 		return a
 	}
-	return &arrays{weights: a.average, statistics: a.statistics}
+	return &arrays{weights: a.average, statistics: a.averageStatistics}
 }
 
 // prepareAverage makes the State agree with EMADecay: an average that was not
@@ -56,13 +56,19 @@ func (r *run) prepareAverage() {
 	s := r.state
 	switch {
 	case r.cfg.EMADecay == 0:
-		s.Average = nil
+		s.Average, s.AverageStatistics = nil, nil
+		return
 	case s.Average == nil:
 		for _, p := range s.Parameters() {
 			s.Average = append(s.Average, slices.Clone(p.Values))
 		}
 		if s.Step > 0 {
 			r.report.Message("ℹ️  EMADecay: the average of the weights begins with those of this checkpoint")
+		}
+	}
+	if s.AverageStatistics == nil { // nor did checkpoints of the first format keep them
+		for _, t := range s.Statistics() {
+			s.AverageStatistics = append(s.AverageStatistics, slices.Clone(t.Values))
 		}
 	}
 }

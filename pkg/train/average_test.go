@@ -32,9 +32,10 @@ func TestTheAverageFollowsItsFormula(t *testing.T) {
 	_, last := mustRun(t, t.Context(), exp, cfg, Options{Reporter: &watch{onBatch: look}})
 	seen = append(seen, last)
 
+	arrays := func(s *checkpoint.State) []checkpoint.Tensor { return append(s.Parameters(), s.Statistics()...) }
 	start := fresh(mustNetwork(t, cfg), cfg.Seed)
 	var want [][]float64
-	for _, p := range start.Parameters() {
+	for _, p := range arrays(start) {
 		want = append(want, widened(p.Values))
 	}
 	previous := int64(0)
@@ -47,7 +48,7 @@ func TestTheAverageFollowsItsFormula(t *testing.T) {
 		}
 		previous = s.Step
 		d := min(cfg.EMADecay, float64(1+s.Step)/float64(10+s.Step))
-		for i, p := range s.Parameters() {
+		for i, p := range arrays(s) {
 			for j, w := range p.Values {
 				want[i][j] = d*want[i][j] + (1-d)*float64(w)
 			}
@@ -57,8 +58,9 @@ func TestTheAverageFollowsItsFormula(t *testing.T) {
 		t.Fatalf("saw %d steps, want 15", previous)
 	}
 	moved := 0.0
-	for i, p := range last.Parameters() {
-		for j, got := range last.Average[i] {
+	averages := slices.Concat(last.Average, last.AverageStatistics)
+	for i, p := range arrays(last) {
+		for j, got := range averages[i] {
 			if math.Abs(float64(got)-want[i][j]) > 1e-6 {
 				t.Fatalf("%s[%d] is %g on average, want %g", p.Name, j, got, want[i][j])
 			}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"rekindle/pkg/checkpoint"
@@ -72,4 +73,37 @@ func interruptAfter(batches int) (context.Context, *watch) {
 		}
 	}
 	return ctx, w
+}
+
+// TestBatchesThatWereLeftOutAtTheEndComeAgain: a lower rate gets all of the epoch.
+func TestBatchesThatWereLeftOutAtTheEndComeAgain(t *testing.T) {
+	cfg := tiny(t)
+	cfg.BatchSize, cfg.GradientClip, cfg.WarmupEpochs, cfg.NumEpochs, cfg.SaveEvery = 9, 0, 0, 3, 0
+	exp := newExperiment(t, cfg)
+	ctx, w := interruptAfter(3) // in the second epoch; each has two batches
+	mustRun(t, ctx, exp, cfg, Options{Reporter: w})
+	before := newest(t, exp)
+	if before.Epoch != 1 {
+		t.Fatalf("the first session ended in epoch %d", before.Epoch+1)
+	}
+	emergency := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Emergency("interrupt", 2))
+	if err := os.Remove(emergency); err != nil {
+		t.Fatal(err)
+	}
+	spoiled := *before
+	spoiled.Position, spoiled.Partial = 0, checkpoint.Partial{}
+	first := spoiled.Model[0] // with it every loss is NaN
+	spoiled.Model = slices.Clone(spoiled.Model)
+	spoiled.Model[0].Values = slices.Repeat([]float32{float32(math.NaN())}, len(first.Values))
+	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), &spoiled); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ResumeFromCheckpoint = true
+	if _, err := Run(t.Context(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t)}); !errors.Is(err, ErrDiverged) {
+		t.Fatalf("got %v, want diverged", err)
+	}
+	stopped := newest(t, exp)
+	if stopped.Epoch != 1 || stopped.Position != 0 {
+		t.Errorf("stopped at epoch %d, position %d; want 1, 0: both batches come again", stopped.Epoch, stopped.Position)
+	}
 }

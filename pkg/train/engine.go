@@ -33,7 +33,7 @@ type engine struct {
 
 	step, eval      computation
 	gradient, apply computation // of a batch in parts
-	average         computation // of the weights
+	average         computation // of weights and statistics
 
 	zeros []*tensors.Tensor // gradients of nothing, see advanceInParts
 }
@@ -50,7 +50,9 @@ type ways struct {
 type arrays struct {
 	weights, first, second []*tensors.Tensor // by parameter
 	statistics             []*tensors.Tensor
-	average                []*tensors.Tensor // of the weights; nil without EMADecay
+
+	// Moving averages of weights and statistics; nil without EMADecay.
+	average, averageStatistics []*tensors.Tensor
 }
 
 // measures of one batch, means over its samples.
@@ -291,4 +293,5 @@ func (a *arrays) release() {
 	release(a.second...)
 	release(a.statistics...)
 	release(a.average...)
+	release(a.averageStatistics...)
 }

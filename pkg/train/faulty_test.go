@@ -20,6 +20,7 @@ type faulty struct {
 	compile, transfer, execute atomic.Int64 // calls left until one fails
 	compiled                   atomic.Int64 // how often
 	always                     atomic.Bool  // every execution fails
+	dead                       atomic.Bool  // and nothing can be read any more
 }
 
 func (f *faulty) due(left *atomic.Int64) error {
@@ -56,6 +57,13 @@ type faultyBuffer struct {
 }
 
 func (b *faultyBuffer) Backend() compute.Backend { return b.f }
+
+func (b *faultyBuffer) ToFlatData(flat any) error {
+	if b.f.dead.Load() {
+		return errors.New("the device is gone")
+	}
+	return b.Buffer.ToFlatData(flat)
+}
 
 func (f *faulty) wrap(b compute.Buffer) compute.Buffer {
 	if b == nil {

@@ -48,6 +48,9 @@ func fits(net *model.Network, s *checkpoint.State) error {
 	if s.Average != nil && len(s.Average) != len(s.FirstMoments) {
 		return fmt.Errorf("it holds averages of %d parameters, this network has %d", len(s.Average), len(s.FirstMoments))
 	}
+	if n := len(s.Statistics()); s.AverageStatistics != nil && len(s.AverageStatistics) != n {
+		return fmt.Errorf("it holds averages of %d batch-norm statistics, this network has %d", len(s.AverageStatistics), n)
+	}
 	return nil
 }
 
@@ -55,7 +58,7 @@ func fits(net *model.Network, s *checkpoint.State) error {
 func (e *engine) upload(s *checkpoint.State) *arrays {
 	a := &arrays{}
 	for range max(e.devices, 1) {
-		moment := 0
+		moment, statistic := 0, 0
 		for i, entry := range e.net.Entries() {
 			t := s.Model[i]
 			switch entry.Role {
@@ -69,6 +72,10 @@ func (e *engine) upload(s *checkpoint.State) *arrays {
 				moment++
 			case nn.Statistic:
 				a.statistics = append(a.statistics, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
+				if s.AverageStatistics != nil {
+					a.averageStatistics = append(a.averageStatistics, tensors.FromFlatDataAndDimensions(s.AverageStatistics[statistic], t.Shape...))
+				}
+				statistic++
 			}
 		}
 	}
@@ -83,8 +90,9 @@ func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.Stat
 	out.Model = slices.Clone(s.Model)
 	out.FirstMoments = make([][]float32, len(e.weights))
 	out.SecondMoments = make([][]float32, len(e.weights))
-	out.Average = nil
+	out.Average, out.AverageStatistics = nil, nil
 	if a.average != nil {
+		out.AverageStatistics = make([][]float32, len(e.statistics))
 		out.Average = make([][]float32, len(e.weights))
 	}
 	out.History = s.History.Clone()
@@ -107,7 +115,12 @@ func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.Stat
 			}
 			weight++
 		case nn.Statistic:
-			t.Values, err = e.copyOut(a.statistics[statistic])
+			if t.Values, err = e.copyOut(a.statistics[statistic]); err != nil {
+				break
+			}
+			if a.average != nil {
+				out.AverageStatistics[statistic], err = e.copyOut(a.averageStatistics[statistic])
+			}
 			statistic++
 		}
 		if err != nil {

@@ -24,9 +24,9 @@ type memory struct {
 	limit int64 // bytes; 0 for none
 	base  int64 // held before the first step
 	peak  int64 // held at most since
+	epoch int64 // held at most since the last epoch's end
 
-	onGPU     bool
-	peakOnGPU int64
+	onGPU bool
 
 	idle  chan struct{} // closed when what [within] ran last has ended
 	found int64         // Go's own limit before ours; 0: left as it was
@@ -77,16 +77,18 @@ func (m *memory) end(ctx context.Context) {
 	m.settle(ctx)
 }
 
-// held is what the process holds now and held at most, in bytes: on the GPU when
-// it computes there, where the most is that of the ends of epochs.
-func (m *memory) held() (now, peak int64) {
+// ofEpoch is what the process holds now and held at most in the epoch that ends,
+// in bytes: on the GPU when it computes there, where memory that a step has used
+// stays the process's own, so that both are the same.
+func (m *memory) ofEpoch() (now, peak int64) {
 	if m.onGPU {
 		if now = machine.ProcessGPUMemory(); now > 0 {
-			m.peakOnGPU = max(m.peakOnGPU, now)
-			return now, m.peakOnGPU
+			return now, now
 		}
 	}
-	return machine.ProcessMemory()
+	now, _ = machine.ProcessMemory()
+	peak, m.epoch = max(now, m.epoch), 0
+	return now, peak
 }
 
 // free is how much a computation may still take on a device, in bytes; 0: unknown.
@@ -107,7 +109,7 @@ func (m *memory) free() int64 {
 // look records what is held now, and reports when it is too much.
 func (m *memory) look() error {
 	now, _ := machine.ProcessMemory()
-	m.peak = max(m.peak, now)
+	m.peak, m.epoch = max(m.peak, now), max(m.epoch, now)
 	if m.limit > 0 && now > m.limit {
 		return fmt.Errorf("out of memory: the process holds %d MB, MemoryLimitMB is %d", now/machine.MB, m.limit/machine.MB)
 	}

@@ -90,3 +90,36 @@ func TestAPythonCheckpointWithoutItsHistory(t *testing.T) {
 		}
 	}
 }
+
+// The original climbs back to its highest rate when a run is made longer.
+func TestARunOfThePythonOriginalThatIsMadeLongerDoesNotClimbBack(t *testing.T) {
+	cfg := tiny(t)
+	cfg.WarmupEpochs = 0
+	exp := asFromPython(t, cfg) // two epochs, planned for two
+	first, err := experiment.LoadHistory(exp.HistoryPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ResumeFromCheckpoint, cfg.NumEpochs, cfg.Patience = true, 8, 0
+	_, s := mustRun(t, t.Context(), exp, cfg, Options{})
+	for i, rate := range s.History.LR {
+		before := first.LR[min(i, 1)]
+		if i > 1 {
+			before = s.History.LR[i-1]
+		}
+		if rate > before {
+			t.Errorf("epoch %d has rate %g, after %g", i+1, rate, before)
+		}
+	}
+	if last := s.History.LR[7]; last != cfg.MinLR {
+		t.Errorf("the last epoch has rate %g, want MinLR, %g", last, cfg.MinLR)
+	}
+
+	// The same plan goes on with the same curve, without an anchor.
+	exp = asFromPython(t, cfg)
+	cfg.NumEpochs = 2
+	cfg.ResumeFromCheckpoint = true
+	if _, s := mustRun(t, t.Context(), exp, cfg, Options{}); s.Anchor.Epoch != 0 {
+		t.Errorf("the curve has an anchor at epoch %d, want none", s.Anchor.Epoch)
+	}
+}

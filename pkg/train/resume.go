@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"strings"
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 )
 
@@ -41,7 +43,40 @@ func (r *run) findState() error {
 	}
 	r.takeUpBest()
 	r.sayResumed(entry)
-	return checkpoint.EnsureBest(dir, func(line string) { r.report.Message("%s", line) })
+	return r.ensureBest()
+}
+
+// ensureBest makes best_model.pth if it is missing, and sees to it that a State
+// does not hold on to a best loss that nothing on disk has, or that later losses
+// cannot be compared with: no epoch might ever beat it.
+func (r *run) ensureBest() error {
+	dir, s := r.exp.CheckpointsDir(), r.state
+	best := checkpoint.Path(dir, checkpoint.Best)
+	_, err := os.Stat(best)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err := checkpoint.EnsureBest(dir, func(line string) { r.report.Message("%s", line) }); err != nil {
+		return err
+	}
+	if missing && (s.BestEpoch != s.Epoch || s.Position > 0) { // else it was made from the best itself
+		s.BestEpoch, s.BestLoss = 0, nan
+	}
+	var keys []string
+	for _, c := range r.changes {
+		if c.ShapesLoss {
+			keys = append(keys, c.Key)
+		}
+	}
+	if len(keys) == 0 || !s.HasBest() {
+		return nil
+	}
+	kept := fmt.Sprintf("best_model_until_epoch_%03d.pth", s.Epoch)
+	if err := durable.Copy(best, checkpoint.Path(dir, kept)); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	r.report.Message("ℹ️  Validation losses from here on cannot be compared with those before (%s changed): the best epoch is looked for anew", strings.Join(keys, ", "))
+	r.report.Message("   The best model until now is kept as %s", kept)
+	s.BestEpoch, s.BestLoss, s.Patience = 0, nan, 0
+	return nil
 }
 
 // forked reports whether the experiment began with another one's checkpoint.
@@ -53,7 +88,9 @@ func (r *run) forked() bool {
 // adopt checks a State found on disk against the configuration and makes it
 // the run's own.
 func (r *run) adopt(found *checkpoint.State) error {
-	if found.Config.Model != "" { // empty: the file was made by PyTorch
+	if found.Config.Model == "" { // the file was made by PyTorch
+		found.Anchor = r.anchorOfPyTorch(found)
+	} else {
 		r.changes = config.Diff(found.Config, r.cfg)
 		var wrong []string
 		for _, c := range r.changes {

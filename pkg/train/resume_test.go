@@ -189,3 +189,49 @@ func TestAnEpochThatIsShorterNowEnds(t *testing.T) {
 		t.Errorf("it was not said: %q", w.messages)
 	}
 }
+
+// TestIncomparableLossesAreNotCompared: a best loss of another kind would stay the
+// best for ever.
+func TestIncomparableLossesAreNotCompared(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	_, before := mustRun(t, t.Context(), exp, cfg, Options{})
+	cfg.ResumeFromCheckpoint, cfg.NumEpochs, cfg.LossAlpha, cfg.LossBeta, cfg.Patience = true, 5, 8.4, 1.6, 1
+	w := &watch{}
+	result, _ := mustRun(t, t.Context(), exp, cfg, Options{Reporter: w})
+	if result.Outcome != Completed || result.BestEpoch < 4 {
+		t.Errorf("ended %q with best epoch %d, want completed and one of the epochs 4 and 5", result.Outcome, result.BestEpoch)
+	}
+	if !w.said("loss_alpha, loss_beta changed") {
+		t.Errorf("messages: %q", w.messages)
+	}
+	kept, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), "best_model_until_epoch_003.pth"))
+	if err != nil || kept.Epoch != before.BestEpoch {
+		t.Errorf("the best model until then is %+v, %v", kept, err)
+	}
+	if best, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); err != nil || best.Epoch != result.BestEpoch {
+		t.Errorf("best_model.pth is of another epoch than the best, %d (%v)", result.BestEpoch, err)
+	}
+}
+
+// TestABestLossWithoutItsModelIsForgotten: best_model.pth was lost and is made
+// from the newest checkpoint; a worse epoch than the one that was lost may be better than that.
+func TestABestLossWithoutItsModelIsForgotten(t *testing.T) {
+	cfg := tiny(t)
+	cfg.Patience = 0
+	exp := newExperiment(t, cfg)
+	mustRun(t, t.Context(), exp, cfg, Options{})
+	s := newest(t, exp)
+	s.BestEpoch, s.BestLoss = 1, 1e-9
+	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ResumeFromCheckpoint, cfg.NumEpochs = true, 5
+	result, _ := mustRun(t, t.Context(), exp, cfg, Options{})
+	if result.BestEpoch < 4 {
+		t.Errorf("best epoch %d, want one of this session, 4 or 5", result.BestEpoch)
+	}
+}

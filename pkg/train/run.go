@@ -36,6 +36,9 @@ type run struct {
 	onGPU     bool
 	collector *collector
 	safe      *checkpoint.State // the newest State held on the host, arrays included
+	held      *arrays           // whose values it holds
+	rejected  int               // position of the first of the batches that were left out last, one after the other; -1: none
+	trialSave time.Duration     // what saving took before the first step
 	lastSave  time.Time
 	lastFile  string    // the checkpoint written last
 	started   time.Time // of this session
@@ -59,7 +62,7 @@ func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Optio
 	if err != nil {
 		return nil, err
 	}
-	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now, onGPU: opts.GPU}
+	r := &run{exp: exp, cfg: cfg, data: data, engine: engine, report: opts.Reporter, now: opts.Now, onGPU: opts.GPU, rejected: -1}
 	if r.report == nil {
 		r.report = silent{}
 	}
@@ -94,8 +97,10 @@ func (r *run) begin() error {
 		return err
 	}
 	r.prepareAverage()
-	r.safe, r.counted = r.state, r.state.Step
 	r.at = r.engine.upload(r.state)
+	safe := *r.state // which will move on
+	safe.History, safe.Config = r.state.History.Clone(), r.cfg
+	r.safe, r.held, r.counted = &safe, r.at, r.state.Step
 	r.memory = newMemory(r.cfg.MemoryLimitMB)
 	r.memory.onGPU = r.onGPU
 	r.lastSave = r.now()
@@ -205,7 +210,7 @@ func (r *run) step(ctx context.Context, batch *input, lr float64) error {
 	if err := r.compile(ctx, "Training step", r.engine.compileStep(at, batch, micro)); err != nil {
 		return err
 	}
-	got, err := within(ctx, r.memory, func() outcome {
+	got, err := within(ctx, r.memory, r.grace(), func() outcome {
 		next, m, err := r.engine.advance(at, batch, micro, t, lr)
 		if err == nil && at.average != nil {
 			err = r.engine.moveAverage(at, next, r.cfg.EMADecay, t)
@@ -224,11 +229,16 @@ func (r *run) step(ctx context.Context, batch *input, lr float64) error {
 		}
 		return got.err
 	}
+	from := r.state.Position
 	r.state.Position += batch.N
 	if !isFinite(got.m.loss) || !isFinite(got.m.gradientNorm) {
 		got.next.release()
+		if r.rejected < 0 {
+			r.rejected = from
+		}
 		return r.reject(got.m)
 	}
+	r.rejected = -1
 	r.at.release()
 	r.at = got.next
 	r.state.Step++
@@ -247,7 +257,7 @@ func (r *run) compile(ctx context.Context, what string, f func() (*compilation, 
 		c   *compilation
 		err error
 	}
-	got, err := within(ctx, r.memory, func() outcome {
+	got, err := within(ctx, r.memory, r.grace(), func() outcome {
 		c, err := f()
 		return outcome{c, err}
 	})
@@ -318,7 +328,7 @@ func (r *run) measure(ctx context.Context, epoch int) (checkpoint.Partial, error
 		if err := r.compile(ctx, "Validation", r.engine.compileEvaluation(at, batch)); err != nil {
 			return sum, err
 		}
-		got, err := within(ctx, r.memory, func() outcome {
+		got, err := within(ctx, r.memory, r.grace(), func() outcome {
 			m, err := r.engine.evaluate(at, batch)
 			return outcome{m, err}
 		})
@@ -340,10 +350,10 @@ func (r *run) completeEpoch(e *experiment.Epoch, validated bool) {
 	if validated {
 		e.EpochTime += e.InferenceTime
 	}
-	now, peak := r.memory.held()
+	now, peak := r.memory.ofEpoch()
 	e.MemoryAllocatedMB, e.MemoryReservedMB = float64(now)/machine.MB, float64(peak)/machine.MB
 	s.Epoch++
-	s.Position, s.Partial = 0, checkpoint.Partial{}
+	s.Position, s.Partial, r.rejected = 0, checkpoint.Partial{}, -1
 	s.History.Append(*e)
 	switch {
 	case !validated:

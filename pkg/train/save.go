@@ -6,11 +6,10 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/machine"
 )
 
 // saveEpoch writes the checkpoints of a completed epoch, then the history. The
@@ -71,15 +70,16 @@ func (r *run) preflight() error {
 	if err := durable.Sweep(dir); err != nil {
 		return fmt.Errorf("train: the folder for checkpoints cannot be written: %w", err)
 	}
+	began := time.Now()
 	size, err := checkpoint.TrialSave(dir, r.state)
 	if err != nil {
 		return fmt.Errorf("train: a trial checkpoint could not be saved, so training did not start: %w", err)
 	}
-	var disk unix.Statfs_t
-	if err := unix.Statfs(dir, &disk); err != nil {
+	r.trialSave = time.Since(began)
+	free, err := machine.FreeDisk(dir)
+	if err != nil {
 		return nil // a file system that does not tell its free space is not an obstacle
 	}
-	free := int64(disk.Bavail) * disk.Bsize
 	files := int64(3) // best, last, and the next one before it replaces the old
 	if r.cfg.SaveEvery > 0 {
 		files += int64(r.cfg.NumEpochs/r.cfg.SaveEvery - r.state.Epoch/r.cfg.SaveEvery)

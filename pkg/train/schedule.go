@@ -28,6 +28,21 @@ func plan(cfg config.Config) optim.Schedule {
 	}
 }
 
+// anchorOfPyTorch is where the curve of a file made by PyTorch has come to, if its
+// scheduler had another plan than the configuration has.
+func (r *run) anchorOfPyTorch(s *checkpoint.State) checkpoint.Anchor {
+	if s.Cosine == nil || r.cfg.Scheduler != "cosine" {
+		return checkpoint.Anchor{}
+	}
+	old := r.cfg
+	old.LearningRate, old.MinLR = s.Cosine.BaseLR, s.Cosine.MinLR
+	if s.Cosine.Steps > 0 { // it is stepped after the warm-up
+		old.WarmupEpochs = s.Epoch - s.Cosine.Steps
+	}
+	old.NumEpochs = old.WarmupEpochs + s.Cosine.Epochs
+	return replan(old, r.cfg, checkpoint.Anchor{}, s.Epoch)
+}
+
 // replan returns the anchor for going on after epoch completed epochs when the
 // plan changed from old to new. A changed learning rate is a wish for a new
 // curve, a changed length a wish for more of the same one.

@@ -12,13 +12,17 @@ import (
 )
 
 // grace is how long a step that is under way may go on after an interruption.
-// The program is killed 5 s after Jupyter's interrupt; saving needs the rest.
-const grace = 1500 * time.Millisecond
+// The program is killed 5 s after Jupyter's interrupt, and saving needs the rest:
+// beside a step that goes on it took up to four times as long as before the first.
+func (r *run) grace() time.Duration {
+	const enough = 4 * time.Second // of the 5
+	return min(max(enough-5*r.trialSave, 0), 1500*time.Millisecond)
+}
 
-// within runs f and returns what it returns. When ctx is cancelled f gets a
-// moment to finish; after that, or when memory runs over its limit, its result
+// within runs f and returns what it returns. When ctx is cancelled f gets the
+// grace to finish; after that, or when memory runs over its limit, its result
 // is given up, and f goes on in the background with arrays that nobody changes.
-func within[T any](ctx context.Context, m *memory, f func() T) (T, error) {
+func within[T any](ctx context.Context, m *memory, grace time.Duration, f func() T) (T, error) {
 	var zero T
 	if err := ctx.Err(); err != nil {
 		return zero, err
@@ -74,6 +78,10 @@ func (r *run) stop(cause error) (Outcome, error) {
 		return OutOfMemory, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set %s and ResumeFromCheckpoint = true, then run \"2. Configuration\" and \"9. Training Loop\" again",
 			ErrOutOfMemory, r.cfg.BatchSize, epoch, remedy)
 	case errors.Is(cause, ErrDiverged):
+		// What was left out up to here comes again, with whatever will be changed.
+		if r.rejected >= 0 {
+			r.state.Position = r.rejected
+		}
 		if _, err := r.saveEmergency(checkpoint.Emergency("diverged", epoch), reasonDiverged); err != nil {
 			return "", errors.Join(cause, err)
 		}
@@ -91,6 +99,15 @@ func (r *run) stop(cause error) (Outcome, error) {
 // leaves the newest State that was held on the host already.
 func (r *run) snapshot() *checkpoint.State {
 	r.state.Reason = ""
+	if r.at == r.held {
+		// The device has nothing new; an abandoned first step may still be moving it there.
+		full := *r.state
+		full.Model, full.Average, full.AverageStatistics = r.safe.Model, r.safe.Average, r.safe.AverageStatistics
+		full.FirstMoments, full.SecondMoments = r.safe.FirstMoments, r.safe.SecondMoments
+		full.History, full.Config = r.state.History.Clone(), r.cfg
+		r.safe = &full
+		return r.safe
+	}
 	full, err := r.engine.download(r.at, r.state)
 	if err != nil {
 		r.report.Message("⚠️  The device cannot be read (%v); saving the state of epoch %d, position %d", err, r.safe.Epoch, r.safe.Position)
@@ -102,7 +119,7 @@ func (r *run) snapshot() *checkpoint.State {
 		}
 	}
 	full.Config = r.cfg
-	r.safe = full
+	r.safe, r.held = full, r.at
 	return full
 }
 
@@ -141,7 +158,7 @@ func (r *run) sayDiverged() {
 		return
 	}
 	for _, e := range entries { // newest first
-		if e.Err == nil && e.Position == 0 && e.Epoch > 0 && isFinite(r.state.History.ValLoss[e.Epoch-1]) {
+		if e.Err == nil && e.Position == 0 && 0 < e.Epoch && e.Epoch <= r.state.History.Len() && isFinite(r.state.History.ValLoss[e.Epoch-1]) {
 			r.report.Message("   ↩️  If it stays so, the weights are spoilt: move the newer files out of %s, and the same goes on from %s, epoch %d",
 				r.short(r.exp.CheckpointsDir()), e.Name(), e.Epoch)
 			return

@@ -80,7 +80,7 @@ func TestAStepThatTakesLongIsGivenUp(t *testing.T) {
 	defer close(hang)
 	time.AfterFunc(10*time.Millisecond, cancel)
 	start := time.Now()
-	if _, err := within(ctx, &memory{}, func() int { <-hang; return 1 }); !errors.Is(err, context.Canceled) {
+	if _, err := within(ctx, &memory{}, 10*time.Millisecond, func() int { <-hang; return 1 }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	if took := time.Since(start); took > 3*time.Second {
@@ -139,4 +139,28 @@ func TestAReadOnlyFolderIsReportedBeforeTraining(t *testing.T) {
 	if _, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w}); err == nil || w.batches != 0 {
 		t.Errorf("got error %v after %d batches, want an error before the first", err, w.batches)
 	}
+}
+
+// TestADeadDeviceLeavesAStateThatIsTrue: nothing of this session can be read; what
+// is saved is the State it began with, arrays and numbers alike.
+func TestADeadDeviceLeavesAStateThatIsTrue(t *testing.T) {
+	cfg := tiny(t)
+	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
+	exp := newExperiment(t, cfg)
+	f := &faulty{Backend: goEngine(t)}
+	_, err := Run(t.Context(), exp, cfg, load(t, cfg), Options{Backend: f, Reporter: &watch{onBatch: func(_, batch int) {
+		if batch == 3 {
+			f.always.Store(true)
+			f.dead.Store(true)
+		}
+	}}})
+	if err == nil {
+		t.Fatal("no error although the device is gone")
+	}
+	if s := newest(t, exp); s.Step != 0 || s.Position != 0 {
+		t.Errorf("the saved State says step %d, position %d; its weights are those of step 0", s.Step, s.Position)
+	}
+	cfg.ResumeFromCheckpoint = true
+	mustRun(t, t.Context(), exp, cfg, Options{})
+	bitwise.SameTraining(t, newest(t, exp), want)
 }

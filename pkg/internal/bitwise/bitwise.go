@@ -30,7 +30,7 @@ func SameTraining(t testing.TB, got, want *checkpoint.State) {
 			t.Errorf("moments of parameter %d differ", i)
 		}
 	}
-	if !slices.EqualFunc(got.Average, want.Average, slices.Equal) {
+	if !slices.EqualFunc(got.Average, want.Average, slices.Equal) || !slices.EqualFunc(got.AverageStatistics, want.AverageStatistics, slices.Equal) {
 		t.Error("the averages of the weights differ")
 	}
 	SameHistory(t, &got.History, &want.History)
