@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/machine"
 	"rekindle/pkg/rgb"
 )
 
@@ -114,9 +115,7 @@ func openCache(dir string, limit int64) (*cache, error) {
 		}
 	}
 	slices.SortFunc(c.files, func(a, b cacheFile) int { return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.name, b.name)) })
-	var disk unix.Statfs_t
-	if unix.Statfs(dir, &disk) == nil {
-		free := int64(disk.Bavail) * disk.Bsize
+	if free, err := machine.FreeDisk(dir); err == nil {
 		c.limit = min(c.limit, (free+c.used)/2)
 	}
 	return c, nil

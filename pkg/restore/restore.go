@@ -16,6 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"rekindle/pkg/backend"
 	"rekindle/pkg/model"
 	"rekindle/pkg/nn"
 )
@@ -38,9 +39,10 @@ type Restorer struct {
 const maxShapes = 16
 
 // New prepares a network. values holds every weight and running statistic by
-// PyTorch's name, in PyTorch's layout; more than the network has is no harm.
+// PyTorch's name, in PyTorch's layout; more than the network has is no harm. Missing
+// ones, and ones of another size, are an error that names them.
 func New(engine compute.Backend, net *model.Network, values map[string][]float32) (r *Restorer, err error) {
-	defer catch(&err)
+	defer backend.Catch(&err)
 	r = &Restorer{engine: engine, net: net}
 	for _, e := range net.Entries() {
 		if e.Role == nn.Counter {
@@ -95,7 +97,6 @@ func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) (o
 	if len(patches) != n*3*h*w {
 		return nil, fmt.Errorf("restore: %d numbers are no batch of %d patches of 3x%dx%d", len(patches), n, h, w)
 	}
-	defer catch(&err)
 	shape := [3]int{n, h, w}
 	if !r.shapes[shape] && len(r.shapes) >= maxShapes {
 		if err := r.reset(); err != nil {
@@ -103,25 +104,20 @@ func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) (o
 		}
 	}
 	r.shapes[shape] = true
+	defer func() {
+		if backend.IsOutOfMemory(err) {
+			err = fmt.Errorf("restore: out of memory with %d tiles of %dx%d at once; set a smaller BatchSize, or a smaller PatchSize: %w", n, w, h, err)
+		}
+	}()
+	defer backend.Catch(&err)
 	x := tensors.FromFlatDataAndDimensions(patches, n, 3, h, w)
 	defer x.FinalizeAll()
 	results, err := r.exec.Call(append([]any{x}, r.weights...)...)
 	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
+		return nil, &backend.Error{Err: err}
 	}
 	defer results[0].FinalizeAll()
 	return tensors.MustCopyFlatData[float32](results[0]), nil
-}
-
-// catch turns a panic of GoMLX into an error.
-func catch(err *error) {
-	switch p := recover().(type) {
-	case nil:
-	case error:
-		*err = fmt.Errorf("restore: %w", p)
-	default:
-		*err = fmt.Errorf("restore: %v", p)
-	}
 }
 
 // finite says whether all values are numbers.

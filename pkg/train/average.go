@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/gomlx/gomlx/core/graph"
+
+	"rekindle/pkg/backend"
 )
 
 // With EMADecay the run keeps a moving average of the weights beside them, as in
@@ -18,7 +20,7 @@ import (
 //
 // The smaller d of the first steps lets go of the weights that training began with.
 func (e *engine) moveAverage(at, next *arrays, decay float64, t int64) (err error) {
-	defer catch(&err)
+	defer backend.Catch(&err)
 	decay = min(decay, float64(1+t)/float64(10+t))
 	out, err := e.average.call([]float32{float32(decay), float32(1 - decay)}, at.average, at.averageStatistics, next.weights, next.statistics)
 	if err != nil {

@@ -81,7 +81,7 @@ func (c *computation) call(scalars []float32, lists ...[]*tensors.Tensor) (*outp
 	}
 	all, err := c.exec.Call(args...)
 	if err != nil {
-		return nil, &engineError{err}
+		return nil, &backend.Error{Err: err}
 	}
 	return &outputs{all: all, devices: c.devices}, nil
 }
@@ -116,7 +116,7 @@ func (c *computation) compile(b *input, lists ...[]*tensors.Tensor) (*compilatio
 	}
 	g, err := c.exec.Compile(list...)
 	if err != nil {
-		return nil, &engineError{err}
+		return nil, &backend.Error{Err: err}
 	}
 	c.compiled[b.samples()] = true
 	return &compilation{b.samples(), time.Since(began), backend.ProgramMemory(g.Executable())}, nil

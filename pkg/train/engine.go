@@ -1,14 +1,13 @@
 package train
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"rekindle/pkg/backend"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
 	"rekindle/pkg/nn"
@@ -61,8 +60,8 @@ type measures struct {
 	gradientNorm   float64 // before clipping; 0 in evaluation
 }
 
-func newEngine(backend compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, w ways) (*engine, error) {
-	e := &engine{backend: backend, net: net, loss: l, optimizer: o, ways: w, pads: pays(backend) || w.devices > 0, weights: net.Weights()}
+func newEngine(on compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, w ways) (*engine, error) {
+	e := &engine{backend: on, net: net, loss: l, optimizer: o, ways: w, pads: paddingPays(on) || w.devices > 0, weights: net.Weights()}
 	for _, entry := range net.Entries() {
 		if entry.Role == nn.Statistic {
 			e.statistics = append(e.statistics, entry)
@@ -177,7 +176,7 @@ func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:]
 // returns the arrays after it. The arrays before it stay valid. A batch of more
 // than micro samples is computed in parts; micro 0 never cuts.
 func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
-	defer catch(&err)
+	defer backend.Catch(&err)
 	if inParts(b, micro) {
 		return e.advanceInParts(at, b.Batch, micro, t, lr)
 	}
@@ -203,7 +202,7 @@ func (e *engine) scalars(t int64, lr float64) (list []float32) {
 
 // evaluate measures one batch without training.
 func (e *engine) evaluate(at *arrays, b *input) (m measures, err error) {
-	defer catch(&err)
+	defer backend.Catch(&err)
 	in := b.take()
 	defer release(in...)
 	out, err := e.eval.call(nil, in, at.weights, at.statistics)
@@ -232,41 +231,9 @@ func (e *engine) compile(c *computation, b *input, lists ...[]*tensors.Tensor) f
 		return nil
 	}
 	return func() (made *compilation, err error) {
-		defer catch(&err)
+		defer backend.Catch(&err)
 		return c.compile(b, lists...)
 	}
-}
-
-// catch turns what GoMLX throws into the error of the function that defers it:
-// a device that ran out of memory may say so only when a result is fetched.
-func catch(err *error) {
-	switch r := recover().(type) {
-	case nil:
-	case error:
-		*err = &engineError{r}
-	default:
-		*err = &engineError{fmt.Errorf("%v", r)}
-	}
-}
-
-// engineError says what went wrong in the engine in one line. GoMLX's own text
-// goes on with the values of tensors and stack traces; it stays within reach of
-// errors.As and Unwrap.
-type engineError struct{ err error }
-
-func (e *engineError) Unwrap() error { return e.err }
-
-func (e *engineError) Error() string {
-	cause := e.err
-	for {
-		next := errors.Unwrap(cause)
-		if next == nil {
-			break
-		}
-		cause = next
-	}
-	line, _, _ := strings.Cut(cause.Error(), "\n")
-	return line
 }
 
 // toMeasures reads what every device says alike.

@@ -7,6 +7,7 @@ import (
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/model"
 	"rekindle/pkg/nn"
@@ -85,7 +86,7 @@ func (e *engine) upload(s *checkpoint.State) *arrays {
 // download returns a State with the scalars of s and the arrays on the first device.
 // A device that cannot be read leaves s as it was.
 func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.State, err error) {
-	defer catch(&err)
+	defer backend.Catch(&err)
 	out := *s
 	out.Model = slices.Clone(s.Model)
 	out.FirstMoments = make([][]float32, len(e.weights))

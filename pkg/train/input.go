@@ -6,6 +6,7 @@ import (
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/tensors"
 
+	"rekindle/pkg/backend"
 	"rekindle/pkg/dataset"
 )
 
@@ -23,8 +24,8 @@ type input struct {
 	ready   []*tensors.Tensor // what take returns, on the devices already; nil: to be made
 }
 
-// pays reports whether filling up a batch costs less than compiling again.
-func pays(engine compute.Backend) bool { return engine.Name() == "xla" || forcePadding }
+// paddingPays reports whether filling up a batch costs less than compiling again.
+func paddingPays(engine compute.Backend) bool { return engine.Name() == "xla" || forcePadding }
 
 // forcePadding lets tests fill up batches on the Go engine.
 var forcePadding = false
@@ -100,7 +101,7 @@ func (i *input) put(engine compute.Backend) {
 		}
 		i.ready = list
 	}()
-	defer catch(&err)
+	defer backend.Catch(&err)
 	for k, t := range list {
 		device := compute.DeviceNum(k * i.devices / len(list))
 		if err = t.MaterializeOnDevice(engine, false, device); err != nil {

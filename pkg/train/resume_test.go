@@ -235,3 +235,12 @@ func TestABestLossWithoutItsModelIsForgotten(t *testing.T) {
 		t.Errorf("best epoch %d, want one of this session, 4 or 5", result.BestEpoch)
 	}
 }
+
+func TestDataOfAnotherPatchSizeIsRefused(t *testing.T) {
+	cfg := tiny(t)
+	data := load(t, cfg)
+	cfg.PatchSize = 20
+	if _, err := Run(t.Context(), newExperiment(t, cfg), cfg, data, Options{Backend: goEngine(t)}); err == nil || !strings.Contains(err.Error(), "PatchSize is 20") {
+		t.Errorf("got %v, want an error with both sizes", err)
+	}
+}

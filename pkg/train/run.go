@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
+	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/loss/vgg"
@@ -47,6 +48,11 @@ type run struct {
 }
 
 func newRun(exp *experiment.Experiment, cfg config.Config, data Data, opts Options) (*run, error) {
+	for _, s := range []*dataset.Sampler{data.Train, data.Val} {
+		if s.PatchSize() != cfg.PatchSize {
+			return nil, fmt.Errorf("train: the data's patches have %d pixels a side, PatchSize is %d: open the data again with this configuration", s.PatchSize(), cfg.PatchSize)
+		}
+	}
 	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
 	if err != nil {
 		return nil, err

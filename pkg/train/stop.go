@@ -137,14 +137,17 @@ func (r *run) saveEmergency(name, reason string) (string, error) {
 	return path, nil
 }
 
+// rule is the line that sets a message apart, as wide as the guide's.
+const rule = "================================================================================"
+
 func (r *run) sayInterrupted(file string) {
 	r.report.Message("")
-	r.report.Message("================================================================================")
+	r.report.Message(rule)
 	r.report.Message("⚠️  Training interrupted in epoch %d; nothing is lost", r.state.Epoch+1)
 	r.report.Message("   💾 Emergency checkpoint: %s", r.short(file))
 	r.report.Message("   📊 History: %s", r.short(r.exp.HistoryPath()))
 	r.report.Message("   ▶️  To go on: ResumeFromCheckpoint = true, then Run All")
-	r.report.Message("================================================================================")
+	r.report.Message(rule)
 }
 
 // sayDiverged tells how to go back: weights that a step too large has spoilt
@@ -168,7 +171,7 @@ func (r *run) sayDiverged() {
 
 func (r *run) sayOutOfMemory(file, advice, remedy string) {
 	r.report.Message("")
-	r.report.Message("================================================================================")
+	r.report.Message(rule)
 	r.report.Message("❌ OUT OF MEMORY in epoch %d with BatchSize %d; nothing is lost", r.state.Epoch+1, r.cfg.BatchSize)
 	r.report.Message("   💾 Emergency checkpoint: %s", r.short(file))
 	r.report.Message("   📊 History: %s", r.short(r.exp.HistoryPath()))
@@ -176,7 +179,7 @@ func (r *run) sayOutOfMemory(file, advice, remedy string) {
 		r.report.Message("   📐 %s", advice)
 	}
 	r.report.Message("   ▶️  To go on: %s and ResumeFromCheckpoint = true, then run Configuration and Training Loop", remedy)
-	r.report.Message("================================================================================")
+	r.report.Message(rule)
 }
 
 // short is a path as it is seen from the experiment's own folder's parent.

@@ -7,7 +7,8 @@
 // epochs in one go and ten epochs with seven interruptions give the same
 // weights bit for bit on the same backend.
 //
-//	result, err := train.Run(ctx, exp, cfg, train.Data{Train: t, Val: v}, train.Options{Backend: engine})
+//	data := train.Data{Train: set.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed), Val: val.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)}
+//	result, err := train.Run(ctx, exp, cfg, data, train.Options{Backend: engine.Backend, GPU: engine.OnGPU()})
 //
 // Cancelling ctx stops the run at the last finished batch with an emergency
 // checkpoint, within two seconds and the time to write it, however long a step takes.
@@ -29,7 +30,8 @@ import (
 
 var nan = math.NaN()
 
-// Data is what a run trains on and is judged by.
+// Data is what a run trains on and is judged by: patches of the configuration's
+// PatchSize, drawn with its Seed.
 type Data struct {
 	Train, Val *dataset.Sampler
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+
+	"rekindle/pkg/checkpoint/half"
 )
 
 // DType is the type of a tensor's numbers.
@@ -69,7 +71,7 @@ func floatsOf[T float32 | float64](dst []T, d DType, b []byte) int {
 		}
 	case Float16:
 		for i := range dst {
-			dst[i] = T(half(le.Uint16(b[2*i:])))
+			dst[i] = T(half.Float32(le.Uint16(b[2*i:])))
 		}
 	case BFloat16:
 		for i := range dst {
@@ -105,16 +107,4 @@ func wholesOf(dst []int64, d DType, b []byte) int {
 		}
 	}
 	return n
-}
-
-// half widens an IEEE 754 binary16.
-func half(h uint16) float32 {
-	sign, exponent, mantissa := uint32(h>>15)<<31, uint32(h>>10&31), uint32(h&1023)
-	switch exponent {
-	case 0: // zero and subnormal: mantissa * 2^-24
-		return math.Float32frombits(math.Float32bits(float32(mantissa)/(1<<24)) | sign)
-	case 31: // infinity and NaN
-		return math.Float32frombits(sign | 0xff<<23 | mantissa<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | mantissa<<13)
 }

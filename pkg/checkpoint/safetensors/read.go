@@ -10,6 +10,8 @@ import (
 	"math"
 	"os"
 	"slices"
+
+	"rekindle/pkg/checkpoint/half"
 )
 
 var (
@@ -251,22 +253,10 @@ func (t *Tensor) Float32s() ([]float32, error) {
 		case "BF16":
 			out[i] = math.Float32frombits(uint32(le.Uint16(raw[2*i:])) << 16)
 		case "F16":
-			out[i] = half(le.Uint16(raw[2*i:]))
+			out[i] = half.Float32(le.Uint16(raw[2*i:]))
 		default:
 			return nil, fmt.Errorf("safetensors: a tensor of %s cannot be read as float32", t.DType)
 		}
 	}
 	return out, nil
-}
-
-// half widens an IEEE 754 binary16.
-func half(h uint16) float32 {
-	sign, exponent, mantissa := uint32(h>>15)<<31, uint32(h>>10&31), uint32(h&1023)
-	switch exponent {
-	case 0: // zero and subnormal: mantissa * 2^-24
-		return math.Float32frombits(math.Float32bits(float32(mantissa)/(1<<24)) | sign)
-	case 31: // infinity and NaN
-		return math.Float32frombits(sign | 0xff<<23 | mantissa<<13)
-	}
-	return math.Float32frombits(sign | (exponent+127-15)<<23 | mantissa<<13)
 }
