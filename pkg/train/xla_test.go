@@ -4,9 +4,12 @@ package train
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/experiment"
 	"rekindle/pkg/internal/dryrun"
 	"rekindle/pkg/model"
 )
@@ -76,4 +79,51 @@ func TestABatchDividedOverDevicesIsWrittenDownForXLA(t *testing.T) {
 			t.Errorf("%s divides %d inputs, want %d pictures and their mask", p.Name, divided, pictures)
 		}
 	}
+}
+
+// TestTheProgramsForXLATrainAsTheGoEngine: PyTorch computes the very programs that
+// XLA would be given, the last batch of an epoch filled up, and training goes as
+// on the Go engine.
+func TestTheProgramsForXLATrainAsTheGoEngine(t *testing.T) {
+	engine := dryrun.WithPyTorch(t)
+	same := func(name string, bilinear, amp bool) {
+		t.Run(fmt.Sprintf("%s,bilinear=%v,amp=%v", name, bilinear, amp), func(t *testing.T) {
+			cfg := tiny(t)
+			cfg.Model, cfg.ModelBilinear, cfg.UseAMP = name, bilinear, amp
+			cfg.NumEpochs, cfg.PatchesPerImage = 1, 3 // batches of 4 and 2
+			cfg.GradientCheckpointing = !bilinear
+			_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
+			_, got := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: engine, GPU: true})
+			loss, weight := 1e-5, 1e-4
+			if amp { // bfloat16 has 8 bits
+				loss, weight = 1e-2, 5e-2
+			}
+			for what, pair := range map[string][2]experiment.Series{
+				"training": {got.History.TrainLoss, want.History.TrainLoss}, "validation": {got.History.ValLoss, want.History.ValLoss},
+			} {
+				if off := math.Abs(pair[0][0]-pair[1][0]) / pair[1][0]; !(off <= loss) {
+					t.Errorf("%s loss %g, on the Go engine %g", what, pair[0][0], pair[1][0])
+				}
+			}
+			if off := farthest(got, want); !(off <= weight) {
+				t.Errorf("the weights are off by %g of the largest", off)
+			}
+		})
+	}
+	for _, name := range model.Names() {
+		same(name, true, false)
+		same(name, false, false)
+	}
+	same("unet", true, true)
+}
+
+// farthest is the largest difference of two networks' numbers, relative to the largest.
+func farthest(a, b *checkpoint.State) float64 {
+	var off, largest float32
+	for i := range a.Model {
+		for j, v := range a.Model[i].Values {
+			largest, off = max(largest, v, -v), max(off, v-b.Model[i].Values[j], b.Model[i].Values[j]-v)
+		}
+	}
+	return float64(off / largest)
 }
