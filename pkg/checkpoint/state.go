@@ -109,6 +109,11 @@ func (s *State) Statistics() []Tensor {
 	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return t.IsParameter() || t.IsCounter() })
 }
 
+// Has reports whether there is a tensor of that name.
+func (s *State) Has(name string) bool {
+	return slices.ContainsFunc(s.Model, func(t Tensor) bool { return t.Name == name })
+}
+
 // Network returns the tensors to use the network with: Model, with averages in
 // place of what was trained last where there are any. The values are shared.
 func (s *State) Network() []Tensor {

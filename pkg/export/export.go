@@ -45,13 +45,14 @@ func ONNX(s *checkpoint.State, path string) error {
 	if err != nil {
 		return err
 	}
-	return g.Save(path, onnx.About{Producer: "rekindle", Doc: rule, Metadata: metadata(s)})
+	return g.Save(path, onnx.About{Producer: "rekindle", Doc: rule, Metadata: metadata(s, net)})
 }
 
 // Safetensors writes the weights of a checkpoint as PyTorch's state_dict has
 // them, batch norm's statistics and counters included.
 func Safetensors(s *checkpoint.State, path string) error {
-	if _, err := network(s); err != nil {
+	net, err := network(s)
+	if err != nil {
 		return err
 	}
 	items := make([]safetensors.Item, len(s.Model))
@@ -61,17 +62,17 @@ func Safetensors(s *checkpoint.State, path string) error {
 			items[i].Int64 = []int64{t.Count}
 		}
 	}
-	about := metadata(s)
+	about := metadata(s, net)
 	about["format"] = "pt" // what PyTorch's users of the format look for
 	return safetensors.Save(path, items, about)
 }
 
 // metadata says what the weights belong to.
-func metadata(s *checkpoint.State) map[string]string {
+func metadata(s *checkpoint.State, net *model.Network) map[string]string {
 	return map[string]string{
-		"model":       s.Config.Model,
-		"features":    strconv.Itoa(s.Config.ModelFeatures),
-		"bilinear":    strconv.FormatBool(s.Config.ModelBilinear),
+		"model":       net.Name,
+		"features":    strconv.Itoa(net.Options.Features),
+		"bilinear":    strconv.FormatBool(net.Options.Bilinear),
 		"degradation": s.Config.Degradation,
 		"epoch":       strconv.Itoa(s.Epoch),
 		"value_range": "[-1, 1]",
@@ -79,7 +80,7 @@ func metadata(s *checkpoint.State) map[string]string {
 }
 
 func network(s *checkpoint.State) (*model.Network, error) {
-	net, err := model.New(s.Config.Model, model.Options{Features: s.Config.ModelFeatures, Bilinear: s.Config.ModelBilinear})
+	net, err := model.New(model.NameOf(s.Config.Model, s.Has), model.Options{Features: s.Config.ModelFeatures, Bilinear: s.Config.ModelBilinear})
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}

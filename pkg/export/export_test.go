@@ -136,8 +136,41 @@ func checkOrder(t *testing.T, name string, g message) {
 	}
 }
 
+// A new network may do without ONNX; those there are do not.
+func TestTheOriginalsNetworksCanBeExported(t *testing.T) {
+	for _, name := range []string{"unet", "unet_residual", "attention_unet", "attention_unet_bottleneck"} {
+		if networks[name] == nil {
+			t.Errorf("%s cannot be written as ONNX", name)
+		}
+	}
+}
+
+// Checkpoints of attention_unet from when it had a single gate are those of attention_unet_bottleneck.
+func TestAnOldAttentionUNetIsExportedAsWhatItIs(t *testing.T) {
+	s, err := state("attention_unet_bottleneck", model.Options{Features: 4, Bilinear: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Config.Model = "attention_unet"
+	for format, write := range formats {
+		path := filepath.Join(t.TempDir(), "net."+format)
+		if err := write(s, path); err != nil {
+			t.Fatal(err)
+		}
+		if raw, err := os.ReadFile(path); err != nil || !strings.Contains(string(raw), "attention_unet_bottleneck") {
+			t.Errorf("the %s file does not say which network it is (%v)", format, err)
+		}
+	}
+}
+
 func TestSafetensorsHoldTheStateDict(t *testing.T) {
-	s, err := state("unet", model.Options{Features: 4})
+	for _, name := range model.Names() {
+		t.Run(name, func(t *testing.T) { safetensorsHoldTheStateDict(t, name) })
+	}
+}
+
+func safetensorsHoldTheStateDict(t *testing.T, name string) {
+	s, err := state(name, model.Options{Features: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,8 +178,7 @@ func TestSafetensorsHoldTheStateDict(t *testing.T) {
 	if err := Safetensors(s, path); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("REKINDLE_REFERENCE", filepath.Dir(path))
-	tensors := reference.Load(t, "net.safetensors")
+	tensors := reference.LoadFile(t, path)
 	if len(tensors) != len(s.Model) {
 		t.Errorf("the file holds %d tensors, want %d", len(tensors), len(s.Model))
 	}
@@ -227,12 +259,14 @@ func TestWhatCannotBeExportedIsSaidInOneSentence(t *testing.T) {
 	unknown := *other
 	unknown.Config.Model = "resnet"
 	path := filepath.Join(t.TempDir(), "a.onnx")
+	_, noBuilder := graph(&model.Network{Name: "dncnn"}, nil)
 	_, _, noFormat := Experiment(trained(t, checkpoint.Best), "pdf", "")
 	_, _, nothing := Experiment(trained(t, ""), "onnx", "")
 	_, _, noFolder := Experiment(trained(t, checkpoint.Best), "onnx", filepath.Join(t.TempDir(), "none", "a.onnx"))
 	for want, err := range map[string]error{
 		"inc.double_conv.0.weight has the shape [4 3 3 3] in the weights, but [8 3 3 3] in unet with 8 features": ONNX(other, path),
 		"the weights have no inc.double_conv.0.weight":                                                           ONNX(lacking, path),
+		"dncnn cannot be written as ONNX yet; use safetensors":                                                   noBuilder,
 		`there is no network "resnet"`:                                                                           ONNX(&unknown, path),
 		`there is no format "pdf"; there are onnx and safetensors`:                                               noFormat,
 		"has no checkpoint yet; train it first":                                                                  nothing,

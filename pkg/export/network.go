@@ -19,9 +19,10 @@ const (
 // networks writes down each network of package model as ONNX operations. It
 // must compute what Forward does there; tests compare the two.
 var networks = map[string]func(b *builder, x onnx.Value){
-	"unet":           func(b *builder, x onnx.Value) { b.unet(x, Output) },
-	"unet_residual":  func(b *builder, x onnx.Value) { b.g.Node("Sub", Output, []onnx.Value{x, b.unet(x, "noise")}) },
-	"attention_unet": func(b *builder, x onnx.Value) { b.attentionUNet(x) },
+	"unet":                      func(b *builder, x onnx.Value) { b.unet(x, Output) },
+	"unet_residual":             func(b *builder, x onnx.Value) { b.g.Node("Sub", Output, []onnx.Value{x, b.unet(x, "noise")}) },
+	"attention_unet":            func(b *builder, x onnx.Value) { b.attentionUNet(x, 4) },
+	"attention_unet_bottleneck": func(b *builder, x onnx.Value) { b.attentionUNet(x, 1) },
 }
 
 // graph makes the ONNX graph of a network for inference. Batch norm is part of
@@ -73,15 +74,16 @@ func (b *builder) unet(x onnx.Value, out string) onnx.Value {
 	return b.conv(y, out, "outc.conv", "")
 }
 
-func (b *builder) attentionUNet(x onnx.Value) {
+// attentionUNet has its gates from the deepest level on.
+func (b *builder) attentionUNet(x onnx.Value, gates int) {
 	n := names{"inc.block", "down%d.block.1.block", "up%d.conv.block"}
 	levels := b.encoder(n, x)
 	y := levels[4]
 	for i := 1; i <= 4; i++ {
 		skip := levels[4-i]
 		y = b.resizeTo(b.upsample(i, y), skip, fmt.Sprintf("up%d.resize", i))
-		if i == 1 {
-			skip = b.gate("up1.attention", y, skip)
+		if i <= gates {
+			skip = b.gate(fmt.Sprintf("up%d.attention", i), y, skip)
 		}
 		y = b.doubleConv(fmt.Sprintf(n.up, i), b.join(i, skip, y))
 	}

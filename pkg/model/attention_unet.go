@@ -1,96 +1,45 @@
 package model
 
 import (
-	"github.com/gomlx/gomlx/core/graph"
+	"fmt"
 
 	"rekindle/pkg/nn"
 )
 
-// attentionUNet is a U-Net with an attention gate (Oktay et al., "Attention
-// U-Net", MIDL 2018) on the skip of the deepest level.
-type attentionUNet struct {
-	inc  doubleConv
-	down [4]doubleConv
-	up   [4]attentionUp
-	out  nn.Conv1x1
+// newAttentionUNet is a U-Net with an attention gate on each skip (Oktay et al.,
+// "Attention U-Net: Learning Where to Look for the Pancreas", MIDL 2018).
+func newAttentionUNet(o Options) architecture { return buildAttentionUNet(o, 4) }
+
+// newAttentionUNetBottleneck has one on the skip of the deepest level alone.
+func newAttentionUNetBottleneck(o Options) architecture { return buildAttentionUNet(o, 1) }
+
+// buildAttentionUNet takes the number of gates, from the deepest level on. Apart
+// from these the network differs from U-Net in two things: it interpolates where
+// sizes differ, and its blocks have no other width in the middle.
+func buildAttentionUNet(o Options, gates int) *unet {
+	n := names{"inc.block", "down%d.block.1.block", "up%d.conv.block", "outc"}
+	return newLevels(o, n, func(i, in, out int) up {
+		u := up{transposed: newTransposed(o, i, in, 2), fit: nn.ResizeTo, conv: newDoubleConv(fmt.Sprintf(n.up, i), in, out, out)}
+		if i <= gates {
+			u.gate = newAttentionGate(fmt.Sprintf("up%d.attention", i), in/2, out)
+		}
+		return u
+	})
 }
 
-func newAttentionUNet(o Options) architecture {
-	f := o.Features
-	factor := 2
-	if !o.Bilinear {
-		factor = 1
+// NameOf returns the name of the network that a checkpoint's tensors belong to,
+// if it was saved under this one; has says which tensors there are. The two
+// differ for attention_unet, which once was the network with a single gate.
+func NameOf(name string, has func(tensor string) bool) string {
+	if name == "attention_unet" && has("up1.attention.psi.0.weight") && !has("up2.attention.psi.0.weight") {
+		return "attention_unet_bottleneck"
 	}
-	a := &attentionUNet{inc: newDoubleConv("inc.block", 3, f, f), out: nn.Conv1x1{Name: "outc", In: f, Out: 3}}
-	for i, c := range [][2]int{{f, 2 * f}, {2 * f, 4 * f}, {4 * f, 8 * f}, {8 * f, 16 * f / factor}} {
-		a.down[i] = newDoubleConv("down"+digit(i+1)+".block.1.block", c[0], c[1], c[1])
-	}
-	for i, c := range [][2]int{{16 * f, 8 * f / factor}, {8 * f, 4 * f / factor}, {4 * f, 2 * f / factor}, {2 * f, f}} {
-		a.up[i] = newAttentionUp("up"+digit(i+1), c[0], c[1], o.Bilinear, i == 0)
-	}
-	return a
+	return name
 }
 
-func (a *attentionUNet) Entries() []nn.Entry {
-	return entries(a.inc, a.down[0], a.down[1], a.down[2], a.down[3], a.up[0], a.up[1], a.up[2], a.up[3], a.out)
-}
-
-func (a *attentionUNet) Forward(s *nn.Scope, x *graph.Node) *graph.Node {
-	levels := []nn.Map{a.inc.Forward(s, s.Enter(x))}
-	for i, d := range a.down {
-		levels = append(levels, d.Forward(s, nn.MaxPool(s, levels[i])))
-	}
-	y := levels[4]
-	for i, up := range a.up {
-		y = up.Forward(s, y, levels[3-i])
-	}
-	return s.Leave(a.out.Forward(s, y))
-}
-
-// attentionUp differs from up: it interpolates where sizes differ, and its
-// blocks have no narrower middle.
-type attentionUp struct {
-	transposed *nn.Transposed // nil: bilinear
-	gate       *attentionGate // nil: none at this level
-	conv       doubleConv
-}
-
-func newAttentionUp(name string, in, out int, bilinear, attention bool) attentionUp {
-	u := attentionUp{conv: newDoubleConv(name+".conv.block", in, out, out)}
-	if !bilinear {
-		u.transposed = &nn.Transposed{Name: name + ".up", In: in, Out: in / 2, Kernel: 2}
-	}
-	if attention {
-		u.gate = newAttentionGate(name+".attention", in/2, out)
-	}
-	return u
-}
-
-func (u attentionUp) Entries() []nn.Entry {
-	var all []nn.Entry
-	if u.transposed != nil {
-		all = append(all, u.transposed.Entries()...)
-	}
-	if u.gate != nil {
-		all = append(all, u.gate.Entries()...)
-	}
-	return append(all, u.conv.Entries()...)
-}
-
-func (u attentionUp) Forward(s *nn.Scope, x, skip nn.Map) nn.Map {
-	if u.transposed == nil {
-		x = nn.Upsample(s, x)
-	} else {
-		x = u.transposed.Forward(s, x)
-	}
-	x = nn.ResizeTo(s, x, skip.H, skip.W)
-	if u.gate != nil {
-		skip = u.gate.Forward(s, x, skip)
-	}
-	return u.conv.Forward(s, skip, x)
-}
-
-// attentionGate scales each pixel of the skip by a weight in (0, 1).
+// attentionGate scales each pixel of the skip by a weight in (0, 1): the sigmoid
+// of psi(ReLU(W_g gate + W_x skip)), all three of them 1x1 convolutions with
+// batch norm. The gating signal is the map from below, at the skip's size.
 type attentionGate struct {
 	gate, skip, psi             nn.Conv1x1
 	gateNorm, skipNorm, psiNorm nn.BatchNorm

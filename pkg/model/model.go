@@ -43,9 +43,10 @@ type architecture interface {
 }
 
 var registry = map[string]func(Options) architecture{
-	"unet":           newUNet,
-	"unet_residual":  newUNetResidual,
-	"attention_unet": newAttentionUNet,
+	"unet":                      newUNet,
+	"unet_residual":             newUNetResidual,
+	"attention_unet":            newAttentionUNet,
+	"attention_unet_bottleneck": newAttentionUNetBottleneck,
 }
 
 // New returns the named network. An unknown name is an error that lists those there are.

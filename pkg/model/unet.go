@@ -1,6 +1,8 @@
 package model
 
 import (
+	"fmt"
+
 	"github.com/gomlx/gomlx/core/graph"
 
 	"rekindle/pkg/nn"
@@ -8,7 +10,7 @@ import (
 
 // unet is U-Net (Ronneberger, Fischer & Brox, MICCAI 2015) with batch norm and
 // convolutions that keep the size: four levels down, four up, a skip from each
-// level to its mirror image.
+// level to its mirror image. The other networks are variants of it.
 type unet struct {
 	inc  doubleConv
 	down [4]doubleConv
@@ -16,27 +18,40 @@ type unet struct {
 	out  nn.Conv1x1
 }
 
+// names of the blocks in the original; %d is the level, from 1.
+type names struct{ inc, down, up, out string }
+
+// newLevels makes all of a U-Net but its way up, which follows decoder: what
+// makes level i of it, from in channels, those of the skip included, to out.
+func newLevels(o Options, n names, decoder func(i, in, out int) up) *unet {
+	f, factor := o.Features, 2
+	if !o.Bilinear { // transposed convolutions halve the channels themselves
+		factor = 1
+	}
+	u := &unet{inc: newDoubleConv(n.inc, 3, f, f), out: nn.Conv1x1{Name: n.out, In: f, Out: 3}}
+	for i, c := range [][2]int{{f, 2 * f}, {2 * f, 4 * f}, {4 * f, 8 * f}, {8 * f, 16 * f / factor}} {
+		u.down[i] = newDoubleConv(fmt.Sprintf(n.down, i+1), c[0], c[1], c[1])
+	}
+	for i, c := range [][2]int{{16 * f, 8 * f / factor}, {8 * f, 4 * f / factor}, {4 * f, 2 * f / factor}, {2 * f, f}} {
+		u.up[i] = decoder(i+1, c[0], c[1])
+	}
+	return u
+}
+
 func newUNet(o Options) architecture { return buildUNet(o, 2) }
 
 // buildUNet takes the kernel of the transposed convolutions, which differs
 // between the original's networks.
 func buildUNet(o Options, kernel int) *unet {
-	f := o.Features
-	factor := 2
-	if !o.Bilinear {
-		factor = 1
-	}
-	u := &unet{inc: newDoubleConv("inc.double_conv", 3, f, f), out: nn.Conv1x1{Name: "outc.conv", In: f, Out: 3}}
-	for i, c := range [][2]int{{f, 2 * f}, {2 * f, 4 * f}, {4 * f, 8 * f}, {8 * f, 16 * f / factor}} {
-		u.down[i] = newDoubleConv("down"+digit(i+1)+".maxpool_conv.1.double_conv", c[0], c[1], c[1])
-	}
-	for i, c := range [][2]int{{16 * f, 8 * f / factor}, {8 * f, 4 * f / factor}, {4 * f, 2 * f / factor}, {2 * f, f}} {
-		u.up[i] = newUp("up"+digit(i+1), c[0], c[1], o.Bilinear, kernel)
-	}
-	return u
+	n := names{"inc.double_conv", "down%d.maxpool_conv.1.double_conv", "up%d.conv.double_conv", "outc.conv"}
+	return newLevels(o, n, func(i, in, out int) up {
+		middle := out
+		if o.Bilinear {
+			middle = in / 2
+		}
+		return up{transposed: newTransposed(o, i, in, kernel), fit: nn.PadTo, conv: newDoubleConv(fmt.Sprintf(n.up, i), in, middle, out)}
+	})
 }
-
-func digit(i int) string { return string(rune('0' + i)) }
 
 func (u *unet) Entries() []nn.Entry {
 	return entries(u.inc, u.down[0], u.down[1], u.down[2], u.down[3], u.up[0], u.up[1], u.up[2], u.up[3], u.out)
@@ -70,24 +85,30 @@ func (d doubleConv) Forward(s *nn.Scope, xs ...nn.Map) nn.Map {
 	return s.Block(func(xs ...nn.Map) nn.Map { return d.second.Forward(s, d.first.Forward(s, xs...)) }, xs...)
 }
 
-// up doubles the size, pads to the skip's and convolves the two together.
+// up doubles the size, fits it to the skip's and convolves the two together.
 type up struct {
-	transposed *nn.Transposed // nil: bilinear
+	transposed *nn.Transposed                               // nil: bilinear
+	fit        func(s *nn.Scope, x nn.Map, h, w int) nn.Map // where pooling halved an odd side
+	gate       *attentionGate                               // nil: the skip as it is
 	conv       doubleConv
 }
 
-func newUp(name string, in, out int, bilinear bool, kernel int) up {
-	if bilinear {
-		return up{conv: newDoubleConv(name+".conv.double_conv", in, in/2, out)}
+func newTransposed(o Options, i, in, kernel int) *nn.Transposed {
+	if o.Bilinear {
+		return nil
 	}
-	return up{&nn.Transposed{Name: name + ".up", In: in, Out: in / 2, Kernel: kernel}, newDoubleConv(name+".conv.double_conv", in, out, out)}
+	return &nn.Transposed{Name: fmt.Sprintf("up%d.up", i), In: in, Out: in / 2, Kernel: kernel}
 }
 
 func (u up) Entries() []nn.Entry {
-	if u.transposed == nil {
-		return u.conv.Entries()
+	var all []nn.Entry
+	if u.transposed != nil {
+		all = append(all, u.transposed.Entries()...)
 	}
-	return entries(u.transposed, u.conv)
+	if u.gate != nil {
+		all = append(all, u.gate.Entries()...)
+	}
+	return append(all, u.conv.Entries()...)
 }
 
 func (u up) Forward(s *nn.Scope, x, skip nn.Map) nn.Map {
@@ -96,5 +117,9 @@ func (u up) Forward(s *nn.Scope, x, skip nn.Map) nn.Map {
 	} else {
 		x = u.transposed.Forward(s, x)
 	}
-	return u.conv.Forward(s, skip, nn.PadTo(s, x, skip.H, skip.W))
+	x = u.fit(s, x, skip.H, skip.W)
+	if u.gate != nil {
+		skip = u.gate.Forward(s, x, skip)
+	}
+	return u.conv.Forward(s, skip, x)
 }

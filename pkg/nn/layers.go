@@ -13,56 +13,61 @@ var (
 	normEpsilon  = 1e-5
 )
 
-// Conv3x3 is a convolution with kernel 3, padding 1 and no bias.
+// Conv3x3 is a convolution with kernel 3, padding 1 and no bias: PyTorch's
+// Conv2d(In, Out, 3, padding=1, bias=False).
 type Conv3x3 struct {
 	Name    string
 	In, Out int
 }
 
+// Entries lists the weight [Out, In, 3, 3].
 func (c Conv3x3) Entries() []Entry {
 	return []Entry{uniform(c.Name+".weight", 9*c.In, c.Out, c.In, 3, 3)}
 }
 
-// Forward joins its inputs along the channels first.
+// Forward joins its inputs along the channels, In together, and maps them to Out
+// channels of the same height and width.
 func (c Conv3x3) Forward(s *Scope, xs ...Map) Map {
 	return s.lower.conv3x3(xs, s.value(c.Name+".weight"), nil, false)
 }
 
 // ConvReLU is a convolution with kernel 3, padding 1 and a bias, and ReLU: the
-// layer of VGG networks.
+// layer of VGG networks. Its tensors are Name.weight [Out, In, 3, 3] and
+// Name.bias [Out]; only a network trained elsewhere has it, so it lists none.
 type ConvReLU struct {
 	Name    string
 	In, Out int
 }
 
-func (c ConvReLU) Entries() []Entry {
-	return []Entry{uniform(c.Name+".weight", 9*c.In, c.Out, c.In, 3, 3), uniform(c.Name+".bias", 9*c.In, c.Out)}
-}
-
+// Forward maps In channels to Out, of the same height and width.
 func (c ConvReLU) Forward(s *Scope, x Map) Map {
 	return s.lower.conv3x3([]Map{x}, s.value(c.Name+".weight"), s.value(c.Name+".bias"), true)
 }
 
-// Conv1x1 is a convolution with kernel 1 and a bias.
+// Conv1x1 is a convolution with kernel 1 and a bias: PyTorch's Conv2d(In, Out, 1).
 type Conv1x1 struct {
 	Name    string
 	In, Out int
 }
 
+// Entries lists the weight [Out, In, 1, 1] and the bias [Out].
 func (c Conv1x1) Entries() []Entry {
 	return []Entry{uniform(c.Name+".weight", c.In, c.Out, c.In, 1, 1), uniform(c.Name+".bias", c.In, c.Out)}
 }
 
+// Forward maps the In channels of each pixel to Out.
 func (c Conv1x1) Forward(s *Scope, x Map) Map {
 	return s.lower.conv1x1(x, s.value(c.Name+".weight"), s.value(c.Name+".bias"))
 }
 
-// BatchNorm normalises each channel over the batch (Ioffe & Szegedy, ICML 2015).
+// BatchNorm is PyTorch's BatchNorm2d(C) (Ioffe & Szegedy, ICML 2015).
 type BatchNorm struct {
 	Name string
 	C    int
 }
 
+// Entries lists scale and shift, trained, and the running mean and variance, all
+// [C], and the counter of batches, in the order of state_dict.
 func (b BatchNorm) Entries() []Entry {
 	shape := []int{b.C}
 	return []Entry{
@@ -74,7 +79,10 @@ func (b BatchNorm) Entries() []Entry {
 	}
 }
 
-// Forward normalises, and applies ReLU as well if asked to.
+// Forward normalises each channel to mean 0 and variance 1, then scales and shifts
+// it, and applies ReLU as well if asked to. In training mean and variance are those
+// of the channel over all images and pixels of the batch, and the running ones move
+// a tenth of the way there (see [Scope.Updates]); otherwise they are the running ones.
 func (b BatchNorm) Forward(s *Scope, x Map, relu bool) Map {
 	gamma, beta := s.value(b.Name+".weight"), s.value(b.Name+".bias")
 	if !s.training {
@@ -127,9 +135,10 @@ type ConvNormReLU struct {
 	Norm BatchNorm
 }
 
+// Entries lists the convolution's tensor, then batch norm's.
 func (c ConvNormReLU) Entries() []Entry { return append(c.Conv.Entries(), c.Norm.Entries()...) }
 
-// Forward joins its inputs along the channels first.
+// Forward joins its inputs along the channels as [Conv3x3.Forward] does.
 func (c ConvNormReLU) Forward(s *Scope, xs ...Map) Map {
 	if s.training {
 		return c.Norm.Forward(s, c.Conv.Forward(s, xs...), true)
@@ -168,13 +177,15 @@ func PadTo(s *Scope, x Map, h, w int) Map {
 }
 
 // Transposed is a transposed convolution with stride 2 that doubles both sides:
-// kernel 2 without padding, or kernel 4 with padding 1.
+// kernel 2 without padding, or kernel 4 with padding 1. PyTorch's
+// ConvTranspose2d(In, Out, Kernel, stride=2, padding=(Kernel-2)/2).
 type Transposed struct {
 	Name    string
 	In, Out int
 	Kernel  int
 }
 
+// Entries lists the weight [In, Out, Kernel, Kernel] and the bias [Out].
 func (t Transposed) Entries() []Entry {
 	// PyTorch computes the fan of a transposed weight [in, out, k, k] from its
 	// second axis.
@@ -182,6 +193,7 @@ func (t Transposed) Entries() []Entry {
 	return []Entry{uniform(t.Name+".weight", fan, t.In, t.Out, t.Kernel, t.Kernel), uniform(t.Name+".bias", fan, t.Out)}
 }
 
+// Forward maps In channels to Out, of twice the height and width.
 func (t Transposed) Forward(s *Scope, x Map) Map {
 	w, bias := s.value(t.Name+".weight"), s.value(t.Name+".bias")
 	if t.Kernel == 4 {

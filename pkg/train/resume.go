@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/model"
 )
 
 // findState chooses the State to start from: the newest good one of the
@@ -109,6 +110,18 @@ func (r *run) adopt(found *checkpoint.State) error {
 	}
 	if r.cfg.OOMPolicy != "halve" {
 		found.MicroBatch = 0
+	}
+	if name := model.NameOf(r.cfg.Model, found.Has); name != r.cfg.Model {
+		net, err := model.New(name, r.engine.net.Options)
+		if err != nil {
+			return err
+		}
+		engine, err := newEngine(r.engine.backend, net, r.engine.loss, r.engine.optimizer, r.engine.ways)
+		if err != nil {
+			return err
+		}
+		r.engine = engine
+		r.report.Message("ℹ️  The network of this experiment is what is called %s now: training goes on with that one", name)
 	}
 	if err := fits(r.engine.net, found); err != nil {
 		return err

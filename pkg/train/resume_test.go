@@ -46,6 +46,36 @@ func TestChangedNetworkIsRefusedByKey(t *testing.T) {
 	}
 }
 
+// attention_unet had a single gate once. Such a run goes on with that network, as if under its present name.
+func TestAnAttentionUNetOfOneGateGoesOn(t *testing.T) {
+	cfg := tiny(t)
+	cfg.Model, cfg.NumEpochs, cfg.PatchesPerImage = "attention_unet_bottleneck", 2, 4
+	_, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{})
+
+	exp := newExperiment(t, cfg)
+	cfg.NumEpochs = 1
+	_, s := mustRun(t, context.Background(), exp, cfg, Options{})
+	s.Config.Model, s.Config.NumEpochs = "attention_unet", 2
+	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+		t.Fatal(err)
+	}
+	cfg = s.Config
+	cfg.ResumeFromCheckpoint = true
+	w := &watch{}
+	_, got := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	if !w.said("what is called attention_unet_bottleneck now") {
+		t.Errorf("messages: %q", w.messages)
+	}
+	if got.Epoch != 2 || len(got.Model) != len(want.Model) {
+		t.Fatalf("epoch %d with %d tensors, want 2 with %d", got.Epoch, len(got.Model), len(want.Model))
+	}
+	for i, tensor := range want.Model {
+		if !slices.Equal(got.Model[i].Values, tensor.Values) {
+			t.Errorf("%s differs from that of a run that was not renamed", tensor.Name)
+		}
+	}
+}
+
 func TestOtherChangesArePrinted(t *testing.T) {
 	cfg := tiny(t)
 	cfg.NumEpochs = 1

@@ -12,6 +12,7 @@
 //	sh run=NAME         checked here, run in `make scenarios`
 //	sh does=NAME        run where the example's experiment is
 //	on-paper            not tested, and the document says so
+//	go adds=FILE        a file of the source; go registers=NAME the line for its network
 //	json file=NAME      the same keys and types as in a real file of that name
 //
 // In lines, "…" stands for anything, and numbers, dates and folders' names for

@@ -62,13 +62,19 @@ func Path(t testing.TB, name string) string {
 // Load reads every tensor of a .safetensors file.
 func Load(t testing.TB, name string) map[string]Tensor {
 	t.Helper()
-	raw, err := os.ReadFile(Path(t, name))
+	return LoadFile(t, Path(t, name))
+}
+
+// LoadFile is [Load] for a file anywhere.
+func LoadFile(t testing.TB, path string) map[string]Tensor {
+	t.Helper()
+	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tensors, err := parse(raw)
 	if err != nil {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("%s: %v", path, err)
 	}
 	return tensors
 }

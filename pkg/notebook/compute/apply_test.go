@@ -34,6 +34,18 @@ func untrained(t *testing.T) (config.Config, *experiment.Experiment) {
 			}
 		}
 	}
+	state := fresh(t, cfg)
+	notebook.ShowConfig(cfg)
+	exp := notebook.SetUp(cfg, false)
+	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), state); err != nil {
+		t.Fatal(err)
+	}
+	return cfg, exp
+}
+
+// fresh is a State with the first weights of the configuration's network.
+func fresh(t *testing.T, cfg config.Config) *checkpoint.State {
+	t.Helper()
 	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
 	if err != nil {
 		t.Fatal(err)
@@ -48,12 +60,21 @@ func untrained(t *testing.T) (config.Config, *experiment.Experiment) {
 		}
 	}
 	state.History.Resize(3)
-	notebook.ShowConfig(cfg)
-	exp := notebook.SetUp(cfg, false)
+	return state
+}
+
+// Checkpoints of attention_unet from when it had a single gate restore as ever.
+func TestAnAttentionUNetOfOneGateRestores(t *testing.T) {
+	cfg, exp := untrained(t)
+	cfg.Model = "attention_unet_bottleneck"
+	state := fresh(t, cfg)
+	state.Config.Model = "attention_unet"
 	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), state); err != nil {
 		t.Fatal(err)
 	}
-	return cfg, exp
+	if _, _, err := loadBest(state.Config, exp); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestScoresAlwaysDescribeThePicturesThatLieThere(t *testing.T) {

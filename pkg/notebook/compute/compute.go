@@ -130,7 +130,7 @@ func loadBest(cfg config.Config, exp *experiment.Experiment) (*restore.Restorer,
 	if saved := state.Config; saved.Model != "" { // the checkpoint knows its own network
 		name, options = saved.Model, model.Options{Features: saved.ModelFeatures, Bilinear: saved.ModelBilinear}
 	}
-	net, err := model.New(name, options)
+	net, err := model.New(model.NameOf(name, state.Has), options)
 	if err != nil {
 		return nil, nil, err
 	}
