@@ -67,6 +67,20 @@ func TestLatestIsTheOneCreatedLast(t *testing.T) {
 	}
 }
 
+func TestLatestIsTheOneCreatedLastWhereAnHourComesTwice(t *testing.T) {
+	zone, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Skip(err) // no time zones on this machine
+	}
+	cfg := settings(t)
+	for i, hourUTC := range []int{5, 6} { // 01:45 EDT, then 01:30 EST
+		e := create(t, cfg, time.Date(2025, 11, 2, hourUTC, 45-15*i, 0, 0, time.UTC).In(zone))
+		if found, err := Find(cfg); err != nil || found.Dir != e.Dir {
+			t.Errorf("created %s, latest is %v (%v)", e.Name(), found, err)
+		}
+	}
+}
+
 func TestOtherFoldersAreNeverLatest(t *testing.T) {
 	cfg := settings(t)
 	e := create(t, cfg, noon)
