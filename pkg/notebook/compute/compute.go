@@ -86,12 +86,12 @@ func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 func warn(line string) { fmt.Fprintf(notebook.Out, "⚠️  %s\n", line) }
 
 // interruptible returns a context that ends when somebody wants the program to
-// stop: SIGINT (Jupyter's button, Ctrl+C), SIGTERM (a scheduler), SIGHUP (a
-// closed terminal), or when the parent process, the kernel, has vanished. A
+// stop with one of [notebook.StopSignals], or when the parent process, the
+// kernel, has vanished. A
 // broken pipe must not kill the program before it has saved, so it is ignored.
 func interruptible() (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), notebook.StopSignals()...)
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()
 	go func() {
