@@ -154,6 +154,9 @@ func TestDamagedNewestCheckpointFallsBackAndHistoryFollows(t *testing.T) {
 	if !w.said("last_checkpoint.pth is damaged") || !w.said("checkpoint_epoch_002.pth") {
 		t.Errorf("messages: %q", w.messages)
 	}
+	if kept, _ := filepath.Glob(checkpoint.Path(dir, "*.pth.invalid-1")); len(kept) != 2 {
+		t.Errorf("kept %q, want both damaged files under other names", kept)
+	}
 	bitwise.SameTraining(t, got, want)
 }
 

@@ -162,6 +162,12 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 		k.cfg.ResumeFromCheckpoint = true
 		return k.works(k.run(runAll))
 	},
+	"spoilt": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		truncate(t, k, checkpoint.Best)
+		k.cfg.ResumeFromCheckpoint = true
+		return k.works(k.run("configuration directories inference"))
+	},
 	"unhistoric": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)
 		must(t, os.WriteFile(k.only().HistoryPath(), []byte(`{"train_loss": [0.5`), 0o666))

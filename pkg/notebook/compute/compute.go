@@ -118,10 +118,7 @@ func loadBest(cfg config.Config, exp *experiment.Experiment) (*restore.Restorer,
 	if entries, err := checkpoint.List(dir); err == nil && len(entries) == 0 {
 		return nil, nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", notebook.ErrNothing, exp.Name())
 	}
-	if err := checkpoint.EnsureBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) }); err != nil {
-		return nil, nil, err
-	}
-	state, err := checkpoint.Load(checkpoint.Path(dir, checkpoint.Best))
+	state, err := checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) })
 	if err != nil {
 		return nil, nil, err
 	}
