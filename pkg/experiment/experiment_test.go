@@ -322,6 +322,32 @@ func TestStatsAreKept(t *testing.T) {
 	}
 }
 
+func TestDamagedStatsAreKept(t *testing.T) {
+	e := create(t, settings(t), noon)
+	const damaged = `{"status": "completed", "sessions": [{"started"`
+	if err := os.WriteFile(e.StatsPath(), []byte(damaged), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.LoadStats(); !errors.Is(err, ErrInvalidStats) || !strings.Contains(err.Error(), e.StatsPath()+" is damaged (") {
+		t.Errorf("got %v", err)
+	}
+	for range 2 {
+		if err := e.SaveStats(Stats{Status: "completed"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := filepath.Glob(e.StatsPath() + ".invalid-*")
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept %q", kept)
+	}
+	if raw, err := os.ReadFile(kept[0]); err != nil || string(raw) != damaged {
+		t.Errorf("kept %q, %v", raw, err)
+	}
+	if s, err := e.LoadStats(); err != nil || s.Status != "completed" {
+		t.Errorf("saved %+v, %v", s, err)
+	}
+}
+
 func TestEvaluationIsValidJSONWithInfinities(t *testing.T) {
 	e := &Evaluation{NImages: 2}
 	e.PerImage = []ImageScores{{"a.png", Scores{PSNR: Number(math.Inf(1)), SSIM: 1}}, {"b.png", Scores{PSNR: 30, SSIM: 0.5, MAE: 0.1}}}

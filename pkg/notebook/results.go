@@ -92,7 +92,9 @@ func summary(cfg config.Config) error {
 		return err
 	}
 	stats, err := exp.LoadStats()
-	if err != nil {
+	if errors.Is(err, experiment.ErrInvalidStats) {
+		warn(err.Error())
+	} else if err != nil {
 		return err
 	}
 	say("%s\n📊 TRAINING SUMMARY\n%s\n", rule, rule)
