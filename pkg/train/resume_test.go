@@ -107,7 +107,7 @@ func TestAForkGoesOnFromItsParentAndLeavesItAlone(t *testing.T) {
 	mustRun(t, context.Background(), parent, cfg, Options{})
 	before := newest(t, parent)
 	cfg.NumEpochs, cfg.LearningRate = 3, 5e-4
-	child, err := experiment.Fork(parent, checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), cfg, time.Now())
+	child, err := experiment.Fork(parent, []string{checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last)}, cfg, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,6 +63,10 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 		}
 		return text
 	},
+	"numbers": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		return k.works(k.run("look configuration directories numbers"))
+	},
 	"named": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)
 		k.works(k.run("configuration directories")) // a newer one
