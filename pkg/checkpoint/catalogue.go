@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/experiment"
 )
 
 // Names of the files in an experiment's checkpoints folder.
@@ -24,8 +26,10 @@ func Periodic(epoch int) string { return fmt.Sprintf("checkpoint_epoch_%03d.pth"
 // Emergency is the name of what is saved when a run stops in the middle of an
 // epoch; why is "oom", "interrupt" or another short word.
 func Emergency(why string, epoch int) string {
-	return fmt.Sprintf("emergency_checkpoint_%s_epoch_%d.pth", why, epoch)
+	return fmt.Sprintf("%s%s_epoch_%d.pth", emergencyPrefix, why, epoch)
 }
+
+const emergencyPrefix = "emergency_checkpoint_"
 
 // Entry is one checkpoint file of a folder, as far as its pickle tells: the
 // tensors have not been looked at.
@@ -54,7 +58,9 @@ func List(dir string) ([]Entry, error) {
 			continue
 		}
 		e := Entry{Path: filepath.Join(dir, f.Name())}
-		e.Epoch, e.Position, e.Err = peek(e.Path)
+		if e.Epoch, e.Position, e.Err = peek(e.Path); errors.Is(e.Err, fs.ErrNotExist) {
+			continue // removed a moment ago
+		}
 		entries = append(entries, e)
 	}
 	slices.SortStableFunc(entries, newestFirst)
@@ -90,56 +96,102 @@ func rank(e Entry) int {
 // Newest loads the newest State of a folder whose file is whole. Damaged files
 // are reported, kept and passed over. A nil State without an error means that
 // the folder holds no checkpoint at all; a folder that holds only damaged ones
-// is an error, so that nobody trains over them by accident.
+// is an error, so that nobody trains over them by accident. So is a file that
+// may be whole and cannot be read: it may be the newest.
 func Newest(dir string, report func(line string)) (*State, Entry, error) {
-	entries, err := List(dir)
-	if err != nil || len(entries) == 0 {
-		return nil, Entry{}, err
-	}
-	var newest *State
-	var from Entry
-	for i, e := range entries {
-		if e.Err == nil && newest == nil {
-			newest, entries[i].Err = Load(e.Path)
-			from = entries[i]
-		}
-		if err := entries[i].Err; err != nil {
-			report(fmt.Sprintf("%s is damaged and is passed over (it is kept): %v", e.Name(), err))
-		}
-	}
-	if newest == nil {
-		return nil, Entry{}, fmt.Errorf("checkpoint: none of the %d checkpoints in %s can be read; move them away to start from the beginning", len(entries), dir)
-	}
-	return newest, from, nil
+	return newest(dir, report, func(string) (string, error) { return "", nil })
 }
 
-// EnsureBest makes best_model.pth from the newest checkpoint where it is
-// missing, and says so in the guide's words. A folder without a readable
-// checkpoint is an error.
-func EnsureBest(dir string, say func(line string)) error {
-	best := Path(dir, Best)
-	if _, err := os.Stat(best); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	entries, err := List(dir)
+// Recover is [Newest] for whoever is going to save into the folder: where there
+// is a good State, damaged files get another name, which no checkpoint has, so
+// that they are not replaced.
+func Recover(dir string, report func(line string)) (*State, Entry, error) {
+	return newest(dir, report, experiment.SetAside)
+}
+
+func newest(dir string, report func(string), keep func(path string) (as string, err error)) (*State, Entry, error) {
+	s, from, bad, err := choose(dir, "")
 	if err != nil {
-		return err
+		return nil, Entry{}, err
 	}
+	for _, e := range bad {
+		kept := ""
+		if s != nil {
+			if kept, err = keep(e.Path); err != nil {
+				return nil, Entry{}, fmt.Errorf("checkpoint: %s is damaged and cannot be set aside: %w", e.Path, err)
+			}
+		}
+		report(passedOver(e, kept))
+	}
+	if s == nil && len(bad) > 0 {
+		return nil, Entry{}, fmt.Errorf("checkpoint: none of the %d checkpoints in %s can be read; move them away to start from the beginning", len(bad), dir)
+	}
+	return s, from, nil
+}
+
+func passedOver(e Entry, keptAs string) string {
+	kept := "it is kept"
+	if keptAs != "" {
+		kept += " as " + filepath.Base(keptAs)
+	}
+	return fmt.Sprintf("%s is damaged and is passed over (%s): %s", e.Name(), kept, whyDamaged(e.Err))
+}
+
+// choose loads the newest whole checkpoint of a folder, nil if there is none,
+// and lists the damaged ones. The file named except is left out.
+func choose(dir, except string) (s *State, from Entry, bad []Entry, err error) {
+	entries, err := List(dir)
 	for _, e := range entries {
-		if e.Err != nil {
+		if e.Name() == except {
 			continue
 		}
-		say(fmt.Sprintf("⚠️  best_model.pth not found in %s", dir))
-		say(fmt.Sprintf("   📋 Found alternative checkpoint: %s", e.Name()))
-		say("   🔄 Copying to best_model.pth...")
-		if err := durable.Copy(e.Path, best); err != nil {
-			return fmt.Errorf("checkpoint: %w", err)
+		if e.Err == nil && s == nil {
+			if s, e.Err = Load(e.Path); e.Err == nil {
+				from = e
+			}
 		}
-		say("   ✅ Successfully created best_model.pth")
-		say("   ⚠️  Note: This may not be the actual best model, just the most recent checkpoint")
+		switch {
+		case errors.Is(e.Err, fs.ErrNotExist): // removed a moment ago
+		case errors.Is(e.Err, ErrDamaged):
+			bad = append(bad, e)
+		case e.Err != nil:
+			return nil, Entry{}, nil, e.Err
+		}
+	}
+	return s, from, bad, err
+}
+
+// RemoveSuperseded removes the emergency checkpoints of earlier moments than
+// last_checkpoint.pth: each is as large as that one, and none would be resumed
+// from any more. Call it when that one is on the disk and known to be of use: the
+// way back from spoilt weights may lead over an earlier moment. Files that cannot
+// be read stay.
+func RemoveSuperseded(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	files = slices.DeleteFunc(files, func(f os.DirEntry) bool {
+		return !strings.HasPrefix(f.Name(), emergencyPrefix) || !strings.HasSuffix(f.Name(), ".pth")
+	})
+	if len(files) == 0 {
 		return nil
 	}
-	return fmt.Errorf("checkpoint: %s has no checkpoint to make best_model.pth from; train first", dir)
+	last := Entry{Path: Path(dir, Last)}
+	if last.Epoch, last.Position, last.Err = peek(last.Path); last.Err != nil {
+		return nil
+	}
+	for _, f := range files {
+		path := Path(dir, f.Name())
+		epoch, position, err := peek(path)
+		if err != nil || cmp.Or(cmp.Compare(epoch, last.Epoch), cmp.Compare(position, last.Position)) >= 0 {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	return nil
 }
 
 // Path is where a checkpoint of that name lies.

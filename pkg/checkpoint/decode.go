@@ -13,22 +13,18 @@ import (
 	"rekindle/pkg/durable"
 )
 
-// ErrDamaged is returned, wrapped, when a file is no whole checkpoint: cut off,
-// changed, or never one.
-var ErrDamaged = errors.New("not a whole checkpoint")
-
 // Load reads a checkpoint written by [Save] or by the Python original and
 // checks all of it. A file made by PyTorch has no position, seed, history or
 // configuration: those are zero in the State.
 func Load(path string) (*State, error) {
 	f, err := pth.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("checkpoint: %w: %w", ErrDamaged, err)
+		return nil, unusable(path, err)
 	}
 	defer f.Close()
 	s, err := decode(f.Root)
 	if err != nil {
-		return nil, fmt.Errorf("checkpoint: %s: %w: %w", filepath.Base(path), ErrDamaged, err)
+		return nil, unusable(path, err)
 	}
 	return s, nil
 }
@@ -37,22 +33,25 @@ func Load(path string) (*State, error) {
 func peek(path string) (epoch, position int, err error) {
 	f, err := pth.Open(path)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return 0, 0, unusable(path, err)
 	}
 	defer f.Close()
-	root, ok := f.Root.(*pth.Dict)
-	if !ok {
-		return 0, 0, fmt.Errorf("%w: it holds no dictionary", ErrDamaged)
+	if epoch, position, err = progress(f.Root); err != nil {
+		return 0, 0, unusable(path, err)
 	}
-	epoch, err = integer(root, "epoch")
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
+	return epoch, position, nil
+}
+
+func progress(v any) (epoch, position int, err error) {
+	root, ok := v.(*pth.Dict)
+	if !ok {
+		return 0, 0, errors.New("it holds no dictionary")
+	}
+	if epoch, err = integer(root, "epoch"); err != nil {
+		return 0, 0, err
 	}
 	x, err := decodeExtra(root)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return epoch, x.Position, nil
+	return epoch, x.Position, err
 }
 
 func decode(v any) (*State, error) {
@@ -82,9 +81,6 @@ func decode(v any) (*State, error) {
 		s.readPythonBest(root)
 		s.readCosine(root)
 		return s, nil
-	}
-	if x.Format > format {
-		return nil, fmt.Errorf("it was written by a newer version (format %d, this one knows %d): update this clone to read it", x.Format, format)
 	}
 	if got := fmt.Sprintf("%08x", s.checksum()); got != x.Checksum {
 		return nil, fmt.Errorf("its tensors have checksum %s, it was saved with %s", got, x.Checksum)
@@ -267,7 +263,11 @@ func decodeExtra(root *pth.Dict) (x extra, err error) {
 	if err != nil {
 		return x, fmt.Errorf("its metadata: %w", err)
 	}
-	if err := json.Unmarshal(text, &x); err != nil {
+	err = json.Unmarshal(text, &x)
+	if x.Format > format { // what else it says may mean something else
+		return x, fmt.Errorf("was written by a newer version (format %d, this one knows %d): %w", x.Format, format, errNewer)
+	}
+	if err != nil {
 		return x, fmt.Errorf("its metadata: %w", err)
 	}
 	return x, nil

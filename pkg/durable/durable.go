@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,9 @@ type File struct {
 	done bool
 }
 
+// chmod is a variable for the sake of tests: no file system at hand refuses it.
+var chmod = (*os.File).Chmod
+
 // Create starts a file that will appear as path. The folder must exist.
 func Create(path string) (*File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix+filepath.Base(path)+"-*")
@@ -38,18 +42,37 @@ func Create(path string) (*File, error) {
 		return nil, err
 	}
 	// CreateTemp makes files that only their owner can read; results are for everyone the umask allows.
-	if err := f.Chmod(0o666 &^ umask()); err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return nil, err
-	}
+	// File systems without such rights (vfat, exFAT) may refuse, and hold the file all the same.
+	_ = chmod(f, 0o666&^umask())
 	return &File{File: f, path: path}, nil
 }
 
 // Commit flushes the content, gives the file its final name and flushes the
 // folder. After an error nothing is left behind and an older file of that name
 // is untouched.
-func (f *File) Commit() error {
+func (f *File) Commit() error { return f.commit(os.Rename) }
+
+// CommitNew is Commit for a name that nobody has taken in the meantime. Where
+// somebody has, the file of that name is untouched and the error is fs.ErrExist.
+func (f *File) CommitNew() error { return f.commit(renameNew) }
+
+// renameNew renames a file unless there is one of the new name.
+func renameNew(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil {
+		return os.Remove(from)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// No hard links here (vfat, exFAT, some network mounts): between looking and renaming is a moment that cannot be closed.
+	if _, err := os.Lstat(to); err == nil {
+		return &fs.PathError{Op: "create", Path: to, Err: fs.ErrExist}
+	}
+	return os.Rename(from, to)
+}
+
+func (f *File) commit(rename func(from, to string) error) error {
 	if f.done {
 		return fmt.Errorf("durable: %s: already committed or aborted", f.path)
 	}
@@ -62,7 +85,7 @@ func (f *File) Commit() error {
 		os.Remove(f.Name())
 		return err
 	}
-	if err := os.Rename(f.Name(), f.path); err != nil {
+	if err := rename(f.Name(), f.path); err != nil {
 		os.Remove(f.Name())
 		return err
 	}
@@ -94,7 +117,12 @@ func WriteFile(path string, data []byte) error {
 }
 
 // Copy replaces to by the content of from, all or nothing.
-func Copy(from, to string) error {
+func Copy(from, to string) error { return copyFile(from, to, (*File).Commit) }
+
+// CopyNew is Copy for a name that is not taken; see [File.CommitNew].
+func CopyNew(from, to string) error { return copyFile(from, to, (*File).CommitNew) }
+
+func copyFile(from, to string, commit func(*File) error) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
@@ -108,7 +136,7 @@ func Copy(from, to string) error {
 	if _, err := io.Copy(out, in); err != nil {
 		return err
 	}
-	return out.Commit()
+	return commit(out)
 }
 
 // SyncDir flushes a folder, so that renames in it are on the disk. File

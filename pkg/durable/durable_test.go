@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -120,5 +121,59 @@ func TestAFolderIsLockedForOneAtATime(t *testing.T) {
 	<-inside
 	if _, err := LockFolder(context.Background(), filepath.Join(dir, "none"), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that is not there: %v", err)
+	}
+}
+
+func TestAFileIsCreatedBesideNoOther(t *testing.T) {
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := WriteFile(from, []byte("copy")); err != nil {
+		t.Fatal(err)
+	}
+	if err := CopyNew(from, to); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(to); string(got) != "copy" {
+		t.Errorf("got %q, want the copy", got)
+	}
+	if err := WriteFile(to, []byte("of somebody else")); err != nil {
+		t.Fatal(err)
+	}
+	if err := CopyNew(from, to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v, want fs.ErrExist", err)
+	}
+	if got, _ := os.ReadFile(to); string(got) != "of somebody else" {
+		t.Errorf("the file that was there holds %q now", got)
+	}
+	assertFolder(t, dir, "from", "to")
+}
+
+func TestAFileSystemWithoutRightsHoldsFiles(t *testing.T) {
+	chmod = func(*os.File, os.FileMode) error { return syscall.EPERM }
+	defer func() { chmod = (*os.File).Chmod }()
+	path := filepath.Join(t.TempDir(), "a")
+	if err := WriteFile(path, []byte("content")); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "content" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAFileSystemWithoutLocksLetsEverybodyIn(t *testing.T) {
+	defer func() { flock = syscall.Flock }()
+	f, err := os.Create(filepath.Join(t.TempDir(), "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for errno, want := range map[syscall.Errno]bool{
+		syscall.ENOTSUP: true, syscall.ENOLCK: true, syscall.ENOSYS: true, syscall.EWOULDBLOCK: false, syscall.EIO: false,
+	} {
+		flock = func(int, int) error { return errno }
+		got, err := TryLock(f)
+		if got != want || (err != nil) != (errno == syscall.EIO) {
+			t.Errorf("%v: got %v, %v", errno, got, err)
+		}
 	}
 }

@@ -105,7 +105,7 @@ func Folder(cfg config.Config) (string, error) {
 // Create makes the folder of a new experiment and writes its config.json. The
 // name begins with the time now. Where that is not later than the newest
 // experiment's, because two runs began in the same second or the clock went
-// back, the second after the newest is taken, so that "latest" always means the
+// back (as at the end of summer time), the second after the newest is taken, so that "latest" always means the
 // one that was created last.
 func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 	parent, err := Folder(cfg)
@@ -115,20 +115,22 @@ func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
+	// What the clock on the wall shows, in a zone where no hour comes twice.
+	wall := time.Date(now.Year(), now.Month(), now.Day(), now.Hour(), now.Minute(), now.Second(), 0, time.UTC)
 	for {
 		names, err := List(cfg)
 		if err != nil {
 			return nil, err
 		}
 		if len(names) > 0 {
-			if newest, err := time.ParseInLocation(stampLayout, names[0][:len(stampLayout)], now.Location()); err == nil && !now.Truncate(time.Second).After(newest) {
-				now = newest.Add(time.Second)
+			if newest, err := time.Parse(stampLayout, names[0][:len(stampLayout)]); err == nil && !wall.After(newest) {
+				wall = newest.Add(time.Second)
 			}
 		}
-		dir := filepath.Join(parent, now.Format(stampLayout)+suffix(cfg))
+		dir := filepath.Join(parent, wall.Format(stampLayout)+suffix(cfg))
 		err = os.Mkdir(dir, 0o777)
 		if errors.Is(err, fs.ErrExist) { // another process was quicker
-			now = now.Add(time.Second)
+			wall = wall.Add(time.Second)
 			continue
 		}
 		if err != nil {

@@ -67,6 +67,20 @@ func TestLatestIsTheOneCreatedLast(t *testing.T) {
 	}
 }
 
+func TestLatestIsTheOneCreatedLastWhereAnHourComesTwice(t *testing.T) {
+	zone, err := time.LoadLocation("America/New_York")
+	if err != nil {
+		t.Skip(err) // no time zones on this machine
+	}
+	cfg := settings(t)
+	for i, hourUTC := range []int{5, 6} { // 01:45 EDT, then 01:30 EST
+		e := create(t, cfg, time.Date(2025, 11, 2, hourUTC, 45-15*i, 0, 0, time.UTC).In(zone))
+		if found, err := Find(cfg); err != nil || found.Dir != e.Dir {
+			t.Errorf("created %s, latest is %v (%v)", e.Name(), found, err)
+		}
+	}
+}
+
 func TestOtherFoldersAreNeverLatest(t *testing.T) {
 	cfg := settings(t)
 	e := create(t, cfg, noon)
@@ -305,6 +319,32 @@ func TestStatsAreKept(t *testing.T) {
 	got, err := e.LoadStats()
 	if err != nil || got.EpochsCompleted != 3 || !slices.Equal(got.Sessions[0].Changes, s.Sessions[0].Changes) {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestDamagedStatsAreKept(t *testing.T) {
+	e := create(t, settings(t), noon)
+	const damaged = `{"status": "completed", "sessions": [{"started"`
+	if err := os.WriteFile(e.StatsPath(), []byte(damaged), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.LoadStats(); !errors.Is(err, ErrInvalidStats) || !strings.Contains(err.Error(), e.StatsPath()+" is damaged (") {
+		t.Errorf("got %v", err)
+	}
+	for range 2 {
+		if err := e.SaveStats(Stats{Status: "completed"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := filepath.Glob(e.StatsPath() + ".invalid-*")
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept %q", kept)
+	}
+	if raw, err := os.ReadFile(kept[0]); err != nil || string(raw) != damaged {
+		t.Errorf("kept %q, %v", raw, err)
+	}
+	if s, err := e.LoadStats(); err != nil || s.Status != "completed" {
+		t.Errorf("saved %+v, %v", s, err)
 	}
 }
 

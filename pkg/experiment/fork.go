@@ -1,7 +1,9 @@
 package experiment
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -9,22 +11,32 @@ import (
 	"rekindle/pkg/durable"
 )
 
-// Fork makes a new experiment that starts from a checkpoint of another one. The
-// file is copied, so the parent can be removed; its name is recorded in the
-// statistics of the new experiment. The parent is only read.
-func Fork(parent *Experiment, checkpoint string, cfg config.Config, now time.Time) (*Experiment, error) {
+// Fork makes a new experiment that starts from checkpoints of another one, as
+// [Experiment.Adopt] does. The parent is only read.
+func Fork(parent *Experiment, checkpoints []string, cfg config.Config, now time.Time) (*Experiment, error) {
 	e, err := Create(cfg, now)
 	if err != nil {
 		return nil, err
 	}
-	return e, e.Adopt(parent, checkpoint)
+	return e, e.Adopt(parent, checkpoints...)
 }
 
-// Adopt makes an experiment without a checkpoint a fork: a new one, or one that
-// was stopped while its parent's checkpoint was being copied.
-func (e *Experiment) Adopt(parent *Experiment, checkpoint string) error {
-	if err := durable.Copy(checkpoint, filepath.Join(e.CheckpointsDir(), filepath.Base(checkpoint))); err != nil {
+// Adopt makes an experiment without checkpoints of its own a fork: a new one, or
+// one that was stopped while it was being made. The parent's name is recorded,
+// and its history and the checkpoints are copied, so that the parent can be
+// removed. The checkpoint to start from comes last: where it is, all is.
+func (e *Experiment) Adopt(parent *Experiment, checkpoints ...string) error {
+	if err := e.SaveStats(Stats{Parent: parent.Name()}); err != nil {
+		return err
+	}
+	// Checkpoints of the Python original do not carry it.
+	if err := durable.Copy(parent.HistoryPath(), e.HistoryPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("experiment: fork %s: %w", parent.Name(), err)
 	}
-	return e.SaveStats(Stats{Parent: parent.Name()})
+	for _, path := range checkpoints {
+		if err := durable.Copy(path, filepath.Join(e.CheckpointsDir(), filepath.Base(path))); err != nil {
+			return fmt.Errorf("experiment: fork %s: %w", parent.Name(), err)
+		}
+	}
+	return nil
 }

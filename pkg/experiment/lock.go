@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rekindle/pkg/durable"
 )
 
 // Lock keeps a second writer out of an experiment. The kernel holds it (flock),
@@ -48,11 +50,13 @@ func (e *Experiment) lock(name, doing string) (*Lock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	free, err := durable.TryLock(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("experiment: lock %s: %w", e.Dir, err)
+	}
+	if !free {
 		defer f.Close()
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("experiment: lock %s: %w", e.Dir, err)
-		}
 		locked := &LockedError{Dir: e.Dir, Doing: doing}
 		if raw, err := io.ReadAll(f); err == nil {
 			_ = json.Unmarshal(raw, &locked.Owner) // an owner that is just starting has written nothing yet

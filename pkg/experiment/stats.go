@@ -33,6 +33,10 @@ type Session struct {
 	Changes   []config.Change `json:"changes,omitempty"` // keys changed before it
 }
 
+// ErrInvalidStats is returned, wrapped with the reason, for statistics that are
+// damaged: [Experiment.SaveStats] keeps the file under another name.
+var ErrInvalidStats = errors.New("training keeps it under another name and writes a new one")
+
 // LoadStats reads an experiment's statistics; where there are none yet they are empty.
 func (e *Experiment) LoadStats() (Stats, error) {
 	var s Stats
@@ -44,13 +48,19 @@ func (e *Experiment) LoadStats() (Stats, error) {
 		return s, fmt.Errorf("experiment: %w", err)
 	}
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, fmt.Errorf("experiment: %s cannot be read: %w", e.StatsPath(), err)
+		return Stats{}, fmt.Errorf("experiment: %s is damaged (%w); %w", e.StatsPath(), err, ErrInvalidStats)
 	}
 	return s, nil
 }
 
-// SaveStats writes an experiment's statistics, all or nothing.
+// SaveStats writes an experiment's statistics, all or nothing. A damaged file of
+// the name is set aside first: its sessions may still be legible to a person.
 func (e *Experiment) SaveStats(s Stats) error {
+	if _, err := e.LoadStats(); errors.Is(err, ErrInvalidStats) {
+		if _, err := SetAside(e.StatsPath()); err != nil {
+			return err
+		}
+	}
 	raw, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("experiment: %w", err)

@@ -11,9 +11,9 @@ package export
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -88,15 +88,15 @@ func network(s *checkpoint.State) (*model.Network, error) {
 }
 
 // Experiment writes the best weights of an experiment, or the newest where there
-// are no best ones yet, in a format of [Formats]. path may be "": then the file
-// goes to the experiment's folder export. It returns where the file is and which
-// checkpoint it was made of.
-func Experiment(exp *experiment.Experiment, format, path string) (to, from string, err error) {
+// are no best ones yet or they are damaged, in a format of [Formats]. path may be
+// "": then the file goes to the experiment's folder export. It returns where the
+// file is and which checkpoint it was made of; say is told which are damaged.
+func Experiment(exp *experiment.Experiment, format, path string, say func(line string)) (to, from string, err error) {
 	write, ok := formats[format]
 	if !ok {
 		return "", "", fmt.Errorf("export: there is no format %q; there are %s", format, strings.Join(Formats(), " and "))
 	}
-	state, from, err := weights(exp)
+	state, from, err := weights(exp, say)
 	if err != nil {
 		return "", "", err
 	}
@@ -110,18 +110,13 @@ func Experiment(exp *experiment.Experiment, format, path string) (to, from strin
 }
 
 // weights loads the checkpoint to export, with the configuration of its network.
-func weights(exp *experiment.Experiment) (s *checkpoint.State, from string, err error) {
+func weights(exp *experiment.Experiment, say func(line string)) (s *checkpoint.State, from string, err error) {
 	dir := exp.CheckpointsDir()
-	entries, err := checkpoint.List(dir)
-	if err != nil {
-		return nil, "", err
-	}
-	if slices.ContainsFunc(entries, func(e checkpoint.Entry) bool { return e.Name() == checkpoint.Best }) {
-		from = checkpoint.Best
-		s, err = checkpoint.Load(checkpoint.Path(dir, from))
-	} else {
+	from = checkpoint.Best
+	s, err = checkpoint.Load(checkpoint.Path(dir, from))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, checkpoint.ErrDamaged) {
 		var entry checkpoint.Entry
-		s, entry, err = checkpoint.Newest(dir, func(string) {})
+		s, entry, err = checkpoint.Newest(dir, say)
 		from = entry.Name()
 	}
 	if err != nil {

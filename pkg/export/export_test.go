@@ -14,6 +14,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/internal/reference"
 	"rekindle/pkg/model"
@@ -225,11 +226,29 @@ func trained(t *testing.T, name string) *experiment.Experiment {
 	return exp
 }
 
+func silent(string) {}
+
+func TestADamagedBestModelIsPassedOver(t *testing.T) {
+	exp := trained(t, checkpoint.Best)
+	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
+	if err := durable.Copy(best, checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(best, 1000); err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	_, from, err := Experiment(exp, "safetensors", "", func(line string) { said += line })
+	if err != nil || from != checkpoint.Last || !strings.HasPrefix(said, "best_model.pth is damaged and is passed over") {
+		t.Errorf("exported %s, %v, and said %q", from, err, said)
+	}
+}
+
 func TestAnExperimentsBestWeightsAreExported(t *testing.T) {
 	for _, name := range []string{checkpoint.Best, checkpoint.Last} {
 		exp := trained(t, name)
 		for format := range maps.Keys(formats) {
-			to, from, err := Experiment(exp, format, "")
+			to, from, err := Experiment(exp, format, "", silent)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -240,7 +259,7 @@ func TestAnExperimentsBestWeightsAreExported(t *testing.T) {
 		}
 	}
 	elsewhere := filepath.Join(t.TempDir(), "a.onnx")
-	if to, _, err := Experiment(trained(t, checkpoint.Best), "onnx", elsewhere); to != elsewhere || err != nil {
+	if to, _, err := Experiment(trained(t, checkpoint.Best), "onnx", elsewhere, silent); to != elsewhere || err != nil {
 		t.Errorf("got %s, %v, want %s", to, err, elsewhere)
 	}
 }
@@ -260,9 +279,9 @@ func TestWhatCannotBeExportedIsSaidInOneSentence(t *testing.T) {
 	unknown.Config.Model = "resnet"
 	path := filepath.Join(t.TempDir(), "a.onnx")
 	_, noBuilder := graph(&model.Network{Name: "dncnn"}, nil)
-	_, _, noFormat := Experiment(trained(t, checkpoint.Best), "pdf", "")
-	_, _, nothing := Experiment(trained(t, ""), "onnx", "")
-	_, _, noFolder := Experiment(trained(t, checkpoint.Best), "onnx", filepath.Join(t.TempDir(), "none", "a.onnx"))
+	_, _, noFormat := Experiment(trained(t, checkpoint.Best), "pdf", "", silent)
+	_, _, nothing := Experiment(trained(t, ""), "onnx", "", silent)
+	_, _, noFolder := Experiment(trained(t, checkpoint.Best), "onnx", filepath.Join(t.TempDir(), "none", "a.onnx"), silent)
 	for want, err := range map[string]error{
 		"inc.double_conv.0.weight has the shape [4 3 3 3] in the weights, but [8 3 3 3] in unet with 8 features": ONNX(other, path),
 		"the weights have no inc.double_conv.0.weight":                                                           ONNX(lacking, path),

@@ -133,14 +133,23 @@ func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
 	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
 		t.Fatal(err)
 	}
+	best := checkpoint.Path(parent.CheckpointsDir(), checkpoint.Best)
+	if err := checkpoint.Save(best, &checkpoint.State{Epoch: 1, Config: cfg, BestLoss: math.NaN()}); err != nil {
+		t.Fatal(err)
+	}
 	cfg.ForkExperiment, cfg.ExperimentName = parent.Name(), "seed_1"
 	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment = true, experiment.Auto
 	child := mustSetUp(t, cfg, false)
-	for _, again := range []bool{true, false} { // stopped before the copy was there, and after it
-		path := checkpoint.Path(child.CheckpointsDir(), checkpoint.Last)
+	for _, stopped := range []string{"before the copies were there", "between the copies", "after them"} {
+		path, again := checkpoint.Path(child.CheckpointsDir(), checkpoint.Last), stopped != "after them"
 		if again {
 			if err := os.RemoveAll(child.CheckpointsDir()); err != nil {
 				t.Fatal(err)
+			}
+			if stopped == "between the copies" {
+				if err := errors.Join(os.Mkdir(child.CheckpointsDir(), 0o777), os.Link(best, checkpoint.Path(child.CheckpointsDir(), checkpoint.Best))); err != nil {
+					t.Fatal(err)
+				}
 			}
 		} else if err := checkpoint.Save(path, &checkpoint.State{Epoch: 4, Config: cfg, BestLoss: math.NaN()}); err != nil {
 			t.Fatal(err)
@@ -153,7 +162,7 @@ func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
 			want = 3
 		}
 		if got, err := checkpoint.Load(path); err != nil || got.Epoch != want {
-			t.Errorf("the fork holds %v, %v, want epoch %d", got, err, want)
+			t.Errorf("stopped %s: the fork holds %v, %v, want epoch %d", stopped, got, err, want)
 		}
 	}
 }
@@ -198,6 +207,35 @@ func TestAForkStartsFromItsParentsNewestCheckpoint(t *testing.T) {
 	}
 	if !strings.Contains(printed.String(), "Forking "+parent.Name()) {
 		t.Errorf("printed %q", printed)
+	}
+}
+
+func TestAForkTakesTheBestModelAndTheHistoryWithIt(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	parent := mustSetUp(t, cfg, false)
+	// As the Python original leaves it: the newest checkpoint carries neither history nor best epoch.
+	for name, n := range map[string]int{checkpoint.Best: 1, checkpoint.Periodic(2): 2} {
+		if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), name), &checkpoint.State{Epoch: n, Config: cfg, BestLoss: math.NaN()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := &experiment.History{}
+	h.Append(epoch(0.1))
+	h.Append(epoch(0.2))
+	if err := h.Save(parent.HistoryPath()); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ForkExperiment = "latest"
+	child := mustSetUp(t, cfg, false)
+	for name, want := range map[string]int{checkpoint.Best: 1, checkpoint.Periodic(2): 2} {
+		if got, err := checkpoint.Load(checkpoint.Path(child.CheckpointsDir(), name)); err != nil || got.Epoch != want {
+			t.Errorf("%s of the fork holds %v, %v, want epoch %d", name, got, err, want)
+		}
+	}
+	cfg.ForkExperiment = ""
+	got, bestEpoch, bestValLoss := History(cfg)
+	if got.Len() != 2 || got.ValLoss[1] != 0.2 || bestEpoch != 1 || bestValLoss != 0.1 {
+		t.Errorf("the fork's history is %v, best epoch %d (%v)", got.ValLoss, bestEpoch, bestValLoss)
 	}
 }
 

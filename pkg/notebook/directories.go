@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +105,7 @@ func choose(cfg config.Config, skipTraining bool, now time.Time) (exp *experimen
 	return exp, true, err
 }
 
-// begin makes a new experiment, from another one's checkpoint where the
+// begin makes a new experiment, from another one's checkpoints where the
 // configuration says so.
 func begin(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
 	if cfg.ForkExperiment != "" {
@@ -119,46 +120,65 @@ func begin(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
 
 // fork starts a new experiment from the newest checkpoint of ForkExperiment.
 func fork(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
-	parent, checkpoint, err := forked(cfg)
+	parent, checkpoints, err := forked(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return experiment.Fork(parent, checkpoint, cfg, now)
+	return experiment.Fork(parent, checkpoints, cfg, now)
 }
 
-// completeFork gives a job's own experiment the checkpoint that it was to begin
-// with, where the job was stopped before it had it.
+// completeFork gives a job's own experiment the checkpoints that it was to begin
+// with, where the job was stopped before it had them.
 func completeFork(cfg config.Config, exp *experiment.Experiment) error {
-	if entries, err := checkpoint.List(exp.CheckpointsDir()); err != nil || len(entries) > 0 {
+	entries, err := checkpoint.List(exp.CheckpointsDir())
+	if err != nil {
 		return err
+	}
+	if len(entries) > 0 {
+		stats, err := exp.LoadStats()
+		begun := err != nil || stats.Parent == "" || len(stats.Sessions) > 0
+		if begun || slices.ContainsFunc(entries, func(e checkpoint.Entry) bool { return e.Name() != checkpoint.Best }) {
+			return nil
+		}
 	}
 	if err := exp.Prepare(); err != nil {
 		return err
 	}
-	parent, checkpoint, err := forked(cfg)
+	parent, checkpoints, err := forked(cfg)
 	if err != nil {
 		return err
 	}
-	return exp.Adopt(parent, checkpoint)
+	return exp.Adopt(parent, checkpoints...)
 }
 
-// forked returns ForkExperiment and its newest checkpoint.
-func forked(cfg config.Config) (parent *experiment.Experiment, path string, err error) {
+// forked returns ForkExperiment and what a fork begins with: its best_model.pth,
+// which holds the epoch that the newest checkpoint calls the best, and that one.
+func forked(cfg config.Config) (parent *experiment.Experiment, paths []string, err error) {
 	of := cfg
 	of.ResumeExperiment = cfg.ForkExperiment
 	parent, err = experiment.Find(of)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
-	state, entry, err := checkpoint.Newest(parent.CheckpointsDir(), warn)
+	dir := parent.CheckpointsDir()
+	state, entry, err := checkpoint.Newest(dir, warn)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	if state == nil {
-		return nil, "", fmt.Errorf("ForkExperiment: %s has no checkpoint to start from; name an experiment that was trained, or set it to \"\" to begin without one", parent.Name())
+		return nil, nil, fmt.Errorf("ForkExperiment: %s has no checkpoint to start from; name an experiment that was trained, or set it to \"\" to begin without one", parent.Name())
+	}
+	entries, err := checkpoint.List(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		if e.Name() == checkpoint.Best && e.Err == nil && e.Path != entry.Path {
+			paths = append(paths, e.Path)
+		}
 	}
 	say("🌱 Forking %s, epoch %d", parent.Name(), state.Epoch)
-	return parent, entry.Path, nil
+	return parent, append(paths, entry.Path), nil
 }
 
 func noneUnder(folder string) error {

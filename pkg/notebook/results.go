@@ -35,6 +35,19 @@ func LoadResults(cfg config.Config) {
 	say("%s", rule)
 }
 
+// History returns what was measured in each epoch of the current experiment, the
+// best epoch and its validation loss, for cells of your own; also where training
+// is skipped. Where no epoch was validated yet bestEpoch is 0 and bestValLoss NaN.
+func History(cfg config.Config) (history *experiment.History, bestEpoch int, bestValLoss float64) {
+	history, err := loadHistory(Experiment(cfg))
+	Check(err)
+	bestEpoch, bestValLoss, ok := history.Best()
+	if !ok {
+		bestValLoss = math.NaN()
+	}
+	return history, bestEpoch, bestValLoss
+}
+
 // loadHistory reads an experiment's history; one that does not exist yet is empty.
 func loadHistory(exp *experiment.Experiment) (*experiment.History, error) {
 	h, err := experiment.LoadHistory(exp.HistoryPath())
@@ -92,7 +105,9 @@ func summary(cfg config.Config) error {
 		return err
 	}
 	stats, err := exp.LoadStats()
-	if err != nil {
+	if errors.Is(err, experiment.ErrInvalidStats) {
+		warn(err.Error())
+	} else if err != nil {
 		return err
 	}
 	say("%s\n📊 TRAINING SUMMARY\n%s\n", rule, rule)

@@ -2,6 +2,7 @@ package notebook
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +73,30 @@ func TestTheSummaryTellsOfTrainingThatWasKilled(t *testing.T) {
 		if strings.Contains(said, "did not end properly") != killed || strings.Contains(said, "ResumeFromCheckpoint = true") != killed || strings.Contains(said, "completed") == killed {
 			t.Errorf("killed %v: the summary says\n%s", killed, said)
 		}
+	}
+}
+
+func TestTheSummarySaysWhatBecomesOfDamagedStats(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	if err := os.WriteFile(exp.StatsPath(), []byte(`{"status": `), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := summary(cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"experiment_stats.json is damaged (", "training keeps it under another name and writes a new one\n", "Best epoch: none validated yet"} {
+		if !strings.Contains(printed.String(), part) {
+			t.Errorf("got %q, want %q in it", printed, part)
+		}
+	}
+}
+
+func TestAHistoryWithoutValidationHasNoBestEpoch(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	mustSetUp(t, cfg, false)
+	if h, epoch, loss := History(cfg); h.Len() != 0 || epoch != 0 || !math.IsNaN(loss) {
+		t.Errorf("got %d epochs, best %d, %v; want 0, 0, NaN", h.Len(), epoch, loss)
 	}
 }
 

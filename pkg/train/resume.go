@@ -19,7 +19,7 @@ import (
 // experiment when resuming, a fresh one otherwise.
 func (r *run) findState() error {
 	dir := r.exp.CheckpointsDir()
-	found, entry, err := checkpoint.Newest(dir, func(line string) { r.report.Message("⚠️  %s", line) })
+	found, entry, err := checkpoint.Recover(dir, func(line string) { r.report.Message("⚠️  %s", line) })
 	if err != nil {
 		return fmt.Errorf("train: %w", err)
 	}

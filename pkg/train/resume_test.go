@@ -107,7 +107,7 @@ func TestAForkGoesOnFromItsParentAndLeavesItAlone(t *testing.T) {
 	mustRun(t, context.Background(), parent, cfg, Options{})
 	before := newest(t, parent)
 	cfg.NumEpochs, cfg.LearningRate = 3, 5e-4
-	child, err := experiment.Fork(parent, checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), cfg, time.Now())
+	child, err := experiment.Fork(parent, []string{checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last)}, cfg, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +153,9 @@ func TestDamagedNewestCheckpointFallsBackAndHistoryFollows(t *testing.T) {
 	_, got := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
 	if !w.said("last_checkpoint.pth is damaged") || !w.said("checkpoint_epoch_002.pth") {
 		t.Errorf("messages: %q", w.messages)
+	}
+	if kept, _ := filepath.Glob(checkpoint.Path(dir, "*.pth.invalid-1")); len(kept) != 2 {
+		t.Errorf("kept %q, want both damaged files under other names", kept)
 	}
 	bitwise.SameTraining(t, got, want)
 }

@@ -56,7 +56,7 @@ func run(args []string, out, messages io.Writer) error {
 	if len(found) > 1 {
 		return fmt.Errorf("-experiment %s means %d experiments; name one, such as %s", *name, len(found), found[0].Dir)
 	}
-	to, from, err := export.Experiment(found[0], *format, *path)
+	to, from, err := export.Experiment(found[0], *format, *path, func(line string) { fmt.Fprintln(messages, "⚠️  "+line) })
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,10 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 		}
 		return text
 	},
+	"numbers": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		return k.works(k.run("look configuration directories numbers"))
+	},
 	"named": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)
 		k.works(k.run("configuration directories")) // a newer one
@@ -161,6 +165,12 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 		must(t, os.Remove(checkpoint.Path(k.only().CheckpointsDir(), checkpoint.Best)))
 		k.cfg.ResumeFromCheckpoint = true
 		return k.works(k.run(runAll))
+	},
+	"spoilt": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		truncate(t, k, checkpoint.Best)
+		k.cfg.ResumeFromCheckpoint = true
+		return k.works(k.run("configuration directories inference"))
 	},
 	"unhistoric": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)

@@ -148,7 +148,7 @@ func showScores(e *experiment.Evaluation) {
 // as "onnx" or "safetensors", into its folder export.
 func Export(cfg config.Config, format string) {
 	exp := notebook.Experiment(cfg)
-	to, from, err := export.Experiment(exp, format, "")
+	to, from, err := export.Experiment(exp, format, "", warn)
 	notebook.Check(err)
 	fmt.Fprintf(notebook.Out, "✅ %s exported to %s\n", from, notebook.Short(to))
 }

@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/model"
 	"rekindle/pkg/nn"
@@ -148,5 +149,26 @@ func TestSamplesAreOfDifferentPictures(t *testing.T) {
 		if same := slices.Equal(rows[0].Images[i].Pix, rows[2].Images[i].Pix); same == noisy {
 			t.Errorf("patch %d is of another picture", i)
 		}
+	}
+}
+
+func TestADamagedBestModelStopsNeitherInferenceNorScores(t *testing.T) {
+	cfg, exp := untrained(t)
+	cfg.MaxEvalImages = 1
+	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
+	if err := durable.Copy(best, checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last)); err != nil {
+		t.Fatal(err)
+	}
+	for n, use := range []func(config.Config){RestoreSamples, Evaluate} {
+		if err := os.Truncate(best, 1000); err != nil {
+			t.Fatal(err)
+		}
+		use(cfg) // an error would end this program
+		if s, err := checkpoint.Load(best); err != nil || s.Epoch != 3 {
+			t.Errorf("use %d: best_model.pth holds %v, %v", n, s, err)
+		}
+	}
+	if kept, _ := filepath.Glob(best + ".invalid-*"); len(kept) != 2 {
+		t.Errorf("kept %q, want both damaged files", kept)
 	}
 }

@@ -86,12 +86,12 @@ func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 func warn(line string) { fmt.Fprintf(notebook.Out, "⚠️  %s\n", line) }
 
 // interruptible returns a context that ends when somebody wants the program to
-// stop: SIGINT (Jupyter's button, Ctrl+C), SIGTERM (a scheduler), SIGHUP (a
-// closed terminal), or when the parent process, the kernel, has vanished. A
+// stop with one of [notebook.StopSignals], or when the parent process, the
+// kernel, has vanished. A
 // broken pipe must not kill the program before it has saved, so it is ignored.
 func interruptible() (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), notebook.StopSignals()...)
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()
 	go func() {
@@ -118,10 +118,7 @@ func loadBest(cfg config.Config, exp *experiment.Experiment) (*restore.Restorer,
 	if entries, err := checkpoint.List(dir); err == nil && len(entries) == 0 {
 		return nil, nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", notebook.ErrNothing, exp.Name())
 	}
-	if err := checkpoint.EnsureBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) }); err != nil {
-		return nil, nil, err
-	}
-	state, err := checkpoint.Load(checkpoint.Path(dir, checkpoint.Best))
+	state, err := checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) })
 	if err != nil {
 		return nil, nil, err
 	}

@@ -121,6 +121,28 @@ func TestSignalsSaveAndEndNormally(t *testing.T) {
 	}
 }
 
+func TestNohupOutlivesTheTerminal(t *testing.T) {
+	cfg := settings(t)
+	cmd := cell(t, cfg, "sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	before := saved(t, cfg, checkpoint.Last, 30*time.Second)
+	cmd.Process.Signal(syscall.SIGHUP)
+	for deadline := time.Now().Add(30 * time.Second); saved(t, cfg, checkpoint.Last, time.Second).Step < before.Step+3; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("training does not go on")
+		}
+	}
+	if found, _ := filepath.Glob(filepath.Join(cfg.ExperimentsDir, "*", "*", "*", "checkpoints", "emergency*")); len(found) > 0 {
+		t.Errorf("it was interrupted: %q", found)
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("SIGTERM ended it with %v", err)
+	}
+}
+
 func TestAnInterruptionDoesNotWaitForALongStep(t *testing.T) {
 	cfg := settings(t)
 	cfg.PatchSize, cfg.BatchSize, cfg.ModelFeatures = 128, 24, 16 // a step of seconds
