@@ -2,11 +2,15 @@ package backend
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
 	"github.com/gomlx/compute/shapes"
 	"github.com/gomlx/gomlx/core/graph"
@@ -47,6 +51,55 @@ func TestTheEnvironmentVariableDecides(t *testing.T) {
 		if _, err := Open("auto"); err == nil || !strings.Contains(err.Error(), bad) {
 			t.Errorf("GOMLX_BACKEND=%s: got error %v, want one that names it", bad, err)
 		}
+	}
+}
+
+func TestTheChoiceSaysWhatDidNotStart(t *testing.T) {
+	fails := map[string]error{
+		"absent": errors.New(`Plugin "cuda" for backend "xla" not found: available plugins found ["cpu"]`),
+		"none":   errors.New(`no plugins found for backend "xla" -- either use the absolute path`),
+		"broken": errors.New("failed to load PJRT plugin: libcudart.so.13: cannot open shared object file\nwith a stack\nof lines"),
+		"wordy":  errors.New(strings.Repeat("ä", 5000)),
+	}
+	start := func(name string) (compute.Backend, error) { return nil, fails[name] }
+	for _, c := range []struct {
+		names []string
+		want  Choice
+	}{
+		{[]string{"works", "broken"}, Choice{"works", "a GPU"}},
+		{[]string{"absent", "none", "works"}, Choice{"works", "a GPU; absent: no plugin found; none: no plugin found"}},
+		{[]string{"broken", "works"}, Choice{"works", "a GPU; broken: failed to load PJRT plugin: libcudart.so.13: cannot open shared object file"}},
+		{[]string{"wordy", "works"}, Choice{"works", "a GPU; wordy: " + strings.Repeat("ä", 200) + "…"}},
+	} {
+		engine, err := first(start, "a GPU", c.names...)
+		if err != nil || engine.Choice != c.want {
+			t.Errorf("%v: got %+v, %v; want %v", c.names, engine, err, c.want)
+		}
+	}
+	if _, err := first(start, "a GPU", "none", "broken"); !errors.Is(err, fails["broken"]) || !strings.Contains(err.Error(), "broken does not start") {
+		t.Errorf("nothing starts: got %v, want the error of the last", err)
+	}
+}
+
+// go-xla reads the search path when the program starts, hence a second one.
+func TestABrokenPluginIsTheReason(t *testing.T) {
+	if !hasXLA {
+		t.Skip("built without XLA")
+	}
+	const alone = "REKINDLE_TEST_ALONE"
+	if os.Getenv(alone) != "" {
+		engine, err := Open("cpu")
+		fmt.Println(engine.Choice, err)
+		return
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pjrt_c_api_cpu_plugin.so"), []byte("no library"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), alone+"=1", "PJRT_PLUGIN_LIBRARY_PATH="+dir, "GOMLX_BACKEND=")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), `Device is "cpu"; xla:cpu: a plugin file does not load`) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
