@@ -130,5 +130,6 @@ func start(config string) (engine compute.Backend, err error) {
 	if name == "xla" && !hasXLA {
 		return nil, fmt.Errorf("this program was built without cgo, so without XLA; install gcc and build again")
 	}
+	keepTuning(config)
 	return compute.NewWithConfig(config)
 }
