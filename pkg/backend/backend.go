@@ -3,12 +3,13 @@
 //
 //	engine, err := backend.Open("auto")
 //	if err != nil { ... }
-//	fmt.Println(engine.Choice) // go: pure Go on 4 cores (no XLA plugin found)
+//	fmt.Println(engine.Choice) // go: pure Go on 4 cores (no NVIDIA GPU; xla:cpu: no plugin found)
 //
 // Nothing is ever downloaded: XLA is used where its plugin is installed.
 package backend
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -71,37 +72,53 @@ func Open(device string) (*Engine, error) {
 	}
 	switch device {
 	case "go":
-		return first(nil, candidate{"go", `Device is "go"`})
+		return first(start, `Device is "go"`, "go")
 	case "cpu":
-		return first(nil, candidate{"xla:cpu", `Device is "cpu"`}, candidate{"go", "no XLA plugin for the CPU was found"})
+		return first(start, `Device is "cpu"`, "xla:cpu", "go")
 	case "cuda":
 		if !machine.HasGPU() {
 			return nil, fmt.Errorf(`backend: Device is "cuda" but this machine shows no NVIDIA GPU (no /dev/nvidia0); set Device to "auto" or "go"`)
 		}
-		return first(nil, candidate{"xla:cuda", `Device is "cuda"`})
+		return first(start, `Device is "cuda"`, "xla:cuda")
 	case "auto", "":
 		if machine.HasGPU() {
-			return first(nil, candidate{"xla:cuda", "an NVIDIA GPU is present"},
-				candidate{"xla:cpu", "the XLA plugin for CUDA did not start"},
-				candidate{"go", "an NVIDIA GPU is present, but no XLA plugin was found"})
+			return first(start, "an NVIDIA GPU is present", "xla:cuda", "xla:cpu", "go")
 		}
-		return first(nil, candidate{"xla:cpu", "no NVIDIA GPU"}, candidate{"go", "no NVIDIA GPU and no XLA plugin"})
+		return first(start, "no NVIDIA GPU", "xla:cpu", "go")
 	}
 	return nil, fmt.Errorf(`backend: unknown Device %q; it must be "auto", "cuda", "cpu" or "go"`, device)
 }
 
-type candidate struct{ name, why string }
-
-// first starts the first candidate that starts.
-func first(err error, candidates ...candidate) (*Engine, error) {
-	for _, c := range candidates {
-		var engine compute.Backend
-		if engine, err = start(c.name); err == nil {
-			return &Engine{engine, Choice{c.name, c.why}}, nil
+// first opens the first engine that starts. The choice says what kept those
+// before it from starting.
+func first(start func(name string) (compute.Backend, error), why string, names ...string) (*Engine, error) {
+	var last error
+	for _, name := range names {
+		engine, err := start(name)
+		if err == nil {
+			return &Engine{engine, Choice{name, why}}, nil
 		}
+		why += fmt.Sprintf("; %s: %s", name, reason(err))
+		last = fmt.Errorf("backend: %s does not start: %w", name, err)
 	}
-	return nil, fmt.Errorf("backend: %s does not start: %w", candidates[len(candidates)-1].name, err)
+	return nil, last
 }
+
+// reason is an error of go-xla's in a few words, for one line of output.
+func reason(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	if strings.Contains(line, "no plugins found") || strings.Contains(line, "available plugins found") {
+		return "no plugin found"
+	}
+	if words := []rune(line); len(words) > reasonLength {
+		line = string(words[:reasonLength]) + "…"
+	}
+	return line
+}
+
+// reasonLength has room for the name of a library that is missing, which stands
+// after the path of the plugin.
+const reasonLength = 200
 
 // start opens one engine by GoMLX's configuration string. A broken plugin file
 // and an unknown engine make GoMLX panic: both become errors here.
@@ -109,6 +126,10 @@ func start(config string) (engine compute.Backend, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%v", r)
+			if _, ok := r.(runtime.Error); ok && strings.HasPrefix(config, "xla") {
+				// go-xla's search goes on with what did not load.
+				err = errors.New("a plugin file does not load; go-xla's warning on standard error names it")
+			}
 		}
 	}()
 	name, options, _ := strings.Cut(config, ":")
@@ -118,5 +139,6 @@ func start(config string) (engine compute.Backend, err error) {
 	if name == "xla" && !hasXLA {
 		return nil, fmt.Errorf("this program was built without cgo, so without XLA; install gcc and build again")
 	}
+	keepTuning(config)
 	return compute.NewWithConfig(config)
 }

@@ -2,7 +2,10 @@ package backend
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +69,55 @@ func TestABatchIsDividedOverAllDevicesOnRequest(t *testing.T) {
 		if got := (&Engine{Backend: manyDevices{n: c.n}}).Divide(c.key); got != c.want {
 			t.Errorf("Devices %q with %d devices: divided by %d, want %d", c.key, c.n, got, c.want)
 		}
+	}
+}
+
+func TestTheChoiceSaysWhatDidNotStart(t *testing.T) {
+	fails := map[string]error{
+		"absent": errors.New(`Plugin "cuda" for backend "xla" not found: available plugins found ["cpu"]`),
+		"none":   errors.New(`no plugins found for backend "xla" -- either use the absolute path`),
+		"broken": errors.New("failed to load PJRT plugin: libcudart.so.13: cannot open shared object file\nwith a stack\nof lines"),
+		"wordy":  errors.New(strings.Repeat("ä", 5000)),
+	}
+	start := func(name string) (compute.Backend, error) { return nil, fails[name] }
+	for _, c := range []struct {
+		names []string
+		want  Choice
+	}{
+		{[]string{"works", "broken"}, Choice{"works", "a GPU"}},
+		{[]string{"absent", "none", "works"}, Choice{"works", "a GPU; absent: no plugin found; none: no plugin found"}},
+		{[]string{"broken", "works"}, Choice{"works", "a GPU; broken: failed to load PJRT plugin: libcudart.so.13: cannot open shared object file"}},
+		{[]string{"wordy", "works"}, Choice{"works", "a GPU; wordy: " + strings.Repeat("ä", 200) + "…"}},
+	} {
+		engine, err := first(start, "a GPU", c.names...)
+		if err != nil || engine.Choice != c.want {
+			t.Errorf("%v: got %+v, %v; want %v", c.names, engine, err, c.want)
+		}
+	}
+	if _, err := first(start, "a GPU", "none", "broken"); !errors.Is(err, fails["broken"]) || !strings.Contains(err.Error(), "broken does not start") {
+		t.Errorf("nothing starts: got %v, want the error of the last", err)
+	}
+}
+
+// go-xla reads the search path when the program starts, hence a second one.
+func TestABrokenPluginIsTheReason(t *testing.T) {
+	if !hasXLA {
+		t.Skip("built without XLA")
+	}
+	const alone = "REKINDLE_TEST_ALONE"
+	if os.Getenv(alone) != "" {
+		engine, err := Open("cpu")
+		fmt.Println(engine.Choice, err)
+		return
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "pjrt_c_api_cpu_plugin.so"), []byte("no library"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), alone+"=1", "PJRT_PLUGIN_LIBRARY_PATH="+dir, "GOMLX_BACKEND=")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), `Device is "cpu"; xla:cpu: a plugin file does not load`) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -66,19 +66,12 @@ var mapped struct {
 	pictures map[string]*rgb.Image // by path of the cache file
 }
 
-// userCache opens the cache of the user. REKINDLE_CACHE_DIR moves it, or turns
-// it off with the value "off"; REKINDLE_CACHE_MB bounds it.
+// userCache opens the cache of the user, nil if there is none. REKINDLE_CACHE_MB
+// bounds it.
 func userCache() (*cache, error) {
-	dir := os.Getenv("REKINDLE_CACHE_DIR")
-	if dir == "off" {
-		return nil, nil
-	}
-	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return nil, err
-		}
-		dir = filepath.Join(user, "rekindle", "pixels")
+	dir, err := machine.CacheFolder("pixels")
+	if err != nil || dir == "" {
+		return nil, err
 	}
 	limit := int64(cacheLimit)
 	if text := os.Getenv("REKINDLE_CACHE_MB"); text != "" {

@@ -226,8 +226,8 @@ func TestOnlyLargeSetsAreCached(t *testing.T) {
 		t.Error("a small set made a cache folder")
 	}
 	large := []scene{{w: 20000, h: 20000}}
-	if c := cacheFor(large, nil); c == nil || c.dir != dir {
-		t.Errorf("a set of 2.4 GB is kept in %+v, want in %s", c, dir)
+	if c := cacheFor(large, nil); c == nil || c.dir != filepath.Join(dir, "pixels") {
+		t.Errorf("a set of 2.4 GB is kept in %+v, want in %s/pixels", c, dir)
 	}
 	t.Setenv("REKINDLE_CACHE_MB", "7")
 	if c := cacheFor(large, nil); c == nil || c.limit != 7<<20 {

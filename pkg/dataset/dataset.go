@@ -62,9 +62,9 @@ type pair struct {
 // Sets of more than 256 MB decoded are kept decoded in the user's cache folder,
 // from where they are mapped into memory, so that they need not fit into it and
 // open at once the next time. The environment variable REKINDLE_CACHE_DIR names
-// another folder ("off": none) and REKINDLE_CACHE_MB its limit, beyond which
-// what was not used for longest is removed. A set's pictures stay mapped until
-// the process ends.
+// another folder ("off": none, see [machine.CacheFolder]) and REKINDLE_CACHE_MB
+// the limit, beyond which what was not used for longest is removed. A set's
+// pictures stay mapped until the process ends.
 //
 // The first thing that is wrong is returned as an error of one sentence that
 // names the folder or file: a missing folder (fs.ErrNotExist), an empty one

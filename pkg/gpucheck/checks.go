@@ -150,11 +150,11 @@ func outOfMemory(ctx context.Context, s setting) (string, error) {
 		return "", err
 	}
 	cfg := small()
-	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 64, 64, 128, 128, 1
+	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 32, 64, 128, 128, 1
 	if s.tiny {
-		cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage = 16, 64, 64, 64
+		cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage = 8, 32, 64, 32
 		now, _ := machine.ProcessMemory()
-		cfg.MemoryLimitMB = int(now/machine.MB) + 250 // there is no device whose memory could run out
+		cfg.MemoryLimitMB = int(now/machine.MB) + 150 // there is no device whose memory could run out
 	}
 	l, err := newLaboratory(1, 192, cfg)
 	if err != nil {
@@ -173,7 +173,7 @@ func outOfMemory(ctx context.Context, s setting) (string, error) {
 		return "", fmt.Errorf("the emergency checkpoint is %q", result.Checkpoint)
 	}
 	smaller := l.cfg
-	smaller.ResumeFromCheckpoint, smaller.BatchSize = true, 2
+	smaller.ResumeFromCheckpoint, smaller.BatchSize, smaller.PatchesPerImage = true, 2, 8
 	result, _, _, err = l.train(ctx, engine, smaller, exp, &record{says: true})
 	if err != nil || result.Outcome != train.Completed {
 		return "", fmt.Errorf("resuming with BatchSize 2 in the same process did not go on: %w", err)
@@ -219,6 +219,9 @@ func mixedQuality(ctx context.Context, s setting) (string, error) {
 	half, err := psnr(true)
 	if err != nil {
 		return "", err
+	}
+	if !engine.OnGPU() {
+		return fmt.Sprintf("nothing compared: UseAMP has no effect on a CPU (float32 twice: %.2f and %.2f dB)", half, full), nil
 	}
 	answer := fmt.Sprintf("%.2f dB in bfloat16, %.2f dB in float32", half, full)
 	if half < full-0.05 {

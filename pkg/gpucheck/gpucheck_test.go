@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"rekindle/pkg/machine"
 )
 
 // TestChecksWorkOnTheGoEngine rehearses what a lent GPU must not be the first to run.
@@ -58,17 +63,89 @@ func TestTheEnvironmentOfACheck(t *testing.T) {
 	}
 }
 
+func TestTheMemoryCheckHasTheSamePoolOnEveryGPU(t *testing.T) {
+	none := func(string) string { return "" }
+	c := check{pool: smallPool}
+	for gpu, want := range map[int64]string{
+		81559 * machine.MB: "0.0147", 24564 * machine.MB: "0.0489", 1000 * machine.MB: "0.9000", 0: "0.0150",
+	} {
+		got := strings.Join(environment(c, setting{gpu: gpu}, none), " ")
+		if got != "GOMLX_BACKEND=xla:cuda,preallocate=true,memory_fraction="+want {
+			t.Errorf("of %d MB: got %s, want a fraction of %s", gpu/machine.MB, got, want)
+		}
+	}
+}
+
+// hangs makes this test binary a check that neither answers nor ends, as one
+// that waits for a process of its own.
+const hangs = "REKINDLE_TEST_HANGS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(hangs) != "" {
+		cmd := exec.Command("sleep", "60")
+		cmd.Stdout = os.Stdout
+		cmd.Run()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
 // TestACheckThatDiesIsReported runs this test binary as the program,
 // which knows no -check and so ends without an answer.
 func TestACheckThatDiesIsReported(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	r := runApart(ctx, check{name: "engine", asks: "?", limit: 30 * time.Second}, setting{device: "go"})
-	if r.OK || !strings.Contains(r.Answer, "without an answer") {
+	r := runApart(t.Context(), check{name: "engine", asks: "?", limit: time.Minute}, setting{device: "go"})
+	if r.OK || r.NotRun || !strings.Contains(r.Answer, "without an answer") {
 		t.Errorf("%+v", r)
 	}
-	text := report([]result{r, {Name: "engine", Asks: "a", OK: true, Answer: "H | X"}})
-	if !strings.Contains(text, "H | X.") || !strings.Contains(text, "| a | yes | H / X |") || !strings.Contains(text, "**no**") {
-		t.Errorf("the report is\n%s", text)
+	text := report([]result{r, {Name: "engine", Asks: "a", OK: true, Answer: "H | X"}, {Asks: "b", OK: true, NotRun: true}}, setting{tiny: true})
+	for _, want := range []string{"H | X.", "| a | yes | H / X |", "| ? | **no** |", "| b | not run |", "rehearsal"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the report has no %q:\n%s", want, text)
+		}
+	}
+}
+
+func TestACheckThatHangsIsEndedWithAllThatItStarted(t *testing.T) {
+	t.Setenv(hangs, "1")
+	began := time.Now()
+	r := runApart(t.Context(), check{limit: 300 * time.Millisecond}, setting{})
+	if r.OK || r.NotRun || !strings.Contains(r.Answer, "no answer within") {
+		t.Errorf("over its own limit: %+v", r)
+	}
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("ending it took %v: what it started lives on", took)
+	}
+}
+
+func TestWhatTheBudgetDoesNotReachIsNotRun(t *testing.T) {
+	t.Setenv(hangs, "1")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errors.New("no time left"))
+	defer cancel()
+	rows, err := runAll(ctx, []check{{name: "a", limit: time.Hour}, {name: "b", limit: time.Hour}}, setting{}, func([]result) error { return nil })
+	if err != nil || len(rows) != 2 || !rows[0].NotRun || !rows[1].NotRun || rows[0].OK || rows[1].OK {
+		t.Fatalf("%+v, %v; want two rows that are neither yes nor no", rows, err)
+	}
+	if !strings.HasPrefix(rows[0].Answer, "stopped after") || !strings.HasSuffix(rows[0].Answer, "no time left") || rows[1].Answer != "no time left" {
+		t.Errorf("got %q and %q, want that the first was stopped and why the second never began", rows[0].Answer, rows[1].Answer)
+	}
+}
+
+func TestTheTableIsKeptAfterEachCheck(t *testing.T) {
+	var tables []string
+	list := []check{{name: "a", asks: "a", limit: time.Minute}, {name: "b", asks: "b", limit: time.Minute}}
+	_, err := runAll(t.Context(), list, setting{}, func(rows []result) error {
+		tables = append(tables, report(rows, setting{}))
+		return nil
+	})
+	if err != nil || len(tables) != 3 {
+		t.Fatalf("two checks: %d tables, %v; want one before, and one after each", len(tables), err)
+	}
+	if !strings.Contains(tables[1], "| a | **no** |") || !strings.Contains(tables[1], "| b | not run |") {
+		t.Errorf("after the first of two checks the table is\n%s", tables[1])
+	}
+	full := errors.New("disk full")
+	rows, err := runAll(t.Context(), list, setting{}, func([]result) error { return full })
+	if !errors.Is(err, full) || rows != nil {
+		t.Errorf("a table that cannot be written: %v, %+v; want that known before anything runs", err, rows)
 	}
 }

@@ -1,7 +1,9 @@
-// Command gpucheck finds out in a few minutes how Rekindle does on a GPU: right
-// numbers, resume, mixed precision, running out of memory, sharing, and speed
-// beside PyTorch. Every check is a process of its own with a time limit, so
-// that one that crashes or hangs leaves the others alone.
+// Command gpucheck finds out in ten minutes how Rekindle does on a GPU: right
+// numbers, running out of memory, speed beside PyTorch, resume, mixed precision,
+// sharing. Every check is a process of its own with a time limit, so that one
+// that crashes or hangs leaves the others alone, and the table is written after
+// each of them. What matters most comes first; what the budget (-budget) does
+// not reach is "not run".
 //
 //	go build -o gpucheck ./pkg/gpucheck      # where Go is; needs gcc
 //	./gpucheck -out gpu.md                   # on the machine with the GPU
@@ -14,22 +16,26 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/machine"
 )
 
 // setting is what every check is told.
 type setting struct {
 	device, python string
 	tiny           bool
+	gpu            int64 // bytes of the GPU's memory; 0: unknown
 }
 
 // check is one question to the machine. It prints what it sees and returns one
@@ -39,25 +45,31 @@ type check struct {
 	asks    string
 	limit   time.Duration
 	options string   // added to GOMLX_BACKEND where the engine is XLA
+	pool    int64    // bytes of the GPU's memory that the check may have; 0: all
 	flags   []string // added to XLA_FLAGS
 	run     func(ctx context.Context, s setting) (answer string, err error)
 }
 
 const deterministic = "--xla_gpu_deterministic_ops=true"
 
+// The pool of the memory check: a batch of 64 at 32 features wants about twice
+// as much, by the maps that the way back needs, so that halving it once or twice
+// is enough. Each size is compiled anew.
+const smallPool = 1200 * machine.MB
+
 var checks = []check{
-	{name: "engine", asks: "Which engine and which device?", limit: 60 * time.Second, run: whichEngine},
-	{name: "numbers", asks: "Do all networks train like on the Go engine?", limit: 4 * time.Minute, run: sameNumbers},
-	{name: "numbers-tf32-off", asks: "The same without TF32", limit: 4 * time.Minute, options: "tf32=false", run: sameNumbers},
-	{name: "resume", asks: "Is an interrupted run the straight run, bit for bit?", limit: 2 * time.Minute, run: interrupted},
-	{name: "resume-deterministic", asks: "The same with " + deterministic, limit: 2 * time.Minute, flags: []string{deterministic}, run: interrupted},
-	{name: "memory", asks: "Is nothing lost when the device runs out of memory?", limit: 2 * time.Minute, options: "preallocate=true,memory_fraction=0.03", run: outOfMemory},
-	{name: "mixed", asks: "Does UseAMP cost quality?", limit: 3 * time.Minute, run: mixedQuality},
-	{name: "sharing", asks: "Do two runs fit on one device?", limit: 2 * time.Minute, run: sharing},
+	{name: "engine", asks: "Which engine and which device?", limit: time.Minute, run: whichEngine},
+	{name: "numbers", asks: "Do all networks train like on the Go engine?", limit: 3 * time.Minute, run: sameNumbers},
+	{name: "memory", asks: "Is nothing lost when the device runs out of memory?", limit: 3 * time.Minute, pool: smallPool, run: outOfMemory},
 	{name: "speed-16", asks: "Images a second: features 64, patch 128, batch 16", limit: 3 * time.Minute, run: speed(16)},
 	{name: "speed-64", asks: "Images a second: features 64, patch 128, batch 64", limit: 3 * time.Minute, run: speed(64)},
-	{name: "recomputing", asks: "What does GradientCheckpointing save and cost, batch 64?", limit: 2 * time.Minute, run: recomputing},
+	{name: "resume", asks: "Is an interrupted run the straight run, bit for bit?", limit: 2 * time.Minute, run: interrupted},
+	{name: "mixed", asks: "Does UseAMP cost quality?", limit: 3 * time.Minute, run: mixedQuality},
 	{name: "again", asks: "How long is the first step in a second process?", limit: 3 * time.Minute, run: again},
+	{name: "recomputing", asks: "What does GradientCheckpointing save and cost, batch 64?", limit: 2 * time.Minute, run: recomputing},
+	{name: "sharing", asks: "Do two runs fit on one device?", limit: 2 * time.Minute, run: sharing},
+	{name: "numbers-tf32-off", asks: "The networks again, without TF32", limit: 3 * time.Minute, options: "tf32=false", run: sameNumbers},
+	{name: "resume-deterministic", asks: "The interrupted run again, with " + deterministic, limit: 2 * time.Minute, flags: []string{deterministic}, run: interrupted},
 	{name: "pytorch", asks: "Does this PyTorch open our checkpoint, weights_only=True?", limit: time.Minute, run: opensInPyTorch},
 }
 
@@ -67,27 +79,50 @@ func main() {
 	flag.StringVar(&s.python, "python", "python3", "the Python that has PyTorch")
 	flag.BoolVar(&s.tiny, "tiny", false, "the smallest sizes, to see that the checks themselves work")
 	one := flag.String("check", "", "run this check only, in this process")
-	out := flag.String("out", "", "file for the table, as Markdown")
+	out := flag.String("out", "", "file for the table, as Markdown, written after each check")
+	budget := flag.Duration("budget", 9*time.Minute+30*time.Second, "time for all checks together; those that it does not reach are not run")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *one != "" {
 		os.Exit(runHere(ctx, *one, s))
 	}
-	rows := runAll(ctx, s)
-	text := report(rows)
-	fmt.Println("\n" + text)
-	if *out != "" {
-		if err := durable.WriteFile(*out, []byte(text)); err != nil {
-			fmt.Fprintln(os.Stderr, "❌", err)
-			os.Exit(1)
-		}
+	ctx, cancel := context.WithTimeoutCause(ctx, *budget, fmt.Errorf("the budget of %v is used up", *budget))
+	defer cancel()
+	if err := runAndReport(ctx, s, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "❌", err)
+		os.Exit(1)
 	}
+}
+
+func runAndReport(ctx context.Context, s setting, out string) error {
+	dir, err := os.MkdirTemp("", "rekindle-gpucheck-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	os.Setenv("TMPDIR", dir) // a check that is killed removes nothing
+	// What an earlier run has left must not shorten a first step.
+	os.Setenv("REKINDLE_CACHE_DIR", filepath.Join(dir, "cache"))
+	if gpus := machine.GPUMemory(); len(gpus) > 0 {
+		s.gpu = gpus[0].Total
+	}
+	rows, err := runAll(ctx, checks, s, func(rows []result) error {
+		if out == "" {
+			return nil
+		}
+		return durable.WriteFile(out, []byte(report(rows, s)))
+	})
+	if rows == nil {
+		return err
+	}
+	fmt.Println("\n" + report(rows, s))
 	for _, r := range rows {
-		if !r.OK {
-			os.Exit(1)
+		if err == nil && !r.OK {
+			err = errors.New("not every answer is yes; see the table")
 		}
 	}
+	return err
 }
 
 // result is what a check's process prints last.
@@ -97,6 +132,18 @@ type result struct {
 	OK      bool    `json:"ok"`
 	Answer  string  `json:"answer"`
 	Seconds float64 `json:"seconds"`
+	NotRun  bool    `json:"-"` // or not to its end, through no fault of its own
+}
+
+// verdict is the answer in a word.
+func (r result) verdict() string {
+	switch {
+	case r.NotRun:
+		return "not run"
+	case r.OK:
+		return "yes"
+	}
+	return "**no**"
 }
 
 const mark = "RESULT "
@@ -123,31 +170,41 @@ func runHere(ctx context.Context, name string, s setting) int {
 	return 2
 }
 
-func runAll(ctx context.Context, s setting) []result {
-	var rows []result
-	for _, c := range checks {
-		if ctx.Err() != nil {
-			break
-		}
-		fmt.Printf("\n== %s: %s\n", c.name, c.asks)
-		r := runApart(ctx, c, s)
-		sign := "✅"
-		if !r.OK {
-			sign = "❌"
-		}
-		fmt.Printf("%s %s (%.0f s)\n", sign, r.Answer, r.Seconds)
-		rows = append(rows, r)
+// runAll asks one check after the other until ctx ends. save gets the whole
+// table before the first, so that a name that cannot be written to is known at
+// once, and after each.
+func runAll(ctx context.Context, list []check, s setting, save func([]result) error) ([]result, error) {
+	rows := make([]result, len(list))
+	for i, c := range list {
+		rows[i] = result{Name: c.name, Asks: c.asks, NotRun: true}
 	}
-	return rows
+	if err := save(rows); err != nil {
+		return nil, err
+	}
+	var unsaved error
+	for i, c := range list {
+		if ctx.Err() != nil {
+			rows[i].Answer = context.Cause(ctx).Error()
+		} else {
+			fmt.Printf("\n== %s: %s\n", c.name, c.asks)
+			rows[i] = runApart(ctx, c, s)
+			fmt.Printf("%s: %s (%.0f s)\n", rows[i].verdict(), rows[i].Answer, rows[i].Seconds)
+		}
+		unsaved = save(rows)
+	}
+	return rows, unsaved
 }
 
-// runApart runs a check in a process of its own.
-func runApart(ctx context.Context, c check, s setting) result {
-	ctx, cancel := context.WithTimeout(ctx, c.limit)
+// runApart runs a check in a process of its own, as long as its limit and all
+// make possible.
+func runApart(all context.Context, c check, s setting) result {
+	ctx, cancel := context.WithTimeout(all, c.limit)
 	defer cancel()
+	r := result{Name: c.name, Asks: c.asks}
 	self, err := os.Executable()
 	if err != nil {
-		return result{c.name, c.asks, false, err.Error(), 0}
+		r.Answer = err.Error()
+		return r
 	}
 	args := []string{"-check", c.name, "-device", s.device, "-python", s.python}
 	if s.tiny {
@@ -155,40 +212,55 @@ func runApart(ctx context.Context, c check, s setting) result {
 	}
 	cmd := exec.CommandContext(ctx, self, args...)
 	cmd.Env = append(os.Environ(), environment(c, s, os.Getenv)...)
-	cmd.Cancel = func() error { return cmd.Process.Kill() }
+	// What the check has started itself must not disturb the next one.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
 	cmd.Stderr = os.Stderr
 	began := time.Now()
 	raw, err := cmd.Output()
-	seconds := time.Since(began).Seconds()
+	r.Seconds = time.Since(began).Seconds()
 	for line := range strings.Lines(string(raw)) {
-		if text, ok := strings.CutPrefix(line, mark); ok {
-			var r result
-			if err := json.Unmarshal([]byte(text), &r); err == nil {
-				r.Seconds = seconds
-				return r
-			}
-		} else {
+		text, ok := strings.CutPrefix(line, mark)
+		if !ok {
 			fmt.Print("   ", line)
+			continue
+		}
+		var answered result
+		if json.Unmarshal([]byte(text), &answered) == nil {
+			answered.Seconds = r.Seconds
+			return answered
 		}
 	}
-	why := "it ended without an answer"
-	if ctx.Err() != nil {
-		why = fmt.Sprintf("no answer within %.0f s", c.limit.Seconds())
-	} else if err != nil {
-		why += ": " + err.Error()
+	switch {
+	case all.Err() != nil:
+		r.NotRun, r.Answer = true, fmt.Sprintf("stopped after %.0f s: %v", r.Seconds, context.Cause(all))
+	case ctx.Err() != nil:
+		r.Answer = fmt.Sprintf("no answer within %.0f s", c.limit.Seconds())
+	case err != nil:
+		r.Answer = "it ended without an answer: " + err.Error()
+	default:
+		r.Answer = "it ended without an answer"
 	}
-	return result{c.name, c.asks, false, why, seconds}
+	return r
 }
 
 // environment is what a check's process gets on top of ours.
 func environment(c check, s setting, get func(string) string) []string {
 	var env []string
-	if engine := get("GOMLX_BACKEND"); c.options != "" && s.device != "go" {
+	options := c.options
+	if c.pool > 0 {
+		share := 0.015 // of 80 GB
+		if s.gpu > 0 {
+			share = min(0.9, float64(c.pool)/float64(s.gpu))
+		}
+		options = fmt.Sprintf("preallocate=true,memory_fraction=%.4f", share)
+	}
+	if engine := get("GOMLX_BACKEND"); options != "" && s.device != "go" {
 		if engine == "" {
 			engine = "xla:cuda"
 		}
-		env = append(env, "GOMLX_BACKEND="+engine+","+c.options)
+		env = append(env, "GOMLX_BACKEND="+engine+","+options)
 	}
 	if len(c.flags) > 0 {
 		env = append(env, "XLA_FLAGS="+strings.TrimSpace(get("XLA_FLAGS")+" "+strings.Join(c.flags, " ")))
@@ -202,7 +274,7 @@ func firstLine(text string) string {
 }
 
 // report is the table for docs/benchmarks.md.
-func report(rows []result) string {
+func report(rows []result, s setting) string {
 	var b strings.Builder
 	device := "unknown device"
 	for _, r := range rows {
@@ -210,13 +282,13 @@ func report(rows []result) string {
 			device = r.Answer
 		}
 	}
-	fmt.Fprintf(&b, "Measured on %s: %s.\n\n| Question | | Answer | Seconds |\n|---|---|---|---:|\n", time.Now().Format("2 January 2006"), device)
+	fmt.Fprintf(&b, "Measured on %s: %s.\n", time.Now().Format("2 January 2006"), device)
+	if s.tiny {
+		b.WriteString("A rehearsal at the smallest sizes (-tiny): the figures say nothing about speed.\n")
+	}
+	b.WriteString("\n| Question | | Answer | Seconds |\n|---|---|---|---:|\n")
 	for _, r := range rows {
-		sign := "yes"
-		if !r.OK {
-			sign = "**no**"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %.0f |\n", r.Asks, sign, strings.ReplaceAll(r.Answer, "|", "/"), r.Seconds)
+		fmt.Fprintf(&b, "| %s | %s | %s | %.0f |\n", r.Asks, r.verdict(), strings.ReplaceAll(r.Answer, "|", "/"), r.Seconds)
 	}
 	return b.String()
 }

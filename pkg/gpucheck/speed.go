@@ -29,7 +29,11 @@ type measured struct {
 }
 
 func (m measured) String() string {
-	return fmt.Sprintf("%.0f images/s, first step %.1f s, %.0f MB", m.ImagesPerSecond, m.FirstStep, m.PeakMB)
+	text := fmt.Sprintf("%.0f images/s, first step %.1f s", m.ImagesPerSecond, m.FirstStep)
+	if m.PeakMB > 0 {
+		text += fmt.Sprintf(", %.0f MB", m.PeakMB)
+	}
+	return text
 }
 
 // speed measures whole training steps, data pipeline included, against PyTorch.
@@ -102,7 +106,7 @@ func steps(ctx context.Context, s setting, features, batch, patch int, mixed, re
 	defer l.close()
 	long, stop := context.WithCancel(ctx)
 	defer stop()
-	least, budget := 60, 20*time.Second
+	least, budget := 60, 8*time.Second // some hundred steps
 	if s.tiny {
 		least, budget = 6, time.Second
 	}
@@ -142,7 +146,7 @@ func pytorch(ctx context.Context, s setting, features, batch, patch int, mixed b
 	if err := os.WriteFile(script, peer, 0o644); err != nil {
 		return m, err
 	}
-	seconds := "20"
+	seconds := "8"
 	if s.tiny {
 		seconds = "1"
 	}
@@ -157,8 +161,8 @@ func pytorch(ctx context.Context, s setting, features, batch, patch int, mixed b
 	return m, json.Unmarshal(raw, &m)
 }
 
-// again measures the first step in two processes after each other, with XLA's
-// cache of autotuning results between them.
+// again measures the first step in three processes after each other: without
+// XLA's cache of autotuning results, filling it, and with it.
 func again(ctx context.Context, s setting) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -170,24 +174,25 @@ func again(ctx context.Context, s setting) (string, error) {
 	}
 	defer os.RemoveAll(dir)
 	var took []string
-	for _, cache := range []bool{false, true, true} {
+	for _, cache := range []string{"off", dir, dir} {
 		cmd := exec.CommandContext(ctx, self, "-check", "first-step", "-device", s.device, "-python", s.python)
 		if s.tiny {
 			cmd.Args = append(cmd.Args, "-tiny")
 		}
-		cmd.Env = os.Environ()
-		if cache {
-			cmd.Env = append(cmd.Env, "XLA_FLAGS="+strings.TrimSpace(os.Getenv("XLA_FLAGS")+" --xla_gpu_per_fusion_autotune_cache_dir="+dir))
-		}
+		cmd.Env = append(os.Environ(), "REKINDLE_CACHE_DIR="+cache)
 		raw, err := cmd.CombinedOutput()
 		_, text, ok := strings.Cut(string(raw), mark)
 		var r result
 		if !ok || json.Unmarshal([]byte(firstLine(text)), &r) != nil || !r.OK {
-			return strings.Join(took, ", "), fmt.Errorf("cache %v: %v: %s", cache, err, lastLine(string(raw)))
+			return strings.Join(took, ", "), fmt.Errorf("REKINDLE_CACHE_DIR=%s: %v: %s", cache, err, lastLine(string(raw)))
 		}
 		took = append(took, r.Answer)
 	}
-	return fmt.Sprintf("%s without a cache, %s filling it, %s with it", took[0], took[1], took[2]), nil
+	answer := fmt.Sprintf("%s without a cache, %s filling it, %s with it", took[0], took[1], took[2])
+	if found, _ := filepath.Glob(filepath.Join(dir, "xla", "*")); len(found) == 0 {
+		answer += "; but nothing is in the cache: the engine is not XLA on a GPU, or XLA_FLAGS names another"
+	}
+	return answer, nil
 }
 
 // firstStep is what again asks of its processes.

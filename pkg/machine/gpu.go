@@ -6,14 +6,28 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
+const (
+	// atFirst is for the driver's program on a machine that has just been started.
+	atFirst = 2 * time.Second
+	// meanwhile is for the same while a run goes on: when it is interrupted its
+	// process has 5 s to live, and saving may take 4 of them.
+	meanwhile = 500 * time.Millisecond
+	// notAgain is for how long a driver that did not answer is left alone.
+	notAgain = time.Minute
+)
+
 // GPUMemory returns the memory of each NVIDIA GPU, as the driver's program
-// nvidia-smi tells it; none where it does not answer within two seconds.
-func GPUMemory() []Memory {
+// nvidia-smi tells it; none where it does not answer within two seconds, or did
+// not within the last minute.
+func GPUMemory() []Memory { return gpuMemory(time.Now().Add(atFirst)) }
+
+func gpuMemory(deadline time.Time) []Memory {
 	var list []Memory
-	for _, row := range nvidiaSMI("--query-gpu=memory.total,memory.free") {
+	for _, row := range nvidiaSMI("--query-gpu=memory.total,memory.free", deadline) {
 		list = append(list, Memory{row[0] * MB, row[len(row)-1] * MB})
 	}
 	return list
@@ -21,11 +35,13 @@ func GPUMemory() []Memory {
 
 // ProcessGPUMemory returns how many bytes this process holds on the GPUs. In a
 // container, where the driver knows processes by other numbers, it is what all
-// processes hold. 0: unknown.
+// processes hold. 0: unknown, as when nvidia-smi does not answer within half a
+// second, or did not within the last minute.
 func ProcessGPUMemory() int64 {
+	deadline := time.Now().Add(meanwhile)
 	pid := int64(os.Getpid())
 	var mine, known int64
-	for _, row := range nvidiaSMI("--query-compute-apps=pid,used_memory") {
+	for _, row := range nvidiaSMI("--query-compute-apps=pid,used_memory", deadline) {
 		if row[0] == pid {
 			mine += row[len(row)-1] * MB
 		}
@@ -33,23 +49,36 @@ func ProcessGPUMemory() int64 {
 	if mine > 0 {
 		return mine
 	}
-	for _, m := range GPUMemory() {
+	for _, m := range gpuMemory(deadline) {
 		known += m.Total - m.Available
 	}
 	return known
 }
 
-// nvidiaSMI returns the answer's rows of whole numbers; rows with anything else
-// ("[N/A]") are left out.
-func nvidiaSMI(query string) (rows [][]int64) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "nvidia-smi", query, "--format=csv,noheader,nounits").Output()
-	if err != nil {
+// silent is when nvidia-smi failed last.
+var silent struct {
+	sync.Mutex
+	since time.Time
+}
+
+// nvidiaSMI returns the answer's rows of two whole numbers; rows with anything
+// else ("[N/A]") are left out.
+func nvidiaSMI(query string, deadline time.Time) (rows [][]int64) {
+	silent.Lock()
+	since := silent.since
+	silent.Unlock()
+	if time.Since(since) < notAgain {
+		return nil
+	}
+	out, ok := within(deadline, "nvidia-smi", query, "--format=csv,noheader,nounits")
+	if !ok {
+		silent.Lock()
+		silent.since = time.Now()
+		silent.Unlock()
 		return nil
 	}
 rows:
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		var row []int64
 		for field := range strings.SplitSeq(line, ",") {
 			n, err := strconv.ParseInt(strings.TrimSpace(field), 10, 64)
@@ -63,4 +92,24 @@ rows:
 		}
 	}
 	return rows
+}
+
+// within runs a program that is given up at the deadline, even one that hangs in
+// the driver, where it cannot be killed.
+func within(deadline time.Time, name string, args ...string) (out string, ok bool) {
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	answer := make(chan string, 1)
+	go func() {
+		defer cancel()
+		if raw, err := exec.CommandContext(ctx, name, args...).Output(); err == nil {
+			answer <- string(raw)
+		}
+	}()
+	<-ctx.Done() // answered, failed, or too late
+	select {
+	case out = <-answer:
+		return out, true
+	default:
+		return "", false
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // fakeSMI puts a program named nvidia-smi first in PATH.
@@ -15,6 +16,7 @@ func fakeSMI(t *testing.T, script string) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	silent.since = time.Time{}
 }
 
 func TestGPUMemoryIsWhatTheDriverSays(t *testing.T) {
@@ -44,5 +46,29 @@ func TestNoDriverNoGPUMemory(t *testing.T) {
 	}
 	if got := ProcessGPUMemory(); got != 0 {
 		t.Errorf("this process holds %d", got)
+	}
+}
+
+// What is measured at the end of an epoch must not eat the seconds in which an
+// interrupted run saves.
+func TestAHangingDriverIsGivenUpAndLeftAlone(t *testing.T) {
+	asked := filepath.Join(t.TempDir(), "asked")
+	fakeSMI(t, "echo >> "+asked+"; sleep 20")
+	began := time.Now()
+	for range 3 {
+		if got := ProcessGPUMemory(); got != 0 {
+			t.Errorf("a driver that says nothing: %d bytes", got)
+		}
+	}
+	if took := time.Since(began); took < meanwhile || took > meanwhile+time.Second {
+		t.Errorf("asking three times took %v, want %v once", took, meanwhile)
+	}
+	if raw, err := os.ReadFile(asked); err != nil || len(raw) != 1 {
+		t.Errorf("nvidia-smi was started %d times (%v), want once", len(raw), err)
+	}
+	silent.since = time.Now().Add(-notAgain)
+	ProcessGPUMemory()
+	if raw, _ := os.ReadFile(asked); len(raw) != 2 {
+		t.Errorf("a minute later nvidia-smi was started %d times in all, want twice", len(raw))
 	}
 }

@@ -79,7 +79,11 @@ func details(r running) string {
 	if r.firstAt.IsZero() {
 		return "compiling the training step"
 	}
-	parts := []string{"loss " + number(r.loss), speed(r.speed) + " images/s", megabytes(float64(r.memory)/(1<<20)) + " memory"}
+	memory := " memory"
+	if r.onGPU {
+		memory = " of the GPU's memory"
+	}
+	parts := []string{"loss " + number(r.loss), speed(r.speed) + " images/s", megabytes(float64(r.memory)/(1<<20)) + memory}
 	if r.bestEpoch > 0 {
 		parts = append(parts, fmt.Sprintf("best so far: epoch %d (val_loss %s)", r.bestEpoch, number(r.bestLoss)))
 	}

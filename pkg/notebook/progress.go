@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rekindle/pkg/config"
@@ -24,6 +25,7 @@ type Progress struct {
 	run     running
 	changed bool
 	paint   func(running) // shows the state in a notebook; nil elsewhere
+	held    func() int64  // bytes that the process holds where it computes
 	text    []*textView
 	now     func() time.Time
 	stop    chan struct{}
@@ -42,8 +44,9 @@ type running struct {
 	bestEpoch       int                // 0: not validated yet
 	bestLoss        float64
 	speeds          map[int]float64 // images per second by finished epoch of this session
-	memory          int64           // bytes that the process holds
-	left            time.Duration   // 0: not known yet
+	memory          int64           // bytes that the process holds, on the GPU if onGPU; 0: unknown
+	onGPU           bool
+	left            time.Duration // 0: not known yet
 	closed          bool
 
 	firstDone int // batches done when firstAt was taken
@@ -53,18 +56,24 @@ type running struct {
 const (
 	paintEvery = time.Second
 	curveEvery = 2 * time.Second
+	// askEvery spares the GPU's driver, which is asked by starting a program.
+	askEvery = 5 * time.Second
 )
 
-// NewProgress starts a display for training the experiment. The history on
-// disk is where the curve begins after a resume.
-func NewProgress(exp *experiment.Experiment, cfg config.Config) *Progress {
+// NewProgress starts a display for training the experiment, on a GPU or not. The
+// history on disk is where the curve begins after a resume.
+func NewProgress(exp *experiment.Experiment, cfg config.Config, onGPU bool) *Progress {
 	p := newProgress(time.Now)
+	p.run.onGPU = onGPU
 	if h, err := loadHistory(exp); err == nil {
 		p.run.history = *h
 	}
 	p.run.epochs = cfg.NumEpochs
 	if inNotebook() {
 		p.paint = newPanel().paint
+		if onGPU {
+			p.held = p.askNowAndThen(machine.ProcessGPUMemory, askEvery)
+		}
 	} else {
 		p.text = append(p.text, &textView{w: os.Stdout, live: machine.IsTerminal(os.Stdout), now: time.Now})
 	}
@@ -80,7 +89,31 @@ func NewProgress(exp *experiment.Experiment, cfg config.Config) *Progress {
 const LiveVariable = "REKINDLE_LIVE"
 
 func newProgress(now func() time.Time) *Progress {
-	return &Progress{now: now, stop: make(chan struct{}), stopped: make(chan struct{}), run: running{speeds: map[int]float64{}}}
+	return &Progress{now: now, stop: make(chan struct{}), stopped: make(chan struct{}), run: running{speeds: map[int]float64{}}, held: inMainMemory}
+}
+
+func inMainMemory() int64 {
+	now, _ := machine.ProcessMemory()
+	return now
+}
+
+// askNowAndThen makes a function that returns at once what ask said last; ask
+// itself runs in the background until the display is closed.
+func (p *Progress) askNowAndThen(ask func() int64, every time.Duration) func() int64 {
+	var last atomic.Int64
+	go func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			last.Store(ask())
+			select {
+			case <-ticker.C:
+			case <-p.stop:
+				return
+			}
+		}
+	}()
+	return last.Load
 }
 
 // Start says which epochs will run, 1-based and inclusive, and how many batches
@@ -175,7 +208,7 @@ func (p *Progress) show() {
 	r.speeds = cloneMap(r.speeds)
 	p.mu.Unlock()
 	if changed {
-		r.memory, _ = machine.ProcessMemory()
+		r.memory = p.held()
 		p.paint(r)
 	}
 }

@@ -155,6 +155,37 @@ func TestAHangingFrontEndDoesNotHoldTrainingUp(t *testing.T) {
 	p.Close()
 }
 
+// The driver is asked by starting a program, which may take its time.
+func TestThePanelShowsTheGPUsMemoryWithoutWaitingForIt(t *testing.T) {
+	p := newProgress(time.Now)
+	p.run.onGPU = true
+	var painted running
+	p.paint = func(r running) { painted = r }
+	defer close(p.stop)
+	answers, asked := make(chan int64), make(chan struct{}, 100)
+	p.held = p.askNowAndThen(func() int64 { asked <- struct{}{}; return <-answers }, time.Hour)
+	p.Start(1, 1, 2)
+	p.Batch(1, 1, 0.3, 8)
+	p.show()
+	if text := details(painted); !strings.Contains(text, "– of the GPU's memory") {
+		t.Errorf("before the driver answers: got %q, want a dash", text)
+	}
+	answers <- 4321 << 20
+	for deadline := time.Now().Add(10 * time.Second); p.held() == 0 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	for range 10 {
+		p.Batch(1, 1, 0.3, 8)
+		p.show()
+	}
+	if text := details(painted); !strings.Contains(text, "4321 MB of the GPU's memory") {
+		t.Errorf("after it answered: got %q, want what it said", text)
+	}
+	if len(asked) != 1 {
+		t.Errorf("10 repaints within an hour asked %d times, want once", len(asked))
+	}
+}
+
 func TestThePanelEndsAsATableOfEpochs(t *testing.T) {
 	p, _, c := watched(false)
 	p.Start(1, 3, 2)

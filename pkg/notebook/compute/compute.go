@@ -58,7 +58,7 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) error {
 	ctx, stop := interruptible()
 	defer stop()
 	patches := train.Data{Train: data.Train, Val: data.Val}
-	chat := withTelegram(notebook.NewProgress(exp, cfg), exp, cfg)
+	chat := withTelegram(notebook.NewProgress(exp, cfg, engine.OnGPU()), exp, cfg)
 	reporter := withTensorBoard(chat, exp)
 	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter})
 	chat.finish(result, err)
