@@ -208,8 +208,8 @@ func TestTheLastMessageArrives(t *testing.T) {
 		"from a server that takes its time":   {slow(700 * time.Millisecond), 1, 5 * time.Second, false},
 		"behind one that is being sent":       {slow(700 * time.Millisecond), 2, 5 * time.Second, false},
 		"behind a backlog":                    {slow(500 * time.Millisecond), 12, 3 * time.Second, true},
-		"though the server asked for a pause": {busy(30), 1, time.Second, false},
-		"though a pause lies before it":       {busy(30), 2, time.Second, true},
+		"though the server asked for a pause": {busy(30), 1, 2 * time.Second, false},
+		"though a pause lies before it":       {busy(30), 2, 2 * time.Second, true},
 		"though the queue is full":            {slow(300 * time.Millisecond), 2 * queued, 2 * time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
