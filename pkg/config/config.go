@@ -32,9 +32,9 @@ type Config struct {
 	ExperimentsDir string `json:"experiments_dir"` // where all experiments lie
 
 	// Data: folders of PNG or JPEG pictures, degraded and clean ones under the same names
-	TrainDegradedDir   string `json:"train_degraded_dir"`
+	TrainDegradedDir   string `json:"train_degraded_dir"` // "" is named after the degradation and its strength, see WithFolders
 	TrainCleanDir      string `json:"train_clean_dir"`
-	ValDegradedDir     string `json:"val_degraded_dir"`
+	ValDegradedDir     string `json:"val_degraded_dir"` // likewise
 	ValCleanDir        string `json:"val_clean_dir"`
 	DownloadDIV2K      bool   `json:"download_div2k"`        // fill the clean folders with DIV2K (4 GB) if its pictures are not there
 	PatchSize          int    `json:"patch_size"`            // side of the square crops in pixels, at least 16
@@ -110,8 +110,7 @@ func Default() Config {
 	return Config{
 		ResumeExperiment: "latest",
 		Model:            "unet", Degradation: "gaussian", ExperimentName: "bilinear", ExperimentsDir: "experiments",
-		TrainDegradedDir: "data/degraded/gaussian/sigma_100/train", TrainCleanDir: "data/raw/train",
-		ValDegradedDir: "data/degraded/gaussian/sigma_100/val", ValCleanDir: "data/raw/val",
+		TrainCleanDir: "data/raw/train", ValCleanDir: "data/raw/val",
 		PatchSize: 128, PatchesPerImage: 20, ValPatchesPerImage: 4, NumWorkers: 4,
 		BatchSize: 16, AccumulationSteps: 1, NumEpochs: 36, LearningRate: 1e-4, WeightDecay: 1e-5, GradientClip: 1,
 		ModelFeatures: 64, ModelBilinear: true,

@@ -113,6 +113,33 @@ func TestAnOldFileHasTheUsualStrengths(t *testing.T) {
 	}
 }
 
+func TestFoldersOfCopiesAreNamedAfterTheStrength(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"data/degraded/gaussian/sigma_100/":    func(*Config) {},
+		"data/degraded/gaussian/sigma_12.5/":   func(c *Config) { c.NoiseSigma = 12.5 },
+		"data/degraded/dithering/random/2bit/": func(c *Config) { c.Degradation = "dithering/random" },
+		"data/degraded/jpeg/quality_25/":       func(c *Config) { c.Degradation, c.JPEGQuality = "jpeg", 25 },
+		"data/degraded/motion_blur/length_15/": func(c *Config) { c.Degradation, c.TrainDegradedDir = "motion_blur", " " },
+		"data/degraded/low_light/factor_3/":    func(c *Config) { c.Degradation, c.LightFactor = "low_light", 3 },
+		"data/degraded/gaussian/sigma_100/mine": func(c *Config) {
+			c.TrainDegradedDir, c.ValDegradedDir = "data/degraded/gaussian/sigma_100/mine", "mine"
+		},
+	} {
+		c := Default()
+		change(&c)
+		if err := c.Validate(); err != nil {
+			t.Errorf("%s: %v", want, err)
+		}
+		train, val := want+"train", want+"val"
+		if strings.HasSuffix(want, "mine") {
+			train, val = want, "mine"
+		}
+		if got := c.WithFolders(); got.TrainDegradedDir != train || got.ValDegradedDir != val {
+			t.Errorf("got %s and %s, want %s and %s", got.TrainDegradedDir, got.ValDegradedDir, train, val)
+		}
+	}
+}
+
 func TestSaveAndLoadAreInverse(t *testing.T) {
 	c := Default()
 	c.NoiseSigma, c.Seed, c.ModelBilinear = 12.5, 1<<60, false

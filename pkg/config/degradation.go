@@ -1,6 +1,11 @@
 package config
 
-import "rekindle/pkg/degrade"
+import (
+	"path"
+	"strings"
+
+	"rekindle/pkg/degrade"
+)
 
 // NewDegradation makes the degradation that the configuration names, in its
 // strength.
@@ -10,4 +15,27 @@ func (c Config) NewDegradation() (degrade.Degradation, error) {
 		QuantizationBits: c.QuantizationBits, BlurSigma: c.BlurSigma, MotionLength: c.MotionLength,
 		MotionAngle: c.MotionAngle, JPEGQuality: c.JPEGQuality, LightFactor: c.LightFactor,
 	})
+}
+
+// DegradedDir is where copies spoiled by d lie for a part of the data, "train" or
+// "val": data/degraded/gaussian/sigma_100/train.
+func DegradedDir(d degrade.Degradation, part string) string {
+	return path.Join("data/degraded", d.Name(), part)
+}
+
+// WithFolders names folders of degraded copies that are left empty after the
+// degradation and its strength, so that runs with different ones do not meet.
+// What reads pictures wants a Config made so.
+func (c Config) WithFolders() Config {
+	d, err := c.NewDegradation()
+	if err != nil {
+		return c // Validate says what is wrong
+	}
+	if strings.TrimSpace(c.TrainDegradedDir) == "" {
+		c.TrainDegradedDir = DegradedDir(d, "train")
+	}
+	if strings.TrimSpace(c.ValDegradedDir) == "" {
+		c.ValDegradedDir = DegradedDir(d, "val")
+	}
+	return c
 }

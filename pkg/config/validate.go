@@ -84,8 +84,7 @@ func (c Config) Validate() error {
 
 	for _, f := range []struct{ key, value string }{
 		{"Model", c.Model}, {"ExperimentsDir", c.ExperimentsDir},
-		{"TrainDegradedDir", c.TrainDegradedDir}, {"TrainCleanDir", c.TrainCleanDir},
-		{"ValDegradedDir", c.ValDegradedDir}, {"ValCleanDir", c.ValCleanDir},
+		{"TrainCleanDir", c.TrainCleanDir}, {"ValCleanDir", c.ValCleanDir},
 	} {
 		if strings.TrimSpace(f.value) == "" {
 			bad("%s is empty", f.key)

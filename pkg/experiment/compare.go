@@ -28,7 +28,22 @@ func (o *Outcome) Gain() float64 {
 	if o.Evaluation == nil {
 		return math.NaN()
 	}
-	return float64(o.Evaluation.Mean.PSNR - o.Evaluation.Degraded.Mean.PSNR)
+	return o.Evaluation.Gain()
+}
+
+// Gain is the mean of how many dB restoring gained, over the pictures that have
+// a finite PSNR before and after: the two means may be of different pictures.
+func (e *Evaluation) Gain() float64 {
+	if len(e.PerImage) == 0 || len(e.PerImage) != len(e.Degraded.PerImage) {
+		return float64(e.Mean.PSNR - e.Degraded.Mean.PSNR)
+	}
+	sum, n := 0.0, 0.0
+	for i := range e.PerImage {
+		if gain := float64(e.PerImage[i].PSNR - e.Degraded.PerImage[i].PSNR); !math.IsNaN(gain) && !math.IsInf(gain, 0) {
+			sum, n = sum+gain, n+1
+		}
+	}
+	return sum / n // NaN where there is none
 }
 
 // Compare reads what experiments have come to, the greatest gain first, then

@@ -64,6 +64,33 @@ func TestOutcomesAreSortedAndSayWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestTheGainIsOverPicturesThatHaveItBeforeAndAfter(t *testing.T) {
+	inf, nan := math.Inf(1), math.NaN()
+	for _, c := range []struct {
+		name          string
+		before, after []float64
+		want          float64
+	}{
+		{"all finite", []float64{10, 20}, []float64{16, 24}, 5},
+		{"restored to the clean picture", []float64{10, 20}, []float64{16, inf}, 6},
+		{"as read from the file", []float64{10, 20}, []float64{16, nan}, 6},
+		{"clean before", []float64{inf, 20}, []float64{40, 24}, 4},
+		{"clean before and after", []float64{inf, 20}, []float64{inf, 24}, 4},
+		{"nothing to compare", []float64{inf}, []float64{inf}, nan},
+		{"means alone", nil, nil, 8},
+	} {
+		e := &Evaluation{}
+		e.Mean.PSNR, e.Degraded.Mean.PSNR = 20, 12
+		for i := range c.before {
+			e.Degraded.PerImage = append(e.Degraded.PerImage, ImageScores{Scores: Scores{PSNR: Number(c.before[i])}})
+			e.PerImage = append(e.PerImage, ImageScores{Scores: Scores{PSNR: Number(c.after[i])}})
+		}
+		if got := (&Outcome{Evaluation: e}).Gain(); got != c.want && !(math.IsNaN(got) && math.IsNaN(c.want)) {
+			t.Errorf("%s: got %g, want %g", c.name, got, c.want)
+		}
+	}
+}
+
 func TestSettingsThatDifferAreListedWithEveryValue(t *testing.T) {
 	nan := math.NaN()
 	cfg := settings(t)

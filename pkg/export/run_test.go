@@ -187,6 +187,35 @@ func TestPyTorchComputesWhatTheNetworkDoes(t *testing.T) {
 	compare(t, func(jobs string) string { return reference.Python(t, "run_onnx.py", jobs) })
 }
 
+// TestTheCheckerOfONNXAcceptsEveryNetwork asks the format's own library, types
+// and shapes inferred.
+func TestTheCheckerOfONNXAcceptsEveryNetwork(t *testing.T) {
+	const check = "import sys, onnx\nfor p in sys.argv[1:]: onnx.checker.check_model(onnx.load(p), full_check=True)"
+	list, err := jobs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-c", check}
+	for _, j := range list {
+		if !slices.Contains(args, j.Model) {
+			args = append(args, j.Model)
+		}
+	}
+	for _, p := range []string{os.Getenv("REKINDLE_PYTHON"), "/usr/bin/python3", "python3"} {
+		if p == "" || exec.Command(p, "-c", "import onnx").Run() != nil {
+			continue
+		}
+		if out, err := exec.Command(p, args...).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("CI needs a Python with onnx (Debian: python3-onnx); none was found")
+	}
+	t.Skip("no Python with onnx on this machine (Debian: python3-onnx; or name one in REKINDLE_PYTHON)")
+}
+
 // TestONNXRuntimeComputesWhatTheNetworkDoes needs the npm package
 // onnxruntime-node, see docs/export.md.
 func TestONNXRuntimeComputesWhatTheNetworkDoes(t *testing.T) {

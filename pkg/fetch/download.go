@@ -66,10 +66,24 @@ type download struct {
 	file    File
 	part    *part
 	resumed bool // some bytes are of an earlier answer of the server than others
+
+	most     int64 // bytes there were at most since it began or was started over
+	record   int64 // and ever
+	restarts int   // how often it was started over since then
+}
+
+// startOver throws away what has arrived. Progress counts from nothing again.
+func (d *download) startOver(validator string) error {
+	if d.part.size > 0 {
+		d.restarts++
+	}
+	d.most = 0
+	return d.part.reset(validator)
 }
 
 func (d *download) run(ctx context.Context) error {
-	failures, most := 0, d.part.size
+	failures := 0
+	d.most, d.record = d.part.size, d.part.size
 	for {
 		err := d.attempt(ctx)
 		if err == nil {
@@ -78,21 +92,27 @@ func (d *download) run(ctx context.Context) error {
 			if err == nil || ctx.Err() != nil {
 				return err
 			}
-			if e := d.part.reset(""); e != nil {
+			if e := d.startOver(""); e != nil {
 				return e
 			}
 			if !d.resumed {
 				return fmt.Errorf("%w; the server has another file under this name, or something on the way changed it; nothing was kept", err)
 			}
 			d.say("%s: its parts do not belong together (%v); starting over", base(d.file.URL), err)
-			d.resumed, most = false, 0
+			d.resumed, d.record, d.restarts = false, 0, 0
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, errFinal) {
 			return err
 		}
-		if d.part.size > most {
-			failures, most = 0, d.part.size
+		if d.part.size > d.most {
+			failures, d.most = 0, d.part.size
+		}
+		if d.part.size > d.record { // or a server that starts over again and again would be asked for ever
+			d.restarts, d.record = 0, d.part.size
+		}
+		if d.restarts == Tries {
+			return fmt.Errorf("%w; it had to start over %d times without coming further; %s of %s have arrived and are kept: try again to go on", err, Tries, Size(d.part.size), Size(d.file.Size))
 		}
 		if failures++; failures == Tries {
 			return fmt.Errorf("%w, %d times in a row; %s of %s have arrived and are kept: try again to go on", err, Tries, Size(d.part.size), Size(d.file.Size))
@@ -115,7 +135,7 @@ func (d *download) run(ctx context.Context) error {
 // attempt asks for what is missing and appends what comes.
 func (d *download) attempt(ctx context.Context) error {
 	if d.part.size > d.file.Size {
-		if err := d.part.reset(""); err != nil {
+		if err := d.startOver(""); err != nil {
 			return err
 		}
 	}
@@ -197,7 +217,7 @@ func (d *download) answer(r *http.Response) error {
 			d.say("%s: the server sends it from the beginning, because it changed or cannot be continued; starting over", base(d.file.URL))
 		}
 		d.resumed = false
-		return d.part.reset(validator)
+		return d.startOver(validator)
 	case http.StatusPartialContent:
 		from, total, ok := contentRange(r.Header.Get("Content-Range"))
 		if ok && total != d.file.Size {
@@ -205,14 +225,14 @@ func (d *download) answer(r *http.Response) error {
 		}
 		changed := validator != "" && d.part.state.Validator != "" && validator != d.part.state.Validator
 		if !ok || from != d.part.size || changed { // a server that does not know If-Range
-			if err := d.part.reset(""); err != nil {
+			if err := d.startOver(""); err != nil {
 				return err
 			}
 			return errors.New("the server continued it wrongly, or it changed meanwhile; starting over")
 		}
 		return nil
 	case http.StatusRequestedRangeNotSatisfiable:
-		if err := d.part.reset(""); err != nil {
+		if err := d.startOver(""); err != nil {
 			return err
 		}
 		return errors.New("the server's file ends before what has arrived; starting over")

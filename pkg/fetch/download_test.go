@@ -109,6 +109,14 @@ func whole(s *site, w http.ResponseWriter, r *http.Request) {
 	serve(s, w, r)
 }
 
+// wholeUntil does so and drops the connection after n bytes.
+func wholeUntil(n int) fault {
+	return func(s *site, w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Range")
+		cut(n)(s, w, r)
+	}
+}
+
 // renewed has a file of another content under the same name from now on.
 func renewed(next fault) fault {
 	return func(s *site, w http.ResponseWriter, r *http.Request) {
@@ -165,6 +173,7 @@ func TestDownloadSurvivesWhatServersAndNetworksDo(t *testing.T) {
 		"cut, then overloaded":    {[]fault{cut(1000), status(502), status(500)}, content, size, "502"},
 		"ranges ignored":          {[]fault{cut(100_000), whole}, content, 400_000, "starting over"},
 		"range refused":           {[]fault{cut(100_000), status(416)}, content, 400_000, "starting over"},
+		"flaky after a restart":   {append([]fault{cut(100_000), wholeUntil(20_000)}, slices.Repeat([]fault{cut(10_000)}, 8)...), content, 410_000, "starting over"},
 		"changed meanwhile":       {[]fault{cut(100_000), renewed(serve)}, other, 400_000, "starting over"},
 		"changed, not said so":    {[]fault{cut(100_000), renewed(withoutIfRange)}, other, 800_000, "or it changed meanwhile"},
 		"wrong place":             {[]fault{cut(100_000), shifted}, content, 700_000, "continued it wrongly"},
@@ -247,6 +256,8 @@ func TestAFailureSaysWhatItIsAtOnceOrAfterSixTries(t *testing.T) {
 		"longer file":  {many(longer), 1, []string{"more bytes", "another file"}},
 		"broken":       {many(status(500)), Tries, []string{"500", "6 times", "kept"}},
 		"always cut":   {append([]fault{cut(5000)}, many(cut(0))...), Tries, []string{"cut after 5 kB", "6 times", "5 kB of 200 kB", "kept"}},
+		"always anew":  {many(wholeUntil(5000)), Tries + 1, []string{"cut after 5 kB", "start over 6 times", "kept"}},
+		"now and then": {slices.Repeat([]fault{wholeUntil(5000), cut(5000)}, 10), 2*Tries + 1, []string{"cut after 5 kB", "start over 6 times", "kept"}},
 		"other bytes":  {many(renewed(serve)), 1, []string{"SHA-256", "another file under this name", "nothing was kept"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,7 +29,7 @@ func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 	out, side := Out, builtInSide
 	Out, builtInSide = printed, 64
 	t.Cleanup(func() { Out, builtInSide = out, side })
-	cfg = config.Default()
+	cfg = config.Default().WithFolders()
 	cfg.PatchSize, cfg.TileOverlap, cfg.BatchSize = 32, 8, 4
 	return cfg, printed
 }

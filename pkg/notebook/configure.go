@@ -17,8 +17,8 @@ import (
 //	REKINDLE_CONFIG='{"num_epochs": 2}' make run
 const ConfigVariable = "REKINDLE_CONFIG"
 
-// Configure completes a configuration: it applies [ConfigVariable] and checks
-// every key. A configuration that cannot work ends the cell with a sentence for
+// Configure completes a configuration: it applies [ConfigVariable], names the
+// folders of degraded copies that are left empty, and checks every key. A configuration that cannot work ends the cell with a sentence for
 // each problem. It prints nothing, because GoNB runs it again before every
 // later cell.
 func Configure(cfg config.Config) config.Config {
@@ -37,7 +37,7 @@ func configure(cfg config.Config) (config.Config, error) {
 			return cfg, fmt.Errorf("%s: %w", ConfigVariable, err)
 		}
 	}
-	return cfg, cfg.Validate()
+	return cfg.WithFolders(), cfg.Validate()
 }
 
 // HasGPU reports whether training with Device "auto" will run on a GPU: the
@@ -66,7 +66,7 @@ func ShowConfig(cfg config.Config) {
 	if text := os.Getenv(ConfigVariable); text != "" {
 		say("   %s: %s", ConfigVariable, strings.Join(strings.Fields(text), " "))
 	}
-	changes := config.Diff(config.Default(), cfg)
+	changes := config.Diff(config.Default().WithFolders(), cfg)
 	if len(changes) == 0 {
 		say("   The original's settings, for DIV2K on a GPU")
 	} else {

@@ -144,7 +144,7 @@ func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.D
 	default:
 		say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", name, made, d.Name(), degraded, time.Since(began).Seconds())
 		if namedAfterAnother(degraded, d) {
-			say("   The folder's name says something else; %sDegradedDir = %q would fit", name, "data/degraded/"+d.Name()+"/"+strings.ToLower(name))
+			say("   The folder's name says something else; %sDegradedDir = %q would fit", name, config.DegradedDir(d, strings.ToLower(name)))
 		}
 	}
 	return nil

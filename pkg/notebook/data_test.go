@@ -186,13 +186,18 @@ func TestEveryDegradationFillsItsFolders(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	for _, name := range degrade.Names() {
 		printed.Reset()
-		cfg.Degradation = name
+		cfg.Degradation, cfg.TrainDegradedDir, cfg.ValDegradedDir = name, "", ""
+		cfg, err := configure(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
 		d, err := cfg.NewDegradation()
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.TrainDegradedDir = filepath.Join("data/degraded", d.Name(), "train")
-		cfg.ValDegradedDir = filepath.Join("data/degraded", d.Name(), "val")
+		if want := filepath.Join("data/degraded", d.Name()); cfg.TrainDegradedDir != want+"/train" || cfg.ValDegradedDir != want+"/val" {
+			t.Fatalf("%s: the folders are %s and %s", name, cfg.TrainDegradedDir, cfg.ValDegradedDir)
+		}
 		if err := prepareData(context.Background(), cfg); err != nil {
 			t.Fatal(err)
 		}
@@ -212,7 +217,8 @@ func TestEveryDegradationFillsItsFolders(t *testing.T) {
 
 func TestAFolderNamedAfterAnotherStrengthIsPointedOut(t *testing.T) {
 	cfg, printed := kernelIn(t)
-	cfg.Degradation, cfg.JPEGQuality = "jpeg", 25 // in gaussian/sigma_100
+	cfg.Degradation, cfg.JPEGQuality = "jpeg", 25
+	cfg.TrainDegradedDir, cfg.ValDegradedDir = "data/degraded/gaussian/sigma_100/train", "data/degraded/gaussian/sigma_100/val"
 	if err := prepareData(context.Background(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -225,6 +231,25 @@ func TestAFolderNamedAfterAnotherStrengthIsPointedOut(t *testing.T) {
 		if got := namedAfterAnother(dir, degrade.JPEG{Quality: 25}); got != want {
 			t.Errorf("%s: got %v", dir, got)
 		}
+	}
+}
+
+func TestRunsWithOtherStrengthsKeepTheirCopiesApart(t *testing.T) {
+	first, printed := kernelIn(t)
+	second := config.Default()
+	second.Degradation, second.JPEGQuality = "jpeg", 25
+	second, err := configure(second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cfg := range []config.Config{first, second, first, second} {
+		printed.Reset()
+		if err := prepareData(context.Background(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(printed.String(), "degraded copies are complete"); n != 2 {
+		t.Errorf("after another run in between: %q, want its copies to be there still", printed)
 	}
 }
 

@@ -168,6 +168,88 @@ func TestAWrongTokenOrChatIsSaidOnceInOneSentence(t *testing.T) {
 	}
 }
 
+func TestALongMessageIsCutToWhatTelegramTakes(t *testing.T) {
+	s, c := newTelegram(t, nil), &complaints{}
+	chat := NewChat(account(s), c.add)
+	chat.Send("❌ " + strings.Repeat("x", 5000))
+	chat.Send(strings.Repeat("🚀", 3000)) // two units each
+	chat.Send(strings.Repeat("y", 4000))
+	chat.Close(5 * time.Second)
+	got := s.received()
+	if len(got) != 3 || len(c.all()) > 0 {
+		t.Fatalf("%d messages, complaints %q", len(got), c.all())
+	}
+	for i, want := range []string{"❌ " + strings.Repeat("x", 3998) + "…", strings.Repeat("🚀", 2000) + "…", strings.Repeat("y", 4000)} {
+		if got[i] != "42: "+want {
+			t.Errorf("message %d has %d bytes, want %d", i, len(got[i])-4, len(want))
+		}
+	}
+}
+
+func TestTheLastMessageArrives(t *testing.T) {
+	slow := func(d time.Duration) func(int, http.ResponseWriter) bool {
+		return func(int, http.ResponseWriter) bool { time.Sleep(d); return false }
+	}
+	busy := func(seconds int) func(int, http.ResponseWriter) bool {
+		return func(n int, w http.ResponseWriter) bool {
+			if n == 1 {
+				w.WriteHeader(http.StatusTooManyRequests)
+				fmt.Fprintf(w, `{"ok":false,"error_code":429,"description":"x","parameters":{"retry_after":%d}}`, seconds)
+			}
+			return n == 1
+		}
+	}
+	for name, c := range map[string]struct {
+		response func(int, http.ResponseWriter) bool
+		messages int
+		wait     time.Duration
+		lost     bool // some before the last
+	}{
+		"from a server that takes its time":   {slow(700 * time.Millisecond), 1, 5 * time.Second, false},
+		"behind one that is being sent":       {slow(700 * time.Millisecond), 2, 5 * time.Second, false},
+		"behind a backlog":                    {slow(500 * time.Millisecond), 12, 3 * time.Second, true},
+		"though the server asked for a pause": {busy(30), 1, 2 * time.Second, false},
+		"though a pause lies before it":       {busy(30), 2, 2 * time.Second, true},
+		"though the queue is full":            {slow(300 * time.Millisecond), 2 * queued, 2 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, said := newTelegram(t, c.response), &complaints{}
+			chat := NewChat(account(s), said.add)
+			for i := range c.messages {
+				chat.Send(fmt.Sprint(i + 1))
+				time.Sleep(20 * time.Millisecond) // as epochs do
+			}
+			began := time.Now()
+			chat.Close(c.wait)
+			got := s.received()
+			if last := fmt.Sprintf("42: %d", c.messages); len(got) == 0 || got[len(got)-1] != last {
+				t.Errorf("received %q, want %q to be the last", got, last)
+			}
+			if lost := len(got) < c.messages; lost != c.lost || (len(said.all()) == 1) != c.lost {
+				t.Errorf("received %q of %d, complaints %q", got, c.messages, said.all())
+			}
+			if took := time.Since(began); took > c.wait+500*time.Millisecond {
+				t.Errorf("closing took %v", took)
+			}
+		})
+	}
+}
+
+func TestAnEndThatHurriesWaitsNoLonger(t *testing.T) {
+	release := make(chan struct{})
+	s, c := newTelegram(t, func(int, http.ResponseWriter) bool { <-release; return false }), &complaints{}
+	defer close(release)
+	chat := NewChat(account(s), c.add)
+	chat.Send("a")
+	began := time.Now()
+	time.AfterFunc(100*time.Millisecond, func() { chat.Within(200 * time.Millisecond) })
+	chat.Close(20 * time.Second)
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("closing took %v", took)
+	}
+}
+
 func TestTheTokenIsInNoError(t *testing.T) {
 	c := &complaints{}
 	chat := NewChat(Account{token, "42", "http://127.0.0.1:1"}, c.add)
@@ -191,14 +273,48 @@ func TestCredentials(t *testing.T) {
 	if !errors.Is(err, ErrNoCredentials) || !strings.Contains(err.Error(), TokenVariable+" and "+ChatVariable) {
 		t.Errorf("without anything: %v", err)
 	}
-	if err := os.WriteFile(file, []byte("# mine\n\nexport TELEGRAM_BOT_TOKEN=\"12:ab=c\"\nTELEGRAM_CHAT_ID = '-100'\nOTHER=1\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("# mine\n\nexport TELEGRAM_BOT_TOKEN=\"12:ab-c_\"\nTELEGRAM_CHAT_ID = '-100=0'\nOTHER=1\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := Credentials(file); err != nil || a.token != "12:ab=c" || a.chat != "-100" {
+	if a, err := Credentials(file); err != nil || a.token != "12:ab-c_" || a.chat != "-100=0" {
 		t.Errorf("from the file: %q %q, %v", a.token, a.chat, err)
 	}
 	t.Setenv(ChatVariable, "7")
-	if a, err := Credentials(file); err != nil || a.token != "12:ab=c" || a.chat != "7" {
+	if a, err := Credentials(file); err != nil || a.token != "12:ab-c_" || a.chat != "7" {
 		t.Errorf("the environment comes first: %q %q, %v", a.token, a.chat, err)
+	}
+}
+
+// Secrets come with what echo, Windows and people add to them.
+func TestATokenIsCleanOrRefusedAndShownNowhere(t *testing.T) {
+	t.Setenv(ChatVariable, " 42\n")
+	for given, fits := range map[string]bool{
+		token + "\n": true, token + " ": true, token + "\r": true,
+		token + " # my bot": false, "very-secret": false, "bot" + token: false, token + "/very": false,
+	} {
+		for _, from := range []string{"environment", "file"} {
+			file := filepath.Join(t.TempDir(), ".env")
+			t.Setenv(TokenVariable, "")
+			if from == "environment" {
+				t.Setenv(TokenVariable, given)
+			} else if err := os.WriteFile(file, []byte(TokenVariable+"="+given), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			a, err := Credentials(file)
+			if fits && (err != nil || a.token != token || a.chat != "42") {
+				t.Errorf("%q from the %s: %v, chat %q; want it to be trimmed", given, from, err, a.chat)
+			}
+			if !fits && (err == nil || !strings.Contains(err.Error(), TokenVariable) || strings.Contains(err.Error(), "secret")) {
+				t.Errorf("%q from the %s: %v, want an error that names %s alone", given, from, err, TokenVariable)
+			}
+		}
+		// Even if it came so far, it would not show.
+		c := &complaints{}
+		chat := NewChat(Account{given, "42", "http://127.0.0.1:1"}, c.add)
+		chat.Send("a")
+		chat.Close(200 * time.Millisecond)
+		if got := c.all(); len(got) != 1 {
+			t.Errorf("%q: complaints %q, want one", given, got)
+		}
 	}
 }

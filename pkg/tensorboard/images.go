@@ -2,10 +2,12 @@ package tensorboard
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"image/png"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -25,7 +27,8 @@ const (
 
 // AddImage adds a PNG picture that TensorBoard shows under a tag at a step (an
 // epoch). It has a file of its own, in a folder of its own, which TensorBoard
-// takes for a run beside that of the curves.
+// takes for a run beside that of the curves. Each tag shows one picture at a
+// step, the newest; one that is shown already is not added again.
 func AddImage(exp *experiment.Experiment, tag string, step int, encoded []byte) error {
 	size, err := png.DecodeConfig(bytes.NewReader(encoded))
 	if err != nil {
@@ -41,10 +44,65 @@ func AddImage(exp *experiment.Experiment, tag string, step int, encoded []byte) 
 	}
 	l := &Log{exp: exp, now: time.Now}
 	wall := seconds(l.now())
+	event := imageEvent(wall, step, tag, size.Width, size.Height, encoded)
+	var same, later []picture
+	for _, p := range shown(files) {
+		switch {
+		case p.step == step && p.tag == tag:
+			same = append(same, p)
+		case p.step >= step:
+			later = append(later, p)
+		}
+	}
+	if outline, _ := parseOutline(event); len(same) == 1 && bytes.Equal(same[0].summary, outline.summary) {
+		return nil
+	}
 	text := appendRecord(nil, versionEvent(wall))
-	text = appendRecord(text, imageEvent(wall, step, tag, size.Width, size.Height, encoded))
+	if len(same)+len(later) > 0 {
+		// Readers forget them. They would, of later ones, without being told: to
+		// some a step that goes back is a restart. So these come again.
+		text = appendRecord(text, startEvent(wall, step))
+	}
+	text = appendRecord(text, event)
+	for _, p := range later {
+		text = appendRecord(text, p.event)
+	}
 	defer l.Close()
 	return l.create(dir, files, text)
+}
+
+// picture is an event with one picture.
+type picture struct {
+	outline
+	tag   string
+	event []byte
+}
+
+// shown lists the pictures that TensorBoard shows of these files, by step.
+func shown(files []string) (all []picture) {
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		for {
+			event, rest, ok := cutRecord(text)
+			if !ok {
+				break
+			}
+			text = rest
+			o, ok := parseOutline(event)
+			switch {
+			case !ok:
+			case o.start:
+				all = slices.DeleteFunc(all, func(p picture) bool { return p.step >= o.step })
+			case o.summary != nil:
+				all = append(all, picture{o, string(bytesOf(bytesOf(o.summary, summaryValue), valueTag)), event})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b picture) int { return cmp.Compare(a.step, b.step) })
+	return all
 }
 
 // imageEvent holds one picture with red, green and blue.

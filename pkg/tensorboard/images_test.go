@@ -2,12 +2,17 @@ package tensorboard
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
+
+	"rekindle/pkg/experiment"
 )
 
 func TestAPictureIsShownAtItsEpoch(t *testing.T) {
@@ -40,6 +45,122 @@ func TestAPictureIsShownAtItsEpoch(t *testing.T) {
 	r.shows() // the curves are as they were
 	if err := AddImage(r.exp, "x", 1, []byte("no picture")); err == nil {
 		t.Error("what is no PNG was accepted")
+	}
+}
+
+// pictures shows the folder of pictures as TensorBoard's two readers do: a START
+// event, and for the newer reader also a step that goes back, purges its step and
+// those after it. Both must show the same.
+func pictures(t *testing.T, exp *experiment.Experiment) map[string]map[int]string {
+	t.Helper()
+	type shown struct {
+		step int
+		data string
+	}
+	files, err := filepath.Glob(filepath.Join(exp.LogsDir(), "samples", "*tfevents*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(files)
+	var all [2]map[string][]shown
+	for reader := range all {
+		tags := map[string][]shown{}
+		purge := func(tag string, step int) {
+			tags[tag] = slices.DeleteFunc(tags[tag], func(s shown) bool { return s.step >= step })
+		}
+		for _, path := range files {
+			for _, e := range events(t, path) {
+				if e.start {
+					for tag := range tags {
+						purge(tag, e.step)
+					}
+				}
+				for i, tag := range e.tags {
+					if reader == 1 {
+						purge(tag, e.step)
+					}
+					tags[tag] = append(tags[tag], shown{e.step, string(e.images[i])})
+				}
+			}
+		}
+		all[reader] = tags
+	}
+	if !reflect.DeepEqual(all[0], all[1]) {
+		t.Errorf("two readers show %d and %d pictures, or in another order", len(all[0]), len(all[1]))
+	}
+	out := map[string]map[int]string{}
+	for tag, list := range all[0] {
+		out[tag] = map[int]string{}
+		for _, s := range list {
+			if out[tag][s.step] != "" {
+				t.Errorf("%s has two pictures at step %d", tag, s.step)
+			}
+			out[tag][s.step] = s.data
+		}
+	}
+	return out
+}
+
+// drawn is a PNG picture, another for each level.
+func drawn(t *testing.T, level uint8) []byte {
+	t.Helper()
+	im := image.NewGray(image.Rect(0, 0, 30, 20))
+	for i := range im.Pix {
+		im.Pix[i] = level
+	}
+	var encoded bytes.Buffer
+	if err := png.Encode(&encoded, im); err != nil {
+		t.Fatal(err)
+	}
+	return encoded.Bytes()
+}
+
+func TestEachPictureIsShownOnce(t *testing.T) {
+	r := newTrial(t)
+	want := map[string]map[int]string{"a": {}, "b": {}}
+	for i, c := range []struct {
+		tag   string
+		step  int
+		level uint8
+		files int
+	}{
+		{"a", 3, 1, 1}, {"a", 3, 1, 1}, {"a", 3, 1, 1}, // the cell is run again
+		{"b", 3, 1, 2}, {"a", 7, 2, 3}, {"a", 7, 2, 3},
+		{"a", 3, 9, 4}, {"a", 3, 9, 4}, {"a", 3, 1, 5}, // another picture, and back
+		{"b", 5, 4, 6}, {"a", 0, 5, 7}, {"a", 9, 6, 8}, {"b", 3, 1, 8},
+	} {
+		if err := AddImage(r.exp, c.tag, c.step, drawn(t, c.level)); err != nil {
+			t.Fatal(err)
+		}
+		want[c.tag][c.step] = string(drawn(t, c.level))
+		if got := pictures(t, r.exp); !maps.Equal(got["a"], want["a"]) || !maps.Equal(got["b"], want["b"]) {
+			t.Errorf("after picture %d: %d and %d pictures are shown, want %d and %d, or others", i+1, len(got["a"]), len(got["b"]), len(want["a"]), len(want["b"]))
+		}
+		if files, _ := filepath.Glob(filepath.Join(r.exp.LogsDir(), "samples", "*")); len(files) != c.files {
+			t.Errorf("after picture %d: %d files, want %d", i+1, len(files), c.files)
+		}
+	}
+}
+
+// An older version wrote a picture as often as it was asked to.
+func TestRepeatedPicturesOfOlderFilesAreTidiedUp(t *testing.T) {
+	r := newTrial(t)
+	dir := filepath.Join(r.exp.LogsDir(), "samples")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		text := appendRecord(nil, versionEvent(1))
+		text = appendRecord(text, imageEvent(float64(i), 2, "a", 30, 20, drawn(t, 1)))
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s%010d.host.1.0", prefix, i)), text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := AddImage(r.exp, "a", 2, drawn(t, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := pictures(t, r.exp); len(got["a"]) != 1 {
+		t.Errorf("%d pictures, want one", len(got["a"]))
 	}
 }
 

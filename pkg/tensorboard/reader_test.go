@@ -26,6 +26,7 @@ type event struct {
 	start   bool
 	tags    []string
 	values  []float32
+	images  [][]byte // encoded
 }
 
 // field is one field of a protobuf message: number for varints and fixed ones.
@@ -83,6 +84,12 @@ func decode(t *testing.T, raw []byte) (e event) {
 						e.tags = append(e.tags, string(v.bytes))
 					case 2:
 						e.values = append(e.values, math.Float32frombits(uint32(v.number)))
+					case 4:
+						for _, p := range fields(t, v.bytes) {
+							if p.id == 4 {
+								e.images = append(e.images, p.bytes)
+							}
+						}
 					}
 				}
 			}

@@ -118,10 +118,11 @@ func scalarsEvent(wallTime float64, step int, scalars []scalar) []byte {
 	return protowire.AppendBytes(b, summary)
 }
 
-// outline is what [covered] needs to know of an event.
+// outline is what there is to know of an event that has been written.
 type outline struct {
-	step           int
-	start, scalars bool
+	step    int
+	start   bool
+	summary []byte // nil: it has none
 }
 
 // parseOutline reads an event that this package wrote; ok is false for what is
@@ -138,7 +139,7 @@ func parseOutline(event []byte) (o outline, ok bool) {
 			step, _ := protowire.ConsumeVarint(event)
 			o.step = int(step)
 		case eventSummary:
-			o.scalars = true
+			o.summary, _ = protowire.ConsumeBytes(event)
 		case eventSessionLog:
 			o.start = true
 		}
@@ -148,4 +149,23 @@ func parseOutline(event []byte) (o outline, ok bool) {
 		event = event[n:]
 	}
 	return o, true
+}
+
+// bytesOf returns the first field of that number in a message, or nil.
+func bytesOf(message []byte, number protowire.Number) []byte {
+	for len(message) > 0 {
+		field, kind, n := protowire.ConsumeTag(message)
+		if n < 0 {
+			return nil
+		}
+		if message = message[n:]; field == number && kind == protowire.BytesType {
+			value, _ := protowire.ConsumeBytes(message)
+			return value
+		}
+		if n = protowire.ConsumeFieldValue(field, kind, message); n < 0 {
+			return nil
+		}
+		message = message[n:]
+	}
+	return nil
 }

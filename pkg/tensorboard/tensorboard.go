@@ -170,7 +170,7 @@ func covered(files []string) int {
 			case !ok:
 			case o.start:
 				n = min(n, o.step-1)
-			case o.scalars && o.step == n+1:
+			case o.summary != nil && o.step == n+1:
 				n++
 			}
 		}

@@ -124,7 +124,7 @@ func small() config.Config {
 	cfg.PatchSize, cfg.TileOverlap, cfg.PatchesPerImage, cfg.ValPatchesPerImage, cfg.BatchSize, cfg.NumWorkers = 16, 4, 4, 2, 4, 2
 	cfg.NumEpochs, cfg.WarmupEpochs, cfg.ValEvery, cfg.SaveEvery, cfg.Patience = 3, 1, 1, 2, 0
 	cfg.LearningRate, cfg.MinLR = 1e-3, 1e-5
-	return cfg
+	return cfg.WithFolders()
 }
 
 // kernel is an open notebook: a folder that looks like a clone, and what cells

@@ -140,7 +140,7 @@ func showScores(e *experiment.Evaluation) {
 		line(after.Filename, e.Degraded.PerImage[i].Scores, after.Scores)
 	}
 	line("mean", e.Degraded.Mean, e.Mean)
-	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB, in %.1f s of restoring\n", e.Mean.PSNR-e.Degraded.Mean.PSNR, e.Seconds)
+	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB, in %.1f s of restoring\n", e.Gain(), e.Seconds)
 	fmt.Fprintln(notebook.Out, "   SSIM is as published; SSIM box is the Python original's, to compare with its numbers only")
 }
 

@@ -37,7 +37,14 @@ func Train(cfg config.Config) {
 	notebook.Check(err)
 }
 
-func trainLocked(cfg config.Config, exp *experiment.Experiment) error {
+func trainLocked(cfg config.Config, exp *experiment.Experiment) (err error) {
+	ctx, stop := context.Background(), func() {}
+	var result *train.Result
+	chat := withTelegram(nil, exp, cfg)
+	defer func() {
+		chat.finish(ctx, result, err)
+		stop() // from here on a signal kills
+	}()
 	if err := exp.Prepare(); err != nil {
 		return err
 	}
@@ -55,13 +62,11 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) error {
 		fmt.Fprintf(notebook.Out, "   Each batch is divided over %d devices\n", devices)
 	}
 
-	ctx, stop := interruptible()
-	defer stop()
+	ctx, stop = interruptible()
 	patches := train.Data{Train: data.Train, Val: data.Val}
-	chat := withTelegram(notebook.NewProgress(exp, cfg, engine.OnGPU()), exp, cfg)
+	chat.Reporter = notebook.NewProgress(exp, cfg, engine.OnGPU()) // not before: what fails until here has nothing to show
 	reporter := withTensorBoard(chat, exp)
-	result, err := train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter})
-	chat.finish(result, err)
+	result, err = train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter})
 	if err != nil {
 		return err
 	}
@@ -87,8 +92,8 @@ func warn(line string) { fmt.Fprintf(notebook.Out, "⚠️  %s\n", line) }
 
 // interruptible returns a context that ends when somebody wants the program to
 // stop with one of [notebook.StopSignals], or when the parent process, the
-// kernel, has vanished. A
-// broken pipe must not kill the program before it has saved, so it is ignored.
+// kernel, has vanished. A broken pipe must not kill the program before it has
+// saved, so it is ignored.
 func interruptible() (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), notebook.StopSignals()...)

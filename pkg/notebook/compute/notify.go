@@ -1,6 +1,7 @@
 package compute
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"os"
@@ -24,9 +25,12 @@ type notified struct {
 	validations int // in this session
 }
 
-// goodbye is how long the end of training waits for messages. GoNB kills a cell
-// 5 s after it was interrupted, and the save before takes up to 4.
-const goodbye = 900 * time.Millisecond
+// How long the end of training waits for messages. GoNB kills a cell 5 s after
+// it was interrupted, and the save before takes up to 4.
+const (
+	goodbye      = 10 * time.Second
+	hastyGoodbye = 900 * time.Millisecond
+)
 
 func withTelegram(r train.Reporter, exp *experiment.Experiment, cfg config.Config) *notified {
 	n := &notified{Reporter: r, failed: make(chan error, 1), cfg: cfg, name: cfg.Model + "/" + cfg.Degradation + "/" + exp.Name()}
@@ -58,6 +62,7 @@ func (n *notified) Start(startEpoch, numEpochs, batchesPerEpoch int) {
 
 func (n *notified) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64) {
 	n.Reporter.EpochDone(epoch, e, bestEpoch, bestLoss)
+	n.sayFailure(n.Message)
 	if math.IsNaN(e.ValLoss) {
 		return
 	}
@@ -67,8 +72,9 @@ func (n *notified) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestL
 	}
 }
 
-// finish tells how the run ended and waits a moment for the message to leave.
-func (n *notified) finish(r *train.Result, err error) {
+// finish tells how the run ended and waits for the message to leave; not for
+// long where ctx has ended, or ends meanwhile: somebody has interrupted.
+func (n *notified) finish(ctx context.Context, r *train.Result, err error) {
 	if n.chat == nil {
 		return
 	}
@@ -84,8 +90,9 @@ func (n *notified) finish(r *train.Result, err error) {
 	default:
 		n.send("✅ %s: %s after epoch %d\nbest: epoch %d, val_loss %.4f", n.name, r.Outcome, r.History.Len(), r.BestEpoch, r.BestLoss)
 	}
+	defer context.AfterFunc(ctx, func() { n.chat.Within(hastyGoodbye) })()
 	n.chat.Close(goodbye)
-	n.sayFailure()
+	n.sayFailure(func(format string, args ...any) { fmt.Fprintf(notebook.Out, format+"\n", args...) })
 }
 
 func (n *notified) send(format string, args ...any) {
@@ -94,10 +101,11 @@ func (n *notified) send(format string, args ...any) {
 	}
 }
 
-func (n *notified) sayFailure() {
+// sayFailure prints what went wrong, which the chat tells once.
+func (n *notified) sayFailure(say func(format string, args ...any)) {
 	select {
 	case err := <-n.failed:
-		fmt.Fprintf(notebook.Out, "⚠️  Messages to Telegram were lost: %v\n", err)
+		say("⚠️  Messages to Telegram were lost: %v", err)
 	default:
 	}
 }

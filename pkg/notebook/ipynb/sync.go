@@ -17,7 +17,7 @@ var (
 	OwnTexts         = []string{"title", "model-text"}
 	DegradationTexts = []string{"data-text", "inference-text", "extremes-text"}
 	OwnKeys          = []string{
-		"Model", "Degradation", "ExperimentName", "TrainDegradedDir", "ValDegradedDir", "ModelBilinear",
+		"Model", "Degradation", "ExperimentName", "ModelBilinear",
 		"NoiseSigma", "SaltPepperDensity", "SaltRatio", "QuantizationBits", "BlurSigma", "MotionLength", "MotionAngle", "JPEGQuality", "LightFactor",
 	}
 )
