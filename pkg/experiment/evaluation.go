@@ -60,8 +60,9 @@ type Evaluation struct {
 	SelfEnsemble bool    `json:"self_ensemble"` // each picture is the mean of eight restorations
 	TileSize     int     `json:"tile_size"`     // pixels, as are the next two
 	TileOverlap  int     `json:"tile_overlap"`
-	Margin       int     `json:"margin"`  // reflected around each picture
-	Seconds      float64 `json:"seconds"` // for restoring, without scoring
+	Margin       int     `json:"margin"`              // reflected around each picture
+	Seconds      float64 `json:"seconds"`             // for restoring, without scoring
+	MadeFrom     string  `json:"made_from,omitempty"` // checksum of weights, pictures and options; equal: the same scores
 	Summary
 	Degraded Summary `json:"degraded"`
 }

@@ -2,14 +2,12 @@ package compute
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/experiment"
 	"rekindle/pkg/export"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/notebook"
@@ -27,7 +25,9 @@ const samples = 4
 // there are several.
 func RestoreSamples(cfg config.Config) {
 	exp := notebook.Experiment(cfg)
-	r, state, err := loadBest(cfg, exp)
+	state, err := loadBest(exp)
+	notebook.Check(err)
+	r, err := newRestorer(cfg, exp, state)
 	notebook.Check(err)
 	fmt.Fprintf(notebook.Out, "✅ Loaded best model from epoch %d\n", state.Epoch)
 
@@ -95,53 +95,6 @@ func spread(patches, perImage, n int) []int {
 	}
 	slices.Sort(chosen)
 	return chosen
-}
-
-// Evaluate restores whole validation pictures, scores them and their degraded
-// inputs, and writes restored_images/ and evaluation_metrics.json.
-func Evaluate(cfg config.Config) {
-	exp := notebook.Experiment(cfg)
-	r, state, err := loadBest(cfg, exp)
-	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "🔍 Evaluating the weights of epoch %d in tiles of %d with %d pixels of overlap\n", state.Epoch, cfg.PatchSize, cfg.TileOverlap)
-	ctx, stop := interruptible()
-	defer stop()
-	set, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, 1, warn)
-	notebook.Check(err)
-	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
-	if cfg.SelfEnsemble {
-		fmt.Fprintln(notebook.Out, "   SelfEnsemble: the mean of eight restorations of each picture, which takes eight times as long")
-	}
-	draft, err := exp.Draft()
-	notebook.Check(err)
-	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, nil)
-	if err == nil {
-		e.Epoch = state.Epoch
-		err = draft.Commit(e)
-	}
-	err = errors.Join(err, draft.Close())
-	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(notebook.Out, "⚠️  Evaluation interrupted; pictures and scores are as they were before it")
-		return
-	}
-	notebook.Check(err)
-	showScores(e)
-	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), notebook.Short(exp.RestoredDir()))
-}
-
-func showScores(e *experiment.Evaluation) {
-	row := "   %-24s %18s %20s %20s\n"
-	fmt.Fprintf(notebook.Out, "\n"+row, "", "PSNR (dB)", "SSIM", "SSIM box")
-	fmt.Fprintf(notebook.Out, row, "picture", "degraded → restored", "degraded → restored", "degraded → restored")
-	line := func(name string, before, after experiment.Scores) {
-		fmt.Fprintf(notebook.Out, "   %-24s %8.2f → %8.2f %9.4f → %8.4f %9.4f → %8.4f\n", name, before.PSNR, after.PSNR, before.SSIM, after.SSIM, before.SSIMBox, after.SSIMBox)
-	}
-	for i, after := range e.PerImage {
-		line(after.Filename, e.Degraded.PerImage[i].Scores, after.Scores)
-	}
-	line("mean", e.Degraded.Mean, e.Mean)
-	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB, in %.1f s of restoring\n", e.Gain(), e.Seconds)
-	fmt.Fprintln(notebook.Out, "   SSIM is as published; SSIM box is the Python original's, to compare with its numbers only")
 }
 
 // Export writes the best weights of the current experiment for other programs,

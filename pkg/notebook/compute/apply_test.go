@@ -73,7 +73,11 @@ func TestAnAttentionUNetOfOneGateRestores(t *testing.T) {
 	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), state); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := loadBest(state.Config, exp); err != nil {
+	saved, err := loadBest(exp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newRestorer(state.Config, exp, saved); err != nil {
 		t.Error(err)
 	}
 }
@@ -129,7 +133,11 @@ func TestSamplesAreOfDifferentPictures(t *testing.T) {
 		}
 	}
 	cfg, exp := untrained(t)
-	r, _, err := loadBest(cfg, exp)
+	state, err := loadBest(exp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newRestorer(cfg, exp, state)
 	if err != nil {
 		t.Fatal(err)
 	}

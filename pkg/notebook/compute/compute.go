@@ -117,24 +117,30 @@ func interruptible() (context.Context, context.CancelFunc) {
 	return ctx, func() { cancel(); stop() }
 }
 
-// loadBest returns the best weights of an experiment, ready to restore with.
-func loadBest(cfg config.Config, exp *experiment.Experiment) (*restore.Restorer, *checkpoint.State, error) {
+// loadBest reads the best checkpoint of an experiment, made from the newest one
+// where there is none.
+func loadBest(exp *experiment.Experiment) (*checkpoint.State, error) {
 	dir := exp.CheckpointsDir()
 	if entries, err := checkpoint.List(dir); err == nil && len(entries) == 0 {
-		return nil, nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", notebook.ErrNothing, exp.Name())
+		return nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", notebook.ErrNothing, exp.Name())
 	}
-	state, err := checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) })
+	return checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) })
+}
+
+// networkOf says which network a checkpoint's weights are of. One that PyTorch
+// made does not know; it is taken for that of the configuration.
+func networkOf(cfg config.Config, state *checkpoint.State) (string, model.Options) {
+	if state.Config.Model != "" {
+		cfg = state.Config
+	}
+	return model.NameOf(cfg.Model, state.Has), model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear}
+}
+
+// newRestorer opens the engine and gives it the weights of a checkpoint.
+func newRestorer(cfg config.Config, exp *experiment.Experiment, state *checkpoint.State) (*restore.Restorer, error) {
+	net, err := model.New(networkOf(cfg, state))
 	if err != nil {
-		return nil, nil, err
-	}
-	options := model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear}
-	name := cfg.Model
-	if saved := state.Config; saved.Model != "" { // the checkpoint knows its own network
-		name, options = saved.Model, model.Options{Features: saved.ModelFeatures, Bilinear: saved.ModelBilinear}
-	}
-	net, err := model.New(model.NameOf(name, state.Has), options)
-	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	values := map[string][]float32{}
 	for _, t := range state.Network() {
@@ -142,11 +148,11 @@ func loadBest(cfg config.Config, exp *experiment.Experiment) (*restore.Restorer,
 	}
 	engine, err := backend.Open(cfg.Device)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r, err := restore.New(engine.Backend, net, values)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", strings.TrimPrefix(checkpoint.Path(dir, checkpoint.Best), exp.Dir+"/"), err)
+		return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), exp.Dir+"/"), err)
 	}
-	return r, state, nil
+	return r, nil
 }

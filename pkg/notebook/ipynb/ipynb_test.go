@@ -166,6 +166,10 @@ func executed(t *testing.T, n *Notebook, output map[string]any) *Notebook {
 	return ran
 }
 
+func stream(name, text string) map[string]any {
+	return map[string]any{"output_type": "stream", "name": name, "text": []any{"first\n", text}}
+}
+
 func picture(kind, data string) map[string]any {
 	return map[string]any{"output_type": "display_data", "metadata": map[string]any{}, "data": map[string]any{kind: data}}
 }
@@ -242,9 +246,6 @@ func TestDrawingsStaySharp(t *testing.T) {
 }
 
 func TestWhatMustNotBeStoredIsNamed(t *testing.T) {
-	stream := func(name, text string) map[string]any {
-		return map[string]any{"output_type": "stream", "name": name, "text": []any{"first\n", text}}
-	}
 	for _, c := range []struct {
 		what   string
 		output map[string]any
@@ -279,6 +280,27 @@ func TestWhatMustNotBeStoredIsNamed(t *testing.T) {
 	n.Cell("training").Source = "%%\nTrain(c, 2)"
 	if err := n.Store(ran); err == nil || !strings.Contains(err.Error(), "another cell training") {
 		t.Errorf("outputs of another cell: got %v", err)
+	}
+}
+
+func TestANotebookThatShowsOthersResultsShowsAllOfThem(t *testing.T) {
+	for _, c := range []struct {
+		id, says string
+		ok       bool
+	}{
+		{"table", "3, upsample: not evaluated: evaluation_metrics.json does not exist", false},
+		{"table", "⚠️  3, upsample: 0 of 3 epochs", false},
+		{"table", "3 of 3 epochs", true},
+		{"training", "⚠️  Worst result", true}, // its own
+	} {
+		n := notebook("unet", "UNet")
+		n.Cell("training").ID = c.id
+		if err := n.Store(executed(t, n, stream("stdout", c.says))); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Check(); (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "the cell table shows results of which some are missing") {
+			t.Errorf("%s says %q: got %v", c.id, c.says, err)
+		}
 	}
 }
 

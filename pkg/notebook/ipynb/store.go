@@ -84,7 +84,8 @@ var shownEverywhere = []string{"text/plain", "text/html", pngType, jpegType}
 
 // Check says what is wrong with a notebook as a clone should hold it: cells
 // that were never run, errors, outputs of other cells, a size beyond
-// [MaxBytes], paths of one machine, outputs that only some front ends show.
+// [MaxBytes], paths of one machine, outputs that only some front ends show, and
+// in a notebook that shows what others have trained, results that are missing.
 func (n *Notebook) Check() error {
 	var wrong []error
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Errorf(format, args...)) }
@@ -106,6 +107,9 @@ func (n *Notebook) Check() error {
 			}
 			if strings.Contains(shownText(o), "<script") {
 				say("the cell %s shows HTML with a script, which few front ends run", c.ID)
+			}
+			if text := shownText(o); !n.Trains() && (strings.Contains(text, "⚠️") || strings.Contains(text, "not evaluated")) {
+				say("the cell %s shows results of which some are missing", c.ID)
 			}
 			for _, found := range machinePath.FindAllStringSubmatch(shownText(o), -1) {
 				say("the cell %s shows %s, a path of one machine", c.ID, found[1])

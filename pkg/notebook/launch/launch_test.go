@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,6 +124,44 @@ func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
 	printed(t, install)
 	if _, err := os.Stat(filepath.Join(moved, "again")); err != nil {
 		t.Error("the clone moved, and the kernel was not installed again")
+	}
+}
+
+// VS Code and a Jupyter server of the user's own do not start with this
+// program's environment.
+func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
+	s := clone(t)
+	tools := t.TempDir()
+	write(t, filepath.Join(tools, "go"), "#!/bin/sh\n", 0o777)
+	t.Setenv("PATH", tools+":/usr/bin:/bin")
+	t.Setenv("GOEXPERIMENT", "jsonv2")
+	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
+	gonb := filepath.Join(s.bin(), "gonb")
+	write(t, gonb, "", 0o777)
+	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.clone+`"], "language": "go", "env": {"OLD": "1"}}`, 0o666)
+	for range 2 {
+		if err := s.installKernel(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	raw, err := os.ReadFile(s.kernelSpec())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec struct {
+		Argv     []string
+		Language string
+		Env      map[string]string
+	}
+	if err := json.Unmarshal(raw, &spec); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"PATH": s.bin() + ":" + tools + ":${PATH}:/usr/local/bin:/usr/bin:/bin", "GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false"}
+	if !maps.Equal(spec.Env, want) {
+		t.Errorf("the kernel's environment is %v, want %v", spec.Env, want)
+	}
+	if len(spec.Argv) != 2 || spec.Language != "go" {
+		t.Errorf("the rest of the specification was lost: %s", raw)
 	}
 }
 

@@ -81,7 +81,7 @@ func launch(clone string, args []string) error {
 		}
 		return lab(s, notebook)
 	case "sync":
-		_, err := syncAll(clone)
+		_, _, err := syncAll(clone)
 		return err
 	case "refresh":
 		if err := s.all(); err != nil {

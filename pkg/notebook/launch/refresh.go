@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"rekindle/pkg/notebook"
@@ -17,23 +19,21 @@ import (
 const quick = `{"num_epochs": 3}`
 
 // syncAll spreads the cells of the main notebook to all training notebooks, and
-// formats those of the others. It returns the files, those that train first:
-// others may show what was trained.
-func syncAll(clone string) ([]string, error) {
+// formats those of the others, which may show what was trained.
+func syncAll(clone string) (training, others []string, err error) {
 	files, err := ipynb.List(clone)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	main, err := ipynb.Load(filepath.Join(clone, ipynb.Main))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var training, others []string
 	for _, file := range files {
 		path := filepath.Join(clone, file)
 		n, err := ipynb.Load(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if n.Trains() {
 			n = n.Sync(main)
@@ -43,17 +43,19 @@ func syncAll(clone string) ([]string, error) {
 			others = append(others, file)
 		}
 		if err := n.Save(path); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return append(training, others...), nil
+	return training, others, nil
 }
 
 // refresh runs every notebook and stores its outputs in it. They run in a folder
 // that looks like a clone in which nothing has been done yet, so that neither
-// somebody's photographs nor his experiments are part of it.
+// somebody's photographs nor his experiments are part of it. Notebooks that do
+// not train show what the others have trained: where one of those has failed,
+// they are not run, and keep their outputs.
 func refresh(s *setup) error {
-	files, err := syncAll(s.clone)
+	training, others, err := syncAll(s.clone)
 	if err != nil {
 		return err
 	}
@@ -70,7 +72,11 @@ func refresh(s *setup) error {
 		return err
 	}
 	var failed error
-	for _, file := range files {
+	for i, file := range slices.Concat(training, others) {
+		if i == len(training) && failed != nil {
+			fmt.Fprintf(os.Stderr, "❌ %s: not run, because there would be results missing in what they show\n", strings.Join(others, ", "))
+			break
+		}
 		began := time.Now()
 		size, err := s.refreshOne(scratch, file)
 		var ended exitStatus

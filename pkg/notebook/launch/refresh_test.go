@@ -72,8 +72,9 @@ sed 's/"execution_count": null/"execution_count": 1/; s/"outputs": \[\]/"outputs
 			t.Errorf("got %q, want it to say %q", text, part)
 		}
 	}
-	if strings.Index(text, other) < strings.Index(text, good) {
-		t.Errorf("got %q, want notebooks that do not train to be the last", text)
+	// What was to be trained for it is missing.
+	if !strings.Contains(text, "❌ "+other+": not run") || len(loaded(t, s, other).Cells[1].Outputs) > 0 {
+		t.Errorf("a notebook that shows what others trained was run although one of them failed: %q", text)
 	}
 	if got := loaded(t, s, other).Cells[1].Source; got != "%%\nTrain(c)" {
 		t.Errorf("a notebook that does not train got the main one's cell: %q", got)
@@ -104,5 +105,14 @@ sed 's/"execution_count": null/"execution_count": 1/; s/"outputs": \[\]/"outputs
 	}
 	if left, _ := filepath.Glob(filepath.Join(s.clone, "build", "refresh-*")); len(left) > 0 {
 		t.Errorf("%v is left behind", left)
+	}
+
+	// With the broken one mended, the notebook that shows what all have trained is the last.
+	if err := os.Remove(filepath.Join(s.clone, bad)); err != nil {
+		t.Fatal(err)
+	}
+	text = printed(t, func() { err = refresh(s) })
+	if err != nil || strings.Index(text, "✅ "+other) < strings.Index(text, "✅ "+good) || len(loaded(t, s, other).Cells[1].Outputs) == 0 {
+		t.Errorf("got %v and %q, want all outputs stored, those of %s last", err, text, other)
 	}
 }

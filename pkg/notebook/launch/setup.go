@@ -5,6 +5,7 @@ import (
 	"debug/buildinfo"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rekindle/pkg/durable"
 	"rekindle/pkg/notebook"
 )
 
@@ -77,15 +79,50 @@ func (s *setup) buildTool(name, pkg, module string) error {
 func (s *setup) installKernel() error {
 	gonb := filepath.Join(s.bin(), "gonb")
 	var spec struct{ Argv []string }
-	if raw, err := os.ReadFile(filepath.Join(s.data(), "kernels", "gonb", "kernel.json")); err == nil && json.Unmarshal(raw, &spec) == nil {
-		if len(spec.Argv) > 0 && sameProgram(spec.Argv[0], gonb) && slices.Contains(spec.Argv, "-go_work="+s.clone) {
-			return nil
+	raw, err := os.ReadFile(s.kernelSpec())
+	if err != nil || json.Unmarshal(raw, &spec) != nil || len(spec.Argv) == 0 || !sameProgram(spec.Argv[0], gonb) || !slices.Contains(spec.Argv, "-go_work="+s.clone) {
+		fmt.Println("🔧 Installing the Go kernel for Jupyter")
+		// Without --raw_error a cell that does not compile shows only that it failed;
+		// --force_deps because gopls, which completes code, is not needed to run it.
+		if err := s.logged([]string{"JUPYTER_DATA_DIR=" + s.data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.clone); err != nil {
+			return err
 		}
 	}
-	fmt.Println("🔧 Installing the Go kernel for Jupyter")
-	// Without --raw_error a cell that does not compile shows only that it failed;
-	// --force_deps because gopls, which completes code, is not needed to run it.
-	return s.logged([]string{"JUPYTER_DATA_DIR=" + s.data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.clone)
+	return s.equipKernel()
+}
+
+func (s *setup) kernelSpec() string {
+	return filepath.Join(s.data(), "kernels", "gonb", "kernel.json")
+}
+
+// equipKernel writes into the kernel's specification the environment that it
+// needs, so that a front end which was not started from here, such as VS Code,
+// can start it too.
+func (s *setup) equipKernel() error {
+	raw, err := os.ReadFile(s.kernelSpec())
+	if err != nil {
+		return err
+	}
+	var spec map[string]any
+	if err := json.Unmarshal(raw, &spec); err != nil {
+		return fmt.Errorf("%s is no kernel's specification (%w); delete it and try again", s.kernelSpec(), err)
+	}
+	// Jupyter puts the front end's PATH in the place of ${PATH}; what does not
+	// know that finds the shell and the usual programs behind it.
+	env := map[string]any{"PATH": strings.Join(append(s.tools(), "${PATH}", "/usr/local/bin", "/usr/bin", "/bin"), ":")}
+	for _, line := range s.environ() { // the last one of a name counts
+		if name, value, _ := strings.Cut(line, "="); name == "GOEXPERIMENT" || name == "GOFLAGS" {
+			env[name] = value
+		}
+	}
+	if old, _ := spec["env"].(map[string]any); maps.Equal(old, env) {
+		return nil
+	}
+	spec["env"] = env
+	if raw, err = json.MarshalIndent(spec, "", "  "); err != nil {
+		return err
+	}
+	return durable.WriteFile(s.kernelSpec(), append(raw, '\n'))
 }
 
 // sameProgram reports whether two paths hold the same program. GoNB installs a
@@ -102,20 +139,24 @@ func sameProgram(a, b string) bool {
 	return err == nil && bytes.Equal(first, second)
 }
 
+// tools are the folders of GoNB, goimports and go.
+func (s *setup) tools() []string {
+	dirs := []string{s.bin()}
+	if gotool, err := exec.LookPath("go"); err == nil {
+		dirs = append(dirs, filepath.Dir(gotool))
+	}
+	return dirs
+}
+
 // environ is the environment of notebooks: the tools and the kernel of this
 // clone, and vector instructions for the engine in pure Go.
 func (s *setup) environ() []string {
-	path := []string{s.bin()}
-	if gotool, err := exec.LookPath("go"); err == nil {
-		path = append(path, filepath.Dir(gotool))
-	}
-	path = append(path, os.Getenv("PATH"))
 	jupyterPath := []string{s.data()}
 	if old := os.Getenv("JUPYTER_PATH"); old != "" {
 		jupyterPath = append(jupyterPath, old)
 	}
 	env := append(os.Environ(),
-		"PATH="+strings.Join(path, ":"),
+		"PATH="+strings.Join(append(s.tools(), os.Getenv("PATH")), ":"),
 		"JUPYTER_PATH="+strings.Join(jupyterPath, ":"),
 		"GOEXPERIMENT="+withExperiment(os.Getenv("GOEXPERIMENT"), "simd"),
 	)

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook/ipynb"
 )
@@ -27,7 +26,10 @@ const patience = 3 * time.Minute
 
 // machine is what all notebooks of a test share: a clone with the kernel
 // installed, a Python that has jupyter_client, and one set of pictures.
-type machine struct{ clone, python, data string }
+type machine struct {
+	clone, python, data string
+	bare                bool // kernels are started by a front end that knows only where they are
+}
 
 // setUp does what `make run` does before it runs a notebook.
 func setUp(t *testing.T) *machine {
@@ -46,14 +48,13 @@ func setUp(t *testing.T) *machine {
 			t.Fatalf("%s: %v\n%s", strings.Join(line, " "), err, said)
 		}
 	}
-	program, err := os.ReadFile(filepath.Join(clone, "build/jupyter/program"))
-	must(t, err)
 	m := &machine{clone: clone, data: filepath.Join(t.TempDir(), "data")}
 	must(t, os.Mkdir(m.data, 0o777))
 	// Jupyter may have been installed in a virtual environment; its Python lies beside it.
-	m.python = filepath.Join(filepath.Dir(string(program)), "python3")
+	m.python = filepath.Join(filepath.Dir(m.jupyter(t)), "python3")
 	if _, err := os.Stat(m.python); err != nil {
-		m.python = "python3"
+		m.python, err = exec.LookPath("python3")
+		must(t, err)
 	}
 	n := open(t, m, tiny)
 	n.works(n.run("control", "environment", "configuration", "data"))
@@ -79,6 +80,10 @@ func (m *machine) newClone(t *testing.T, notebook string) string {
 
 // environ is the environment of a notebook in the folder top.
 func (m *machine) environ(top, overrides string) []string {
+	if m.bare {
+		return []string{"PATH=/nowhere", "HOME=" + os.Getenv("HOME"), "TMPDIR=" + top, "REKINDLE_CONFIG=" + overrides,
+			"JUPYTER_PATH=" + filepath.Join(m.clone, "build/jupyter"), "JUPYTER_RUNTIME_DIR=" + filepath.Join(top, "jupyter")}
+	}
 	return append(os.Environ(), vectorCode,
 		"PATH="+filepath.Join(m.clone, "build/bin")+":"+os.Getenv("PATH"),
 		"JUPYTER_PATH="+filepath.Join(m.clone, "build/jupyter"),
@@ -194,7 +199,12 @@ type output struct {
 	Stdout, Stderr string
 	HTML           string
 	Pictures       int
+	States         []state
 }
+
+// state is what one display of a cell showed for a while, until the next one of
+// the same display was drawn in its place.
+type state struct{ Display, HTML, Picture string }
 
 // said is all text of an output.
 func (o output) said() string { return o.Stdout + o.Stderr + o.HTML }
@@ -315,125 +325,4 @@ func (n *notebook) experiment(name string) *experiment.Experiment {
 	exp, err := experiment.Open(filepath.Join(n.top, "experiments/unet/gaussian", name))
 	must(n.t, err)
 	return exp
-}
-
-// works checks that every cell ended well and without a word on standard error.
-func (n *notebook) works(all outputs) {
-	n.t.Helper()
-	for _, o := range all {
-		if !o.OK || strings.TrimSpace(o.Stderr) != "" {
-			n.t.Errorf("the cell %s failed:\n%s%s", o.Cell, o.Stdout, o.Stderr)
-		}
-	}
-}
-
-// fails checks that a cell ended with a sentence that says all parts, and not
-// with a stack trace.
-func (n *notebook) fails(o output, parts ...string) {
-	n.t.Helper()
-	if o.OK {
-		n.t.Errorf("the cell %s ended well, want an error that says %q; it said:\n%s", o.Cell, parts, o.Stdout)
-	}
-	if !strings.Contains(o.Stderr, "❌") || strings.Contains(o.Stderr, "goroutine ") || strings.Contains(o.Stderr, "undefined:") {
-		n.t.Errorf("the cell %s shows no sentence for people:\n%s", o.Cell, o.Stderr)
-	}
-	n.says(o, parts...)
-}
-
-// says checks that an output contains all parts.
-func (n *notebook) says(o output, parts ...string) {
-	n.t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(o.said(), part) {
-			n.t.Errorf("the cell %s does not say %q:\n%s", o.Cell, part, o.said())
-		}
-	}
-}
-
-// history reads an experiment's history and checks its number of epochs.
-func (n *notebook) history(exp *experiment.Experiment, epochs int) *experiment.History {
-	n.t.Helper()
-	h, err := experiment.LoadHistory(exp.HistoryPath())
-	must(n.t, err)
-	if h.Len() != epochs {
-		n.t.Fatalf("the history has %d epochs, want %d", h.Len(), epochs)
-	}
-	return h
-}
-
-// continues checks that a history begins with an earlier one, unchanged.
-func (n *notebook) continues(now, earlier *experiment.History) {
-	n.t.Helper()
-	begin := now.Clone()
-	begin.Resize(earlier.Len())
-	a, err := json.Marshal(begin)
-	must(n.t, err)
-	b, err := json.Marshal(earlier)
-	must(n.t, err)
-	if string(a) != string(b) {
-		n.t.Errorf("the first %d epochs of the history were changed:\n%s\n%s", earlier.Len(), b, a)
-	}
-}
-
-// has checks that an experiment's folder contains files that are not empty.
-func (n *notebook) has(exp *experiment.Experiment, files ...string) {
-	n.t.Helper()
-	for _, f := range files {
-		if info, err := os.Stat(filepath.Join(exp.Dir, f)); err != nil || !info.IsDir() && info.Size() == 0 {
-			n.t.Errorf("%s lacks %s (%v)", exp.Name(), f, err)
-		}
-	}
-}
-
-// status checks how the last session of training ended.
-func (n *notebook) status(exp *experiment.Experiment, want string) {
-	n.t.Helper()
-	stats, err := exp.LoadStats()
-	must(n.t, err)
-	if stats.Status != want {
-		n.t.Errorf("experiment_stats.json says %q, want %q", stats.Status, want)
-	}
-}
-
-// newest returns the checkpoint that a resume would take.
-func (n *notebook) newest(exp *experiment.Experiment) checkpoint.Entry {
-	n.t.Helper()
-	entries, err := checkpoint.List(exp.CheckpointsDir())
-	must(n.t, err)
-	if len(entries) == 0 || entries[0].Err != nil {
-		n.t.Fatalf("%s has no readable checkpoint", exp.Name())
-	}
-	return entries[0]
-}
-
-// waitForFile waits until a file or folder exists.
-func (n *notebook) waitForFile(path string) {
-	n.t.Helper()
-	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(20 * time.Millisecond) {
-		if _, err := os.Stat(path); err == nil {
-			return
-		}
-	}
-	n.t.Fatalf("there is still no %s", path)
-}
-
-// contents returns all files below a folder with their sizes and times, to see
-// whether anything was changed.
-func (n *notebook) contents(dir string) string {
-	n.t.Helper()
-	var b strings.Builder
-	must(n.t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
-		if err == nil && !info.IsDir() {
-			fmt.Fprintln(&b, path, info.Size(), info.ModTime())
-		}
-		return err
-	}))
-	return b.String()
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -17,8 +17,8 @@ func interrupted(t *testing.T, m *machine) {
 	upTo := slices.Index(n.ids, "training")
 	n.works(n.wait(n.ids[:upTo]...))
 	exp := n.only()
-	n.waitForFile(filepath.Join(exp.CheckpointsDir(), "last_checkpoint.pth")) // until an epoch is finished
-	time.Sleep(300 * time.Millisecond)
+	n.waitForEpochs(exp, 3)
+	time.Sleep(redrawn)
 	pressed := time.Now()
 	n.interrupt()
 	all := n.wait("training")
@@ -28,6 +28,7 @@ func interrupted(t *testing.T, m *machine) {
 	}
 	n.works(all)
 	n.says(all.of("training"), "Training interrupted in epoch", "nothing is lost", "emergency_checkpoint_interrupt_epoch_", "ResumeFromCheckpoint = true")
+	n.isLive(all.of("training"))
 	n.works(n.wait(n.ids[upTo+1:]...)) // the cells below run with what there is
 	n.status(exp, "interrupted")
 	at := n.newest(exp)
@@ -50,11 +51,20 @@ func interrupted(t *testing.T, m *machine) {
 	// Go on.
 	n.edit("control", "SKIP_TRAINING = true", "SKIP_TRAINING = false")
 	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
-	n.set("NumEpochs", at.Epoch+1)
+	epochs := at.Epoch + 4 // a few seconds, so that something is seen of them
+	n.set("NumEpochs", epochs)
 	all = n.runAll()
 	n.works(all)
-	n.says(all.of("training"), "Resuming from "+at.Name(), fmt.Sprintf("and %d of ", at.Position), fmt.Sprintf("Training completed: %d epochs", at.Epoch+1))
-	n.continues(n.history(n.only(), at.Epoch+1), stopped)
+	n.says(all.of("training"), "Resuming from "+at.Name(), fmt.Sprintf("and %d of ", at.Position), fmt.Sprintf("Training completed: %d epochs", epochs))
+	n.continues(n.history(n.only(), epochs), stopped)
+	boxes, _ := all.of("training").live()
+	if len(boxes) == 0 {
+		t.Fatal("the resumed training showed no progress")
+	}
+	// The bar stands where the run does: its earlier epochs are behind it.
+	if got, least := barWidth(t, boxes[0]), 100*float64(at.Epoch)/float64(epochs); got < least-0.1 {
+		t.Errorf("after a resume the bar begins at %.1f %%, want at least %.1f %%", got, least)
+	}
 	n.status(exp, "completed")
 }
 

@@ -8,6 +8,7 @@ Each line of standard input is a JSON object:
 
 At the end of standard input, and on SIGTERM, the kernel is shut down.
 """
+import hashlib
 import json
 import queue
 import signal
@@ -27,7 +28,8 @@ class Cell:
         self.started = self.seconds = None
         self.status = ""
         self.stdout = self.stderr = ""
-        self.displays = []  # display id, data by type; a later one of the same id takes its place
+        self.displays = []  # display id, data by type: what is on the page
+        self.states = []  # everything that was ever shown, in its order
 
     def take(self, kind, content):
         if kind == "stream" and content["name"] == "stdout":
@@ -36,13 +38,19 @@ class Cell:
             self.stderr += content["text"]
         elif kind == "error":
             self.stderr += "\n".join(content["traceback"])
-        elif kind in ("display_data", "update_display_data", "execute_result"):
-            name = content.get("transient", {}).get("display_id")
-            known = [d for d in self.displays if name and d[0] == name]
-            if known:
-                known[0][1] = content["data"]
-            else:
-                self.displays.append([name, content["data"]])
+        elif kind in ("display_data", "execute_result"):
+            self.displays.append([content.get("transient", {}).get("display_id"), content["data"]])
+            self.note(*self.displays[-1])
+        elif kind == "update_display_data":
+            name = content["transient"]["display_id"]
+            for shown in self.displays:
+                if shown[0] == name:
+                    shown[1] = content["data"]
+                    self.note(*shown)
+
+    def note(self, name, data):
+        picture = data.get("image/png") or data.get("image/jpeg") or ""
+        self.states.append({"display": name or "", "html": data.get("text/html", ""), "picture": hashlib.sha256(picture.encode()).hexdigest() if picture else ""})
 
     def answer(self):
         data = [d for _, d in self.displays]
@@ -53,6 +61,7 @@ class Cell:
             "stderr": self.stderr,
             "html": "".join(d.get("text/html", "") for d in data),
             "pictures": sum("image/png" in d or "image/jpeg" in d for d in data),
+            "states": self.states,
         }
 
 

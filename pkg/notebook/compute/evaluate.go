@@ -1,0 +1,124 @@
+package compute
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook"
+	"rekindle/pkg/restore"
+)
+
+// Evaluate restores whole validation pictures, scores them and their degraded
+// inputs, and writes restored_images/ and evaluation_metrics.json. Where those
+// are there already, made from the same weights and pictures with the same
+// options, it shows the scores and leaves both as they are.
+func Evaluate(cfg config.Config) {
+	exp := notebook.Experiment(cfg)
+	state, err := loadBest(exp)
+	notebook.Check(err)
+	set, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, 1, warn)
+	notebook.Check(err)
+	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
+	from := madeFrom(cfg, state, set, options)
+	if e := stored(exp, from); e != nil {
+		fmt.Fprintf(notebook.Out, "⏭️  The weights of epoch %d are evaluated already with these pictures and options; to do it again, delete %s\n", e.Epoch, notebook.Short(exp.MetricsPath()))
+		showScores(e)
+		return
+	}
+	r, err := newRestorer(cfg, exp, state)
+	notebook.Check(err)
+	fmt.Fprintf(notebook.Out, "🔍 Evaluating the weights of epoch %d in tiles of %d with %d pixels of overlap\n", state.Epoch, cfg.PatchSize, cfg.TileOverlap)
+	ctx, stop := interruptible()
+	defer stop()
+	if cfg.SelfEnsemble {
+		fmt.Fprintln(notebook.Out, "   SelfEnsemble: the mean of eight restorations of each picture, which takes eight times as long")
+	}
+	draft, err := exp.Draft()
+	notebook.Check(err)
+	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, nil)
+	if err == nil {
+		e.Epoch, e.MadeFrom = state.Epoch, from
+		err = draft.Commit(e)
+	}
+	err = errors.Join(err, draft.Close())
+	if errors.Is(err, context.Canceled) {
+		fmt.Fprintln(notebook.Out, "⚠️  Evaluation interrupted; pictures and scores are as they were before it")
+		return
+	}
+	notebook.Check(err)
+	showScores(e)
+	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), notebook.Short(exp.RestoredDir()))
+}
+
+// scoring is the version of how pictures are restored and scored: raised when
+// either changes, it makes evaluations of before count as different.
+const scoring = 1
+
+// madeFrom is a checksum of all that an evaluation depends on: weights, pictures
+// and options. The engine is left out: it changes no more than the last digits,
+// and results of a GPU are to be looked at on a machine without one.
+func madeFrom(cfg config.Config, state *checkpoint.State, set *dataset.Set, o restore.Options) string {
+	h := sha256.New() // writing to it never fails
+	name, network := networkOf(cfg, state)
+	o.BatchSize = 0 // how many tiles at once
+	fmt.Fprintf(h, "%d %s %+v %+v\n", scoring, name, network, o)
+	for _, t := range state.Network() {
+		fmt.Fprintf(h, "%s %v\n", t.Name, t.Shape)
+		_ = binary.Write(h, binary.LittleEndian, t.Values)
+	}
+	for i := range evaluated(set, cfg) {
+		name, degraded, clean := set.Pair(i)
+		fmt.Fprintf(h, "%s %d %d\n", name, clean.W, clean.H)
+		h.Write(degraded.Pix)
+		h.Write(clean.Pix)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// evaluated is how many pictures of a set are restored.
+func evaluated(set *dataset.Set, cfg config.Config) int {
+	if cfg.MaxEvalImages > 0 {
+		return min(set.Images(), cfg.MaxEvalImages)
+	}
+	return set.Images()
+}
+
+// stored returns the evaluation on disk if it was made from what is given here
+// and all its pictures are there, else nil.
+func stored(exp *experiment.Experiment, from string) *experiment.Evaluation {
+	e, err := experiment.LoadEvaluation(exp.MetricsPath())
+	if err != nil || e.MadeFrom != from || len(e.PerImage) != len(e.Degraded.PerImage) {
+		return nil
+	}
+	for _, im := range e.PerImage {
+		if _, err := os.Stat(filepath.Join(exp.RestoredDir(), im.Filename)); err != nil {
+			return nil
+		}
+	}
+	return e
+}
+
+func showScores(e *experiment.Evaluation) {
+	row := "   %-24s %18s %20s %20s\n"
+	fmt.Fprintf(notebook.Out, "\n"+row, "", "PSNR (dB)", "SSIM", "SSIM box")
+	fmt.Fprintf(notebook.Out, row, "picture", "degraded → restored", "degraded → restored", "degraded → restored")
+	line := func(name string, before, after experiment.Scores) {
+		fmt.Fprintf(notebook.Out, "   %-24s %8.2f → %8.2f %9.4f → %8.4f %9.4f → %8.4f\n", name, before.PSNR, after.PSNR, before.SSIM, after.SSIM, before.SSIMBox, after.SSIMBox)
+	}
+	for i, after := range e.PerImage {
+		line(after.Filename, e.Degraded.PerImage[i].Scores, after.Scores)
+	}
+	line("mean", e.Degraded.Mean, e.Mean)
+	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB, in %.1f s of restoring\n", e.Gain(), e.Seconds)
+	fmt.Fprintln(notebook.Out, "   SSIM is as published; SSIM box is the Python original's, to compare with its numbers only")
+}

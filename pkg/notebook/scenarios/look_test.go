@@ -1,0 +1,87 @@
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	lookLimit = 15 * time.Second        // Run All with SKIP_TRAINING
+	cellLimit = 1500 * time.Millisecond // a cell that neither trains nor infers
+)
+
+// lookIsQuick measures at the sizes that the notebook has on a CPU: whole runs,
+// each in a new kernel, with what Go has built before in its cache.
+func lookIsQuick(t *testing.T, m *machine) {
+	n := open(t, m, `{"device": "go", "num_epochs": 1, "patches_per_image": 1, "val_patches_per_image": 1}`)
+	first := n.runAll()
+	n.works(first)
+	exp := n.only()
+	before := n.history(exp, 1)
+	untouched := []string{exp.CheckpointsDir(), exp.RestoredDir(), exp.MetricsPath()}
+	var contents []string
+	for _, path := range untouched {
+		contents = append(contents, n.contents(path))
+	}
+
+	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	var best outputs
+	least := time.Duration(math.MaxInt64)
+	var slow []string
+	// Other programs can slow a run down: the best of a few shows its own speed.
+	for range 5 {
+		n.restart()
+		began := time.Now()
+		all := n.runAll()
+		took := time.Since(began)
+		n.works(all)
+		n.says(all.of("directories"), "RESUME MODE", exp.Name())
+		n.says(all.of("training"), "SKIP_TRAINING = true: Loading existing results", "Total epochs: 1", "Best epoch: 1")
+		n.says(all.of("evaluation"), "evaluated already", "Gain: ")
+		if got, want := all.pictures(), first.pictures()-1; got != want { // all but the curve of training
+			t.Errorf("got %d pictures, want %d", got, want)
+		}
+		load, _ := os.ReadFile("/proc/loadavg")
+		t.Logf("Run All with SKIP_TRAINING in a new kernel took %.1f s; load average %.4s", took.Seconds(), load)
+		if took < least {
+			least, best = took, all
+			slow = tooSlow(all, took)
+		}
+		if len(slow) == 0 {
+			break
+		}
+	}
+	n.continues(n.history(n.only(), 1), before)
+	for i, path := range untouched {
+		if n.contents(path) != contents[i] {
+			t.Errorf("a look changed %s", path)
+		}
+	}
+
+	var table strings.Builder
+	for _, o := range first {
+		fmt.Fprintf(&table, "   %-14s %5.2f s %5.2f s\n", o.Cell, o.Seconds, best.of(o.Cell).Seconds)
+	}
+	t.Logf("how long cells take, in a first Run All and in the fastest with SKIP_TRAINING, which took %.1f s as a whole:\n%s", least.Seconds(), table.String())
+	for _, line := range slow {
+		t.Error(line)
+	}
+}
+
+// tooSlow says what of a Run All is slower than it may be.
+func tooSlow(all outputs, took time.Duration) (slow []string) {
+	for _, o := range all {
+		infers := o.Cell == "inference" || o.Cell == "evaluation"
+		if !infers && o.Seconds > cellLimit.Seconds() {
+			slow = append(slow, fmt.Sprintf("the cell %s took %.2f s, want at most %v", o.Cell, o.Seconds, cellLimit))
+		}
+	}
+	if took > lookLimit {
+		slow = append(slow, fmt.Sprintf("Run All with SKIP_TRAINING took %.1f s, want at most %v", took.Seconds(), lookLimit))
+	}
+	return slow
+}
