@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"strings"
 
 	"rekindle/pkg/checkpoint"
@@ -52,14 +51,17 @@ func (r *run) findState() error {
 // cannot be compared with: no epoch might ever beat it.
 func (r *run) ensureBest() error {
 	dir, s := r.exp.CheckpointsDir(), r.state
-	best := checkpoint.Path(dir, checkpoint.Best)
-	_, err := os.Stat(best)
-	missing := errors.Is(err, fs.ErrNotExist)
 	if err := checkpoint.EnsureBest(dir, func(line string) { r.report.Message("%s", line) }); err != nil {
 		return err
 	}
-	if missing && (s.BestEpoch != s.Epoch || s.Position > 0) { // else it was made from the best itself
-		s.BestEpoch, s.BestLoss = 0, nan
+	entries, err := checkpoint.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == checkpoint.Best && (e.Epoch != s.BestEpoch || e.Position > 0) { // made from another, here or by a cell
+			s.BestEpoch, s.BestLoss = 0, nan
+		}
 	}
 	var keys []string
 	for _, c := range r.changes {
@@ -71,7 +73,7 @@ func (r *run) ensureBest() error {
 		return nil
 	}
 	kept := fmt.Sprintf("best_model_until_epoch_%03d.pth", s.Epoch)
-	if err := durable.Copy(best, checkpoint.Path(dir, kept)); err != nil {
+	if err := durable.Copy(checkpoint.Path(dir, checkpoint.Best), checkpoint.Path(dir, kept)); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
 	r.report.Message("ℹ️  Validation losses from here on cannot be compared with those before (%s changed): the best epoch is looked for anew", strings.Join(keys, ", "))

@@ -35,6 +35,11 @@ func (r *run) saveEpoch(epoch int, validated bool) error {
 	if err := s.History.Save(r.exp.HistoryPath()); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
+	if validated && isFinite(s.History.ValLoss[epoch-1]) { // weights of no use are no reason to remove others
+		if err := checkpoint.RemoveSuperseded(r.exp.CheckpointsDir()); err != nil {
+			r.report.Message("⚠️  %v", err)
+		}
+	}
 	return nil
 }
 
@@ -97,7 +102,7 @@ func (r *run) preflight() error {
 func (r *run) recordSession(outcome Outcome) error {
 	stats, err := r.exp.LoadStats()
 	if err != nil {
-		r.report.Message("⚠️  %v; it is written anew", err)
+		r.report.Message("⚠️  %v", err)
 	}
 	s := r.state
 	stats.Status, stats.EpochsCompleted, stats.BestEpoch, stats.BestValLoss = string(outcome), s.Epoch, s.BestEpoch, nil
