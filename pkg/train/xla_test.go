@@ -99,8 +99,8 @@ func TestTheProgramsForXLATrainAsTheGoEngine(t *testing.T) {
 			_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
 			_, got := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: engine, GPU: true})
 			loss, array := 1e-5, 1e-4
-			if amp { // bfloat16 has 8 bits
-				loss, array = 1e-2, 5e-2
+			if amp { // bfloat16 has 8 bits, and a ReLU near 0 may open or close
+				loss, array = 1e-2, 0.15
 			}
 			for what, pair := range map[string][2]experiment.Series{
 				"training": {got.History.TrainLoss, want.History.TrainLoss}, "validation": {got.History.ValLoss, want.History.ValLoss},
