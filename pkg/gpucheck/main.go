@@ -111,7 +111,10 @@ func runAndReport(ctx context.Context, s setting, out string) error {
 		if out == "" {
 			return nil
 		}
-		return durable.WriteFile(out, []byte(report(rows, s)))
+		if err := durable.WriteFile(out, []byte(report(rows, s))); err != nil {
+			return fmt.Errorf("-out %s cannot be written, name a file elsewhere: %w", out, err)
+		}
+		return nil
 	})
 	if rows == nil {
 		return err

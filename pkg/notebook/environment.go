@@ -34,7 +34,7 @@ func Environment() {
 	case HasGPU():
 		say("   Engine:  XLA on the GPU")
 	case machine.HasGPU():
-		say("   Engine:  on the CPU; to use the GPU, install XLA's CUDA plugin and a C compiler")
+		say("   Engine:  on the CPU; to use the GPU, install XLA's CUDA plugin (docs/gpu.md) and a C compiler")
 	default:
 		say("   Engine:  on the CPU")
 	}
