@@ -1,6 +1,6 @@
 // Package network holds the function of the notebook's cell that describes the
 // network. It knows the networks, but links no engine to compute them with, which
-// would make building the cell take several times as long.
+// would make the cell cost twice as much.
 package network
 
 import (
