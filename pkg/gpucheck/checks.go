@@ -259,6 +259,42 @@ func (l *laboratory) score(ctx context.Context, engine *backend.Engine, cfg conf
 	return float64(e.Mean.PSNR), nil
 }
 
+// divided trains with batches divided over all devices, which may be one.
+func divided(ctx context.Context, s setting) (string, error) {
+	engine, err := backend.Open(s.device)
+	if err != nil {
+		return "", err
+	}
+	if engine.Name() != "xla" {
+		return "not asked: only XLA divides", nil
+	}
+	l, err := newLaboratory(4, 64, small())
+	if err != nil {
+		return "", err
+	}
+	defer l.close()
+	var whole, parts record
+	if _, _, _, err := l.train(ctx, engine, l.cfg, nil, &whole); err != nil {
+		return "", err
+	}
+	l.devices = engine.NumDevices()
+	if _, _, _, err := l.train(ctx, engine, l.cfg, nil, &parts); err != nil {
+		return "", err
+	}
+	if len(parts.losses) != len(whole.losses) {
+		return "", fmt.Errorf("%d steps, %d without dividing", len(parts.losses), len(whole.losses))
+	}
+	off := 0.0
+	for i, loss := range whole.losses {
+		off = max(off, math.Abs(parts.losses[i]-loss)/loss)
+	}
+	answer := fmt.Sprintf("over %d: losses within %.1e", l.devices, off)
+	if !(off <= 5e-3) {
+		return answer, errors.New("more than rounding explains")
+	}
+	return answer, nil
+}
+
 // sharing starts a second process on the device while this one trains.
 func sharing(ctx context.Context, s setting) (string, error) {
 	self, err := os.Executable()

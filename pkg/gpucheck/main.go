@@ -67,6 +67,7 @@ var checks = []check{
 	{name: "mixed", asks: "Does UseAMP cost quality?", limit: 3 * time.Minute, run: mixedQuality},
 	{name: "again", asks: "How long is the first step in a second process?", limit: 3 * time.Minute, run: again},
 	{name: "recomputing", asks: "What does GradientCheckpointing save and cost, batch 64?", limit: 2 * time.Minute, run: recomputing},
+	{name: "divided", asks: "Does a run go the same with batches divided over all devices?", limit: 2 * time.Minute, run: divided},
 	{name: "sharing", asks: "Do two runs fit on one device?", limit: 2 * time.Minute, run: sharing},
 	{name: "numbers-tf32-off", asks: "The networks again, without TF32", limit: 3 * time.Minute, options: "tf32=false", run: sameNumbers},
 	{name: "resume-deterministic", asks: "The interrupted run again, with " + deterministic, limit: 2 * time.Minute, flags: []string{deterministic}, run: interrupted},

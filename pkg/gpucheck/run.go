@@ -23,8 +23,9 @@ import (
 
 // laboratory is a scratch folder with pictures.
 type laboratory struct {
-	dir string
-	cfg config.Config
+	dir     string
+	cfg     config.Config
+	devices int // over which batches are divided; 0: they are not
 }
 
 // newLaboratory draws n pictures of side pixels to train on and two to validate.
@@ -54,7 +55,7 @@ func newLaboratory(n, side int, cfg config.Config) (*laboratory, error) {
 			return nil, err
 		}
 	}
-	return &laboratory{dir, cfg}, nil
+	return &laboratory{dir: dir, cfg: cfg}, nil
 }
 
 func (l *laboratory) close() { os.RemoveAll(l.dir) }
@@ -111,7 +112,7 @@ func (l *laboratory) train(ctx context.Context, engine *backend.Engine, cfg conf
 		}
 	}
 	data := train.Data{Train: trainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed), Val: valSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)}
-	result, err := train.Run(ctx, exp, cfg, data, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Reporter: r})
+	result, err := train.Run(ctx, exp, cfg, data, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: l.devices, Reporter: r})
 	if result == nil {
 		return nil, nil, exp, err
 	}
