@@ -80,27 +80,14 @@ type picture struct {
 
 // shown lists the pictures that TensorBoard shows of these files, by step.
 func shown(files []string) (all []picture) {
-	for _, path := range files {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
+	eachEvent(files, func(o outline, event []byte) {
+		switch {
+		case o.start:
+			all = slices.DeleteFunc(all, func(p picture) bool { return p.step >= o.step })
+		case o.summary != nil:
+			all = append(all, picture{o, string(bytesOf(bytesOf(o.summary, summaryValue), valueTag)), event})
 		}
-		for {
-			event, rest, ok := cutRecord(text)
-			if !ok {
-				break
-			}
-			text = rest
-			o, ok := parseOutline(event)
-			switch {
-			case !ok:
-			case o.start:
-				all = slices.DeleteFunc(all, func(p picture) bool { return p.step >= o.step })
-			case o.summary != nil:
-				all = append(all, picture{o, string(bytesOf(bytesOf(o.summary, summaryValue), valueTag)), event})
-			}
-		}
-	}
+	})
 	slices.SortStableFunc(all, func(a, b picture) int { return cmp.Compare(a.step, b.step) })
 	return all
 }

@@ -150,10 +150,23 @@ func stampOf(path string) (int64, bool) {
 	return stamp, err == nil
 }
 
-// covered returns n where TensorBoard shows the epochs 1 to n without a gap. A
-// file counts as far as it can be read.
+// covered returns n where TensorBoard shows the epochs 1 to n without a gap.
 func covered(files []string) int {
 	n := 0
+	eachEvent(files, func(o outline, _ []byte) {
+		switch {
+		case o.start:
+			n = min(n, o.step-1)
+		case o.summary != nil && o.step == n+1:
+			n++
+		}
+	})
+	return max(n, 0)
+}
+
+// eachEvent calls f with the events of files, in order. A file counts as far as
+// it can be read.
+func eachEvent(files []string, f func(o outline, event []byte)) {
 	for _, path := range files {
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -165,17 +178,11 @@ func covered(files []string) int {
 				break
 			}
 			text = rest
-			o, ok := parseOutline(event)
-			switch {
-			case !ok:
-			case o.start:
-				n = min(n, o.step-1)
-			case o.summary != nil && o.step == n+1:
-				n++
+			if o, ok := parseOutline(event); ok {
+				f(o, event)
 			}
 		}
 	}
-	return max(n, 0)
 }
 
 // scalars names an epoch's measurements as the Python original does. What was
