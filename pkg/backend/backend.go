@@ -107,6 +107,9 @@ func first(start func(name string) (compute.Backend, error), why string, names .
 // reason is an error of go-xla's in a few words, for one line of output.
 func reason(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
+	if strings.Contains(line, "built without cgo") {
+		return "not built in"
+	}
 	if strings.Contains(line, "no plugins found") || strings.Contains(line, "available plugins found") {
 		return "no plugin found"
 	}
@@ -137,7 +140,7 @@ func start(config string) (engine compute.Backend, err error) {
 		return startGo()
 	}
 	if name == "xla" && !hasXLA {
-		return nil, fmt.Errorf("this program was built without cgo, so without XLA; install gcc and build again")
+		return nil, fmt.Errorf("this program was built without cgo, so without XLA; install gcc if it is missing, and run \"make setup\" where XLA's plugin is, or set CGO_ENABLED=1")
 	}
 	keepTuning(config)
 	return compute.NewWithConfig(config)

@@ -86,6 +86,12 @@ func PinnedVersions(goMod string) (map[string]string, error) {
 	return pinned, nil
 }
 
+// XLAMayRun reports whether there is anything that XLA could run with: a GPU, a
+// plugin, or the user's word for it.
+func XLAMayRun() bool {
+	return machine.HasGPU() || len(plugins()) > 0 || strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla")
+}
+
 // plugins lists the XLA plugins in the folders where go-xla looks first; it also
 // searches those of /etc/ld.so.conf, where nobody puts plugins.
 func plugins() []string {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rekindle/pkg/machine"
 )
 
 // clone makes a folder that looks like a clone to this program.
@@ -136,6 +138,7 @@ func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
 	t.Setenv("PATH", tools+":/usr/bin:/bin")
 	t.Setenv("GOEXPERIMENT", "jsonv2")
 	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
+	t.Setenv("CGO_ENABLED", "0")
 	gonb := filepath.Join(s.bin(), "gonb")
 	write(t, gonb, "", 0o777)
 	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.clone+`"], "language": "go", "env": {"OLD": "1"}}`, 0o666)
@@ -156,7 +159,7 @@ func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
 	if err := json.Unmarshal(raw, &spec); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"PATH": s.bin() + ":" + tools + ":${PATH}:/usr/local/bin:/usr/bin:/bin", "GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false"}
+	want := map[string]string{"PATH": s.bin() + ":" + tools + ":${PATH}:/usr/local/bin:/usr/bin:/bin", "GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0"}
 	if !maps.Equal(spec.Env, want) {
 		t.Errorf("the kernel's environment is %v, want %v", spec.Env, want)
 	}
@@ -213,6 +216,39 @@ func TestSetUpsWaitForEachOther(t *testing.T) {
 	case <-done:
 	case <-time.After(20 * time.Second):
 		t.Error("the second set-up waits although the first is done")
+	}
+}
+
+func TestCellsAreLinkedWithXLAOnlyWhereItMayRun(t *testing.T) {
+	if machine.HasGPU() {
+		t.Skip("this machine has a GPU: cells are linked with XLA in any case")
+	}
+	s := clone(t)
+	for _, c := range []struct{ plugin, engine, cgo, want string }{
+		{"", "", "", "CGO_ENABLED=0"},
+		{"pjrt_c_api_cpu_plugin.so", "", "", ""},
+		{"", "xla:/some/plugin.so", "", ""},
+		{"", "", "1", "CGO_ENABLED=1"},
+	} {
+		plugins := t.TempDir()
+		t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", plugins)
+		t.Setenv("GOMLX_BACKEND", c.engine)
+		t.Setenv("CGO_ENABLED", c.cgo)
+		if c.cgo == "" {
+			os.Unsetenv("CGO_ENABLED") // put back by Setenv's cleanup
+		}
+		if c.plugin != "" {
+			write(t, filepath.Join(plugins, c.plugin), "", 0o666)
+		}
+		got := ""
+		for _, line := range s.environ() {
+			if strings.HasPrefix(line, "CGO_ENABLED=") {
+				got = line
+			}
+		}
+		if got != c.want {
+			t.Errorf("plugin %q, GOMLX_BACKEND %q, CGO_ENABLED %q: cells get %q, want %q", c.plugin, c.engine, c.cgo, got, c.want)
+		}
 	}
 }
 
