@@ -24,7 +24,7 @@ func startGo() (compute.Backend, error) {
 	}
 	workers := reflect.ValueOf(engine).Elem().FieldByName("Workers")
 	if !workers.IsValid() {
-		return nil, fmt.Errorf("this version of the Go engine has no worker pool to set; Rekindle needs github.com/gomlx/compute v0.1.2")
+		return nil, fmt.Errorf("this version of the Go engine has no worker pool to set; Rekindle needs github.com/gomlx/compute v0.1.6")
 	}
 	const unlimited = -1
 	workers.MethodByName("SetMaxParallelism").Call([]reflect.Value{reflect.ValueOf(unlimited)})
