@@ -384,39 +384,3 @@ func TestWhatCellsPrintGoesToTheLogOfAHeadlessRun(t *testing.T) {
 		t.Errorf("a log that is gone: got %d, %v, want no error", n, err)
 	}
 }
-
-func TestAGPUCountsOnlyWhereTrainingWillUseIt(t *testing.T) {
-	cuda, cpu := "/usr/local/lib/go-xla/pjrt_c_api_cuda_plugin.so", "/usr/local/lib/go-xla/pjrt_c_api_cpu_plugin.so"
-	for _, c := range []struct {
-		name, backend string
-		plugins       []string
-		cgo, want     bool
-	}{
-		{"plugin for CUDA", "", []string{cpu, cuda}, true, true},
-		{"plugin for the CPU alone", "", []string{cpu}, true, false},
-		{"no plugin", "", nil, true, false},
-		{"no C compiler", "", []string{cuda}, false, false},
-		{"the Go engine is asked for", "go", []string{cuda}, true, false},
-		{"XLA on the CPU is asked for", "xla:cpu", []string{cuda}, true, false},
-		{"a plugin is named", "xla:/opt/jax/xla_cuda_plugin.so", nil, true, true},
-	} {
-		if got := gpuIsUsed(c.backend, c.plugins, c.cgo); got != c.want {
-			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
-		}
-	}
-}
-
-func TestPluginsAreFoundWhereTheyAreSaidToBe(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", dir)
-	if got := plugins(); len(got) != 0 {
-		t.Errorf("an empty folder: got %v, want none", got)
-	}
-	path := filepath.Join(dir, "pjrt_c_api_cuda_plugin.so")
-	if err := os.WriteFile(path, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if got := plugins(); len(got) != 1 || got[0] != path {
-		t.Errorf("got %v, want %s", got, path)
-	}
-}

@@ -3,12 +3,9 @@ package notebook
 import (
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/machine"
 )
 
 // ConfigVariable names an environment variable with a JSON object of keys that
@@ -40,23 +37,9 @@ func configure(cfg config.Config) (config.Config, error) {
 	return cfg.WithFolders(), cfg.Validate()
 }
 
-// HasGPU reports whether training with Device "auto" will run on a GPU: the
-// NVIDIA driver shows one, XLA's plugin for it is installed, and cells are built
-// with a C compiler, which loading a plugin takes. It decides how large a run
-// the configuration cell chooses.
-func HasGPU() bool {
-	return machine.HasGPU() && gpuIsUsed(os.Getenv("GOMLX_BACKEND"), plugins(), built("CGO_ENABLED") == "1")
-}
-
-func gpuIsUsed(backend string, plugins []string, cgo bool) bool {
-	switch {
-	case !cgo:
-		return false
-	case backend != "": // decides instead of the search
-		return strings.HasPrefix(backend, "xla") && !strings.HasPrefix(backend, "xla:cpu")
-	}
-	return slices.ContainsFunc(plugins, func(p string) bool { return strings.Contains(filepath.Base(p), "cuda") })
-}
+// HasGPU reports whether training with Device "auto" will run on a GPU. It
+// decides how large a run the configuration cell chooses.
+func HasGPU() bool { return Engine("auto") == "xla:cuda" }
 
 // ShowConfig prints what differs from the original's settings, and every key
 // that [ConfigVariable] overrides.

@@ -29,14 +29,16 @@ func Environment() {
 	for _, m := range machine.GPUMemory() {
 		say("            %.1f GB, %.1f GB of it free", gigabytes(m.Total), gigabytes(m.Available))
 	}
-	say("   XLA:     %s", orNone(plugins()))
-	switch {
-	case HasGPU():
+	say("   XLA:     %s", orNone(machine.Plugins()))
+	switch engine := Engine("auto"); {
+	case engine == "xla:cuda":
 		say("   Engine:  XLA on the GPU")
 	case machine.HasGPU():
-		say("   Engine:  on the CPU; to use the GPU, install XLA's CUDA plugin (docs/gpu.md) and a C compiler")
+		say("   Engine:  %s, on the CPU; to use the GPU, install XLA's CUDA plugin (docs/gpu.md) and a C compiler", engine)
+	case engine == "xla:cpu":
+		say("   Engine:  XLA on the CPU")
 	default:
-		say("   Engine:  on the CPU")
+		say("   Engine:  Go, on the CPU; with XLA's plugin and a C compiler it would be XLA, three to four times as fast (docs/engines.md)")
 	}
 }
 
@@ -89,36 +91,12 @@ func PinnedVersions(goMod string) (map[string]string, error) {
 // XLAMayRun reports whether there is anything that XLA could run with: a GPU, a
 // plugin, or the user's word for it.
 func XLAMayRun() bool {
-	return machine.HasGPU() || len(plugins()) > 0 || strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla")
+	return machine.HasGPU() || len(machine.Plugins()) > 0 || strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla")
 }
 
-// plugins lists the XLA plugins in the folders where go-xla looks first; it also
-// searches those of /etc/ld.so.conf, where nobody puts plugins.
-func plugins() []string {
-	dirs := filepath.SplitList(os.Getenv("PJRT_PLUGIN_LIBRARY_PATH"))
-	if len(dirs) == 0 {
-		for _, lib := range []string{homeLib(), "/usr/local/lib"} {
-			dirs = append(dirs, filepath.Join(lib, "go-xla"), filepath.Join(lib, "go-xla", "nvidia"), filepath.Join(lib, "gomlx", "pjrt"))
-		}
-		dirs = append(dirs, filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))...)
-	}
-	var found []string
-	for _, dir := range dirs {
-		for _, pattern := range []string{"pjrt_c_api_*_plugin.so", "pjrt-plugin-*.so", "pjrt_plugin_*.so"} {
-			files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well formed
-			found = append(found, files...)
-		}
-	}
-	return found
-}
-
-func homeLib() string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "/nonexistent"
-	}
-	return filepath.Join(home, ".local", "lib")
-}
+// Engine says which engine cells will choose for a Device key of the
+// configuration: "xla:cuda", "xla:cpu" or "go".
+func Engine(device string) string { return machine.Engine(device, built("CGO_ENABLED") == "1") }
 
 // built returns a setting that this program was built with, such as GOEXPERIMENT.
 func built(key string) string {
