@@ -24,6 +24,7 @@ type Config struct {
 	ResumeFromCheckpoint bool   `json:"resume_from_checkpoint"` // go on with an existing experiment
 	ResumeExperiment     string `json:"resume_experiment"`      // "latest", the name of a folder, e.g. "20251230_153045_v1", or "auto": the latest called ExperimentName, and a new one where there is none
 	ForkExperiment       string `json:"fork_experiment"`        // start a new experiment from the newest checkpoint of this one; "" for none
+	InitialWeights       string `json:"initial_weights"`        // start a new experiment from the weights in this file; "" for fresh ones
 
 	// Experiment
 	Model          string `json:"model"`           // network by name, e.g. "unet"
@@ -84,7 +85,12 @@ type Config struct {
 	Patience         int     `json:"patience"`           // stop after so many validations without improvement; 0 never
 	SaveEvery        int     `json:"save_every"`         // keep a checkpoint every so many epochs; 0 keeps none
 	SaveEveryMinutes float64 `json:"save_every_minutes"` // also save in mid-epoch after so many minutes; 0 never
+	KeepCheckpoints  int     `json:"keep_checkpoints"`   // keep only the last so many of those that SaveEvery makes; 0 keeps all
 	ValEvery         int     `json:"val_every"`          // validate every so many epochs, and after the last
+
+	// A session that ends before the last epoch, with a checkpoint: for queues and trials
+	MaxSteps   int     `json:"max_steps"`   // stop after so many steps of the optimizer in this session; 0 for no limit
+	MaxMinutes float64 `json:"max_minutes"` // stop after so many minutes of training in this session; 0 for no limit
 
 	NotifyEvery int `json:"notify_every"` // a Telegram message every so many validations, see docs/telegram.md; 0 none
 

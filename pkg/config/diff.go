@@ -27,14 +27,14 @@ var shapesLoss = []string{
 }
 
 // Diff lists what differs from old to new, in the order of the struct. The keys
-// that only say how to resume are left out.
+// that only say what a run begins with are left out.
 func Diff(old, new Config) []Change {
 	var changes []Change
 	a, b := reflect.ValueOf(old), reflect.ValueOf(new)
 	for i := range a.NumField() {
 		key := a.Type().Field(i).Tag.Get("json")
 		switch key {
-		case "resume_from_checkpoint", "resume_experiment", "fork_experiment":
+		case "resume_from_checkpoint", "resume_experiment", "fork_experiment", "initial_weights":
 			continue
 		}
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {

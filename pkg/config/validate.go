@@ -32,6 +32,8 @@ func (c Config) Validate() error {
 	atLeast("WarmupEpochs", c.WarmupEpochs, 0)
 	atLeast("Patience", c.Patience, 0)
 	atLeast("SaveEvery", c.SaveEvery, 0)
+	atLeast("KeepCheckpoints", c.KeepCheckpoints, 0)
+	atLeast("MaxSteps", c.MaxSteps, 0)
 	atLeast("NotifyEvery", c.NotifyEvery, 0)
 	atLeast("MemoryLimitMB", c.MemoryLimitMB, 0)
 	atLeast("TileOverlap", c.TileOverlap, 0)
@@ -53,6 +55,7 @@ func (c Config) Validate() error {
 	notNegative("NoiseSigma", c.NoiseSigma)
 	notNegative("MinLR", c.MinLR)
 	notNegative("SaveEveryMinutes", c.SaveEveryMinutes)
+	notNegative("MaxMinutes", c.MaxMinutes)
 	if !(c.LearningRate > 0) || math.IsInf(c.LearningRate, 0) {
 		bad("LearningRate is %g; it must be above 0", c.LearningRate)
 	}
@@ -64,6 +67,10 @@ func (c Config) Validate() error {
 	}
 	if c.LossGamma > 0 && strings.TrimSpace(c.VGGWeights) == "" {
 		bad("LossGamma is %g, but VGGWeights names no file; get torchvision's vgg16-397923af.pth and name it, or set LossGamma to 0", c.LossGamma)
+	}
+
+	if c.ForkExperiment != "" && c.InitialWeights != "" {
+		bad("ForkExperiment is %q and InitialWeights is %q; a run begins with the weights of one of them, so leave the other empty", c.ForkExperiment, c.InitialWeights)
 	}
 
 	oneOf := func(key, value string, allowed ...string) {

@@ -3,20 +3,13 @@ package notebook
 import (
 	"encoding/json"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-
-	"rekindle/pkg/config"
 )
 
 // cell is a cell of a notebook file.
@@ -120,55 +113,6 @@ func TestNotebooksExplainEachCellAndKeepCodeShort(t *testing.T) {
 			t.Errorf("%s: the median code cell has %d lines, want at most 6", path, median)
 		}
 	}
-}
-
-func TestTheConfigurationCellShowsEveryKeyWithTheOriginalsValue(t *testing.T) {
-	var source string
-	for _, c := range load(t, mainNotebook) {
-		if c.ID == "configuration" {
-			source, _, _ = strings.Cut(c.text(), "%%")
-			if strings.HasPrefix(source, "!") { // a shell line
-				_, source, _ = strings.Cut(source, "\n")
-			}
-		}
-	}
-	file, err := parser.ParseFile(token.NewFileSet(), "cell.go", "package cell\n"+source, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown := map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		if kv, ok := n.(*ast.KeyValueExpr); ok {
-			switch v := kv.Value.(type) {
-			case *ast.BasicLit:
-				shown[kv.Key.(*ast.Ident).Name] = v.Value
-			case *ast.Ident:
-				shown[kv.Key.(*ast.Ident).Name] = v.Name
-			}
-		}
-		return true
-	})
-	want := reflect.ValueOf(config.Default())
-	for i := range want.NumField() {
-		key := want.Type().Field(i).Name
-		text, ok := shown[key]
-		if !ok {
-			t.Errorf("the cell does not show %s", key)
-			continue
-		}
-		if got := literal(t, text); got != literal(t, fmt.Sprintf("%#v", want.Field(i).Interface())) {
-			t.Errorf("the cell shows %s: %s, want %#v", key, text, want.Field(i).Interface())
-		}
-	}
-}
-
-// literal makes literals comparable: 1e-4 and 0.0001 are the same.
-func literal(t *testing.T, text string) string {
-	t.Helper()
-	if v, err := strconv.ParseFloat(text, 64); err == nil {
-		return strconv.FormatFloat(v, 'g', -1, 64)
-	}
-	return text
 }
 
 func TestEveryCellCompiles(t *testing.T) {
