@@ -54,7 +54,8 @@ func (d DType) Size() int {
 	return 0
 }
 
-func (d DType) isFloat() bool { return d >= Float32 && d <= BFloat16 }
+// IsFloat tells types of fractions from whole numbers and booleans.
+func (d DType) IsFloat() bool { return d >= Float32 && d <= BFloat16 }
 
 // floatsOf converts the little-endian numbers in b, which are of one of the
 // fractional types, and returns how many there were.

@@ -130,10 +130,18 @@ func TestWhatIsNoGoodCheckpointIsSaidInOneSentence(t *testing.T) {
 		"argument":         {pickleZip("ccollections\nOrderedDict\n]]\x86R."), ErrRefused, "with 2 arguments"},
 		"attributes":       {pickleZip("}}b."), ErrRefused, "attributes of a dictionary"},
 		"unknown op":       {pickleZip("i."), ErrRefused, "operation 0x69"},
-		"a class":          {pickleZip("ctorch\nFloatStorage\n."), ErrRefused, "a class as a value"},
+		"a class":          {pickleZip("ctorch\nFloatStorage\n."), ErrRefused, "object of the class type as a whole"},
 		"bare storage":     {pickleZip(storage("0", "K\x04")), ErrRefused, "a bare storage"},
-		"fraction as key":  {pickleZip("}G\x00\x00\x00\x00\x00\x00\x00\x00Ns."), ErrRefused, "a fraction as a key"},
-		"huge number":      {pickleZip("\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01."), ErrRefused, "64 bits"},
+		"a module":         {pickleZip("ctorch.nn.modules.linear\nLinear\n)\x81}b."), ErrRefused, `class torch.nn.modules.linear.Linear as a whole and not a dictionary of tensors; save its weights instead, in Python: torch.save(model.state_dict(), "weights.pth")`},
+		"hidden call":      {pickleZip("}" + text("state_dict") + "}s" + text("x") + "cposix\nsystem\n" + text("ls") + "\x85Rs."), ErrRefused, `"posix.system", which no checkpoint needs: it may be an attack`},
+		"hidden eval":      {pickleZip("}" + text("x") + "c__builtin__\neval\n" + text("1") + "\x85Rs."), ErrRefused, `"__builtin__.eval"`},
+		"object of a dict": {pickleZip("})}\x92."), ErrRefused, "makes an object of a dictionary"},
+		"long class":       {pickleZip("c" + strings.Repeat("a", 200) + "\n" + strings.Repeat("b", 100) + "\n."), ErrRefused, "256 letters"},
+		"part of a tensor": {pickleZip("ctorch._tensor\n_rebuild_from_type_v2\n(NNNNtR."), ErrRefused, "other arguments than PyTorch's"},
+		"long bytes":       {pickleZip("\x8e\xff\xff\xff\xff\xff\xff\xff\xffab."), ErrDamaged, "cut off"},
+		"long text":        {pickleZip("\x8d\x00\x00\x00\x00\x01\x00\x00\x00ab."), ErrDamaged, "cut off"},
+		"nothing to drop":  {pickleZip("0."), ErrDamaged, "empty stack"},
+		"huge number":      {pickleZip("\x8a\x09\x00\x00\x00\x00\x00\x00\x00\x00\x01."), ErrRefused, "object of the class int as a whole"},
 		"deep":             {pickleZip(strings.Repeat("(", 500) + strings.Repeat("t", 500) + "."), ErrRefused, "levels deep"},
 		"very deep":        {pickleZip(")" + strings.Repeat("\x85", 1_000_000) + "."), ErrRefused, "levels deep"},
 		"very deep call":   {pickleZip(")" + strings.Repeat("\x85", 1_000_000) + ")R."), ErrRefused, "calls a tuple"},
@@ -297,7 +305,7 @@ func readEverything(v any) error {
 		if _, err := t.Bytes(); err != nil {
 			errs = append(errs, err)
 		}
-		if t.DType.isFloat() {
+		if t.DType.IsFloat() {
 			_, err := t.Float32s()
 			_, err2 := t.Float64s()
 			errs = append(errs, err, err2)

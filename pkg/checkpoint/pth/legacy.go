@@ -71,8 +71,8 @@ func (l *legacy) next() (any, error) {
 }
 
 // storage notes the storage that a persistent id stands for.
-func (l *legacy) storage(id Tuple) (*storage, error) {
-	s, err := l.describe(id)
+func (l *legacy) storage(id Tuple) (any, error) {
+	s, err := l.describe(id, l.size)
 	if err != nil {
 		return nil, err
 	}

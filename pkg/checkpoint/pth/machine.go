@@ -9,7 +9,7 @@ import (
 )
 
 // machine runs one pickle. Its stack holds plain values and, while it runs,
-// *list, mark, global, bigInt and *storage.
+// *list, mark, global, class, bigInt, encoded, []byte, *numpyType and *storage.
 type machine struct {
 	r       *bufio.Reader
 	left    int64 // bytes that the pickle may still read
@@ -17,7 +17,7 @@ type machine struct {
 	made    int // values so far, and what takes memory like one
 	stack   []any
 	memo    map[uint32]any
-	persist func(Tuple) (*storage, error) // what a persistent id stands for
+	persist func(Tuple) (any, error) // the *storage, or *Opaque, that a persistent id stands for
 }
 
 type (
@@ -26,12 +26,16 @@ type (
 		items []any
 		done  any // the List of the items, once nothing is added any more
 	}
-	bigInt string // a whole number that needs more than 64 bits, little-endian
+	bigInt string   // a whole number that needs more than 64 bits, little-endian
+	class  struct { // a class or function that is not read
+		made *Opaque // what all its objects are
+	}
+	encoded string // bytes as the text that has them as code points
 )
 
 // runPickle runs the pickle at the start of r, which holds at most size bytes,
 // and returns its value, to be passed through plain, and how many bytes it took.
-func runPickle(r io.Reader, size int64, persist func(Tuple) (*storage, error)) (any, int64, error) {
+func runPickle(r io.Reader, size int64, persist func(Tuple) (any, error)) (any, int64, error) {
 	m := &machine{r: bufio.NewReader(r), left: size, memo: map[uint32]any{}, persist: persist}
 	for {
 		op, err := m.byte()
@@ -124,13 +128,17 @@ func (m *machine) do(op byte) error {
 		m.push(&list{items: []any{}})
 	case opEmptyDict:
 		m.push(NewDict())
-	case opBinInt, opBinInt1, opBinInt2, opLong1, opBinFloat:
+	case opEmptySet:
+		m.push(aSet)
+	case opBinInt, opBinInt1, opBinInt2, opLong1, opLong4, opBinFloat:
 		return m.number(op)
-	case opBinUnicode, opShortUnicode, opBinString, opShortBinString:
+	case opBinUnicode, opShortUnicode, opBinUnicode8, opBinString, opShortBinString:
 		return m.text(op)
+	case opBinBytes, opShortBinBytes, opBinBytes8, opByteArray8:
+		return m.octets(op)
 	case opTuple, opTuple1, opTuple2, opTuple3:
 		return m.tuple(op)
-	case opAppend, opAppends:
+	case opAppend, opAppends, opAddItems:
 		return m.appendItems(op)
 	case opSetItem, opSetItems:
 		return m.setItems(op)
@@ -142,8 +150,27 @@ func (m *machine) do(op byte) error {
 		return m.global(op)
 	case opBinPersID:
 		return m.persistent()
-	case opReduce:
+	case opReduce, opNewObj:
 		return m.reduce()
+	case opNewObjEx:
+		return m.newObject()
+	case opFrozenSet:
+		_, err := m.popToMark()
+		m.push(aSet)
+		return err
+	case opPop:
+		if n := len(m.stack); n > 0 {
+			m.stack = m.stack[:n-1]
+			return nil
+		}
+		return damaged("the pickle takes from an empty stack")
+	case opPopMark:
+		_, err := m.popToMark()
+		return err
+	case opDup:
+		v, err := m.top()
+		m.push(v)
+		return err
 	case opBuild:
 		return m.build()
 	default:
@@ -166,7 +193,7 @@ func (m *machine) tuple(op byte) error {
 
 func (m *machine) appendItems(op byte) (err error) {
 	var items []any
-	if op == opAppends {
+	if op != opAppend {
 		items, err = m.popToMark()
 	} else {
 		items, err = m.popN(1)
@@ -177,6 +204,9 @@ func (m *machine) appendItems(op byte) (err error) {
 	v, err := m.top()
 	if err != nil {
 		return err
+	}
+	if _, skipped := v.(*Opaque); skipped {
+		return nil
 	}
 	l, ok := v.(*list)
 	if !ok {
@@ -200,16 +230,17 @@ func (m *machine) setItems(op byte) (err error) {
 	if err != nil {
 		return err
 	}
+	if _, skipped := v.(*Opaque); skipped {
+		return nil
+	}
 	d, ok := v.(*Dict)
 	if !ok || len(items)%2 != 0 {
 		return damaged("the pickle sets %d keys and values of %s", len(items), kind(v))
 	}
 	for i := 0; i < len(items); i += 2 {
 		switch items[i].(type) {
-		case string, int64:
+		case string, int64: // others are never a tensor's name
 			d.Set(items[i], items[i+1])
-		default:
-			return refused("a dictionary has %s as a key; only text and whole numbers are read", kind(items[i]))
 		}
 	}
 	return nil
@@ -245,35 +276,39 @@ func (m *machine) recall(op byte) error {
 }
 
 func (m *machine) global(op byte) error {
-	var name string
+	var module, name string
 	if op == opGlobal {
-		module, err := m.line()
-		if err != nil {
+		var err error
+		if module, err = m.line(); err != nil {
 			return err
 		}
-		class, err := m.line()
-		if err != nil {
+		if name, err = m.line(); err != nil {
 			return err
 		}
-		name = module + " " + class
 	} else {
 		names, err := m.popN(2)
 		if err != nil {
 			return err
 		}
-		module, ok1 := names[0].(string)
-		class, ok2 := names[1].(string)
-		if !ok1 || !ok2 || len(module)+len(class) > maxName {
+		var ok1, ok2 bool
+		module, ok1 = names[0].(string)
+		name, ok2 = names[1].(string)
+		if !ok1 || !ok2 {
 			return damaged("the pickle names a class without a text")
 		}
-		name = module + " " + class
 	}
-	g := global(name)
-	if _, ok := storageClasses[g]; !ok && g != orderedDict && g != rebuildTensor && g != rebuildOldTensor && g != rebuildParameter {
-		return refused("the pickle wants %q, which is not among the classes that a checkpoint may name; "+
-			"save a state_dict of plain tensors, numbers and texts instead", strings.Replace(name, " ", ".", 1))
+	if len(module)+len(name) > maxClass {
+		return refused("the pickle names a class with more than %d letters", maxClass)
 	}
-	m.push(g)
+	if g := global(module + " " + name); classes[g] {
+		m.push(g)
+		return nil
+	}
+	full := module + "." + name
+	if top, _, _ := strings.Cut(module, "."); attacks[top] || attacks[full] {
+		return refused("the pickle wants to call %q, which no checkpoint needs: it may be an attack on whoever loads it with Python", full)
+	}
+	m.push(class{&Opaque{full}})
 	return nil
 }
 
@@ -284,6 +319,10 @@ func kind(v any) string {
 		return "None"
 	case string:
 		return "a text"
+	case *Opaque:
+		return "an object of a class that is not read"
+	case []byte, encoded:
+		return "bytes"
 	case int64, bigInt:
 		return "a whole number"
 	case float64:
@@ -300,7 +339,7 @@ func kind(v any) string {
 		return "a tensor"
 	case *storage:
 		return "a bare storage"
-	case global:
+	case global, class:
 		return "a class"
 	}
 	return fmt.Sprintf("a %T", v)

@@ -40,10 +40,12 @@ func (m *machine) bytes(n int64) ([]byte, error) {
 // width is how many bytes the number behind an operation has.
 func width(op byte) int {
 	switch op {
-	case opBinInt1, opShortUnicode, opShortBinString, opBinPut, opBinGet:
+	case opBinInt1, opShortUnicode, opShortBinString, opShortBinBytes, opBinPut, opBinGet, opLong1:
 		return 1
 	case opBinInt2:
 		return 2
+	case opBinUnicode8, opBinBytes8, opByteArray8:
+		return 8
 	}
 	return 4
 }
@@ -58,6 +60,22 @@ func (m *machine) unsigned(n int) (v uint32, err error) {
 		v |= uint32(b) << (8 * i)
 	}
 	return v, nil
+}
+
+// counted reads a length and as many bytes.
+func (m *machine) counted(op byte) ([]byte, error) {
+	n := width(op)
+	low, err := m.unsigned(min(n, 4))
+	if err == nil && n == 8 {
+		var high uint32
+		if high, err = m.unsigned(4); err == nil && high != 0 {
+			return nil, cutOff()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.bytes(int64(low))
 }
 
 func (m *machine) line() (string, error) {
@@ -92,14 +110,11 @@ func (m *machine) number(op byte) error {
 		}
 		return err
 	}
-	n, err := m.byte() // opLong1
+	b, err := m.counted(op) // opLong1, opLong4
 	if err != nil {
 		return err
 	}
-	b, err := m.bytes(int64(n))
-	if err != nil {
-		return err
-	}
+	n := len(b)
 	if n > 8 {
 		m.push(bigInt(b))
 		return nil
@@ -116,13 +131,17 @@ func (m *machine) number(op byte) error {
 }
 
 func (m *machine) text(op byte) error {
-	n, err := m.unsigned(width(op))
-	if err != nil {
-		return err
-	}
-	b, err := m.bytes(int64(n))
+	b, err := m.counted(op)
 	if err == nil {
 		m.push(string(b))
+	}
+	return err
+}
+
+func (m *machine) octets(op byte) error {
+	b, err := m.counted(op)
+	if err == nil {
+		m.push(b)
 	}
 	return err
 }

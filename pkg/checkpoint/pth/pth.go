@@ -18,11 +18,15 @@
 // # What a file can ask for
 //
 // A pickle is a program. Ours is run by a machine that knows the operations of
-// plain state dictionaries and a short list of classes, and refuses the rest by
-// name with [ErrRefused]; nothing in a file can make it call, open or import
-// anything. Memory is bounded by the real size of the file: every length, shape
-// and stride is compared with it first, nesting and the number of values are
-// limited, and compressed entries, which PyTorch does not write, are refused.
+// checkpoints and a short list of classes; nothing in a file can make it call,
+// open or import anything. Objects of other classes, such as hyper-parameters
+// and what Lightning keeps of its callbacks, become an [Opaque] each: their
+// arguments and attributes are dropped, never used. A file that is nothing but such
+// an object, or that wants to call what no checkpoint needs (os.system), is
+// refused with [ErrRefused]. Memory is bounded by the real size of the file: every
+// length, shape and stride is compared with it first, nesting and the number of
+// values are limited, and so is what compressed entries unpack to; these are
+// decompressed anew each time that a tensor is read.
 // No general library is used because the one there is for Go (gopickle, last
 // released in February 2023) allocates whatever length a file claims and reads
 // every tensor at once.
@@ -57,9 +61,9 @@ var (
 	// fit, or it contradicts itself.
 	ErrDamaged = errors.New("damaged checkpoint")
 
-	// ErrRefused is returned when a checkpoint asks for what plain dictionaries of
-	// tensors do not need: a class or operation outside the short list that is
-	// allowed, compression, or sizes beyond reason. It may be whole, and harmless.
+	// ErrRefused is returned when a checkpoint asks for what dictionaries of
+	// tensors do not need: to be an object of a class or operation outside the short list that is
+	// allowed, or sizes beyond reason. It may be whole, and harmless.
 	ErrRefused = errors.New("refused")
 )
 
@@ -77,7 +81,9 @@ func refused(format string, args ...any) error {
 
 // Dict is a Python dict or OrderedDict: insertion order is kept. Keys are
 // strings or whole numbers; an int is taken as the int64 of the same value.
-// Values are *Dict, List, Tuple, *Tensor, string, int64, float64, bool and nil.
+// Values are *Dict, List, Tuple, *Tensor, string, int64, float64, bool and nil, and
+// *Opaque in what was read. Entries with other keys (fractions, tuples) are left
+// out when a file is read.
 // The zero value is an empty dict.
 type Dict struct {
 	Ordered bool // an OrderedDict, which is what PyTorch's modules give as state_dict
@@ -130,6 +136,25 @@ func plainKey(key any) any {
 	}
 	return key
 }
+
+// Opaque stands for a value that is not read: an object of a class that means
+// nothing here, a class itself, bytes, a set, a number of more than 64 bits. It
+// cannot be written.
+type Opaque struct {
+	Class string // in Python: "argparse.Namespace"
+}
+
+// String says what it is: "argparse.Namespace, not read".
+func (o *Opaque) String() string { return o.Class + ", not read" }
+
+var (
+	aSet         = &Opaque{"set"}
+	someBytes    = &Opaque{"bytes"}
+	aBigInt      = &Opaque{"int"}
+	aClass       = &Opaque{"type"}
+	aNumpyType   = &Opaque{"numpy.dtype"}
+	aNumpyScalar = &Opaque{"numpy.generic"}
+)
 
 // List is a Python list, Tuple a tuple; their items are what a [Dict] may hold.
 type (

@@ -20,33 +20,96 @@ func (m *machine) persistent() error {
 	return nil
 }
 
-// build sets attributes of an OrderedDict (_metadata): nothing that tensors need.
+// build sets attributes: of an OrderedDict (_metadata) and of objects that are
+// skipped, nothing that tensors need; of a numpy.dtype, its byte order.
 func (m *machine) build() error {
 	items, err := m.popN(2)
 	if err != nil {
 		return err
 	}
-	d, ok := items[0].(*Dict)
-	if _, dict := items[1].(*Dict); !ok || !d.Ordered || !dict {
-		return refused("the pickle sets attributes of %s", kind(items[0]))
+	switch v := items[0].(type) {
+	case *Opaque:
+		m.push(v)
+		return nil
+	case *numpyType:
+		v.order(items[1])
+		m.push(v)
+		return nil
+	case *Dict:
+		if _, dict := items[1].(*Dict); dict && v.Ordered {
+			m.push(v)
+			return nil
+		}
 	}
-	m.push(d)
-	return nil
+	return refused("the pickle sets attributes of %s", kind(items[0]))
 }
 
-// reduce calls one of the allowed functions.
+// reduce calls one of the functions that are known. What others would return
+// cannot be known without running them: it is skipped, whatever the arguments.
 func (m *machine) reduce() error {
 	items, err := m.popN(2)
 	if err != nil {
 		return err
 	}
-	f, ok := items[0].(global)
-	if !ok {
-		return refused("the pickle calls %s", kind(items[0]))
-	}
 	args, ok := items[1].(Tuple)
 	if !ok {
 		return damaged("the pickle calls a function with %s, want a tuple of arguments", kind(items[1]))
+	}
+	var f global
+	switch v := items[0].(type) {
+	case global:
+		f = v
+	case class:
+		m.push(v.object(args))
+		return nil
+	case *Opaque:
+		m.push(v)
+		return nil
+	default:
+		return refused("the pickle calls %s", kind(v))
+	}
+	if f == rebuildFromType && len(args) == 4 { // (function, class, its arguments, attributes)
+		inner, ok := args[0].(global)
+		if args, _ = args[2].(Tuple); !ok || args == nil || inner == rebuildFromType {
+			return refused("the pickle calls %q with other arguments than PyTorch's", f)
+		}
+		f = inner
+	}
+	return m.call(f, args)
+}
+
+// newObject is reduce with named arguments.
+func (m *machine) newObject() error {
+	items, err := m.popN(3)
+	if err != nil {
+		return err
+	}
+	c, ok := items[0].(class)
+	args, ok2 := items[1].(Tuple)
+	if !ok || !ok2 {
+		return refused("the pickle makes an object of %s", kind(items[0]))
+	}
+	m.push(c.object(args))
+	return nil
+}
+
+// object is what calling the class makes. Python 2's way of making objects names
+// their class as an argument.
+func (c class) object(args Tuple) *Opaque {
+	if name := c.made.Class; len(args) > 0 && (name == "copy_reg._reconstructor" || name == "copyreg._reconstructor") {
+		if of, ok := args[0].(class); ok {
+			return of.made
+		}
+	}
+	return c.made
+}
+
+func (m *machine) call(f global, args Tuple) error {
+	if len(args) > 0 {
+		if skipped, ok := args[0].(*Opaque); ok && f != orderedDict { // a tensor whose numbers are of a type that is not read
+			m.push(skipped)
+			return nil
+		}
 	}
 	switch {
 	case f == orderedDict && len(args) == 0:
@@ -62,9 +125,37 @@ func (m *machine) reduce() error {
 		m.made += 2 * len(t.Shape)
 		m.push(t)
 		return nil
-	case f == rebuildParameter && len(args) == 3:
+	case f == rebuildParameter && len(args) == 3, f == rebuildWithState && len(args) == 4:
 		if t, ok := args[0].(*Tensor); ok {
 			m.push(t)
+			return nil
+		}
+	case f == torchSize && len(args) == 1:
+		if sizes, ok := args[0].(Tuple); ok {
+			m.push(sizes)
+			return nil
+		}
+	case f == defaultDict && len(args) <= 1, f == counter && len(args) == 0:
+		m.push(NewDict())
+		return nil
+	case f == counter && len(args) == 1:
+		if d, ok := args[0].(*Dict); ok {
+			m.push(d)
+			return nil
+		}
+	case f == encode && len(args) == 2:
+		if s, ok := args[0].(string); ok && args[1] == "latin1" {
+			m.push(encoded(s))
+			return nil
+		}
+	case f == numpyDType && len(args) > 0:
+		if code, ok := args[0].(string); ok {
+			m.push(&numpyType{code: code})
+			return nil
+		}
+	case (f == numpyScalar || f == numpyScalar2) && len(args) == 2:
+		if t, ok := args[0].(*numpyType); ok {
+			m.push(t.scalar(args[1]))
 			return nil
 		}
 	}
@@ -96,9 +187,13 @@ func (m *machine) orderedDict(pairs any) error {
 
 // describe reads a persistent id: ('storage', class, key, device, count), in the
 // old format also a part of another storage, which was never more than None.
-func (src source) describe(id Tuple) (*storage, error) {
+// room is how many bytes it may have.
+func (src source) describe(id Tuple, room int64) (*storage, error) {
 	if len(id) < 5 || id[0] != "storage" {
 		return nil, damaged("a persistent id names no storage")
+	}
+	if c, ok := id[1].(class); ok {
+		return nil, refused("its numbers are in a %s, which is not read", c.made.Class)
 	}
 	class, ok1 := id[1].(global)
 	key, ok2 := id[2].(string)
@@ -113,7 +208,7 @@ func (src source) describe(id Tuple) (*storage, error) {
 	if !ok {
 		return nil, damaged("storage %q has no type of numbers", key)
 	}
-	if numel < 0 || numel > src.size/int64(dtype.Size()) || numel > math.MaxInt/8 {
+	if numel < 0 || numel > room/int64(dtype.Size()) || numel > math.MaxInt/8 {
 		return nil, damaged("storage %q should hold %d numbers of %v, more than the file has room for", key, numel, dtype)
 	}
 	return &storage{dtype: dtype, numel: int(numel), key: key, source: src}, nil
@@ -183,9 +278,19 @@ func integers(v any) ([]int, error) {
 // values that nest too deep, contain themselves, unfold into too many, or hold
 // what is no value.
 func (src source) plain(v any) (any, error) {
-	p := plainer{bytes: maxSharing*src.size + 1<<20}
-	return p.value(v, 0)
+	p := plainer{bytes: src.unpacked()}
+	v, err := p.value(v, 0)
+	if o, ok := v.(*Opaque); ok {
+		return nil, refused("it is an object of the class %s as a whole and not a dictionary of tensors; %s", o.Class, instead)
+	}
+	return v, err
 }
+
+// unpacked is how many bytes of numbers a file of this size may stand for.
+func (src source) unpacked() int64 { return maxSharing*src.size + 1<<20 }
+
+// instead says what to do about a file that is refused.
+const instead = `save its weights instead, in Python: torch.save(model.state_dict(), "weights.pth")`
 
 type plainer struct {
 	count int
@@ -202,8 +307,14 @@ func (p *plainer) value(v any, depth int) (any, error) {
 	// v is returned as it came: making a new interface value of a tuple each time
 	// that it appears would take memory that the file does not have.
 	switch x := v.(type) {
-	case nil, bool, int64, float64, string:
+	case nil, bool, int64, float64, string, *Opaque:
 		return v, nil
+	case class:
+		return x.made, nil
+	case []byte, encoded:
+		return someBytes, nil
+	case *numpyType:
+		return aNumpyType, nil
 	case *Dict:
 		for _, k := range x.keys {
 			item, err := p.value(x.values[k], depth+1)
@@ -230,7 +341,9 @@ func (p *plainer) value(v any, depth int) (any, error) {
 		p.bytes -= need * int64(x.DType.Size())
 		return v, nil
 	case bigInt:
-		return nil, refused("it holds a whole number of more than 64 bits")
+		return aBigInt, nil
+	case global:
+		return aClass, nil
 	}
 	return nil, refused("it holds %s as a value", kind(v))
 }

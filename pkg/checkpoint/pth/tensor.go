@@ -104,20 +104,20 @@ func (t *Tensor) Float32s() ([]float32, error) {
 // ReadFloat32s does the same into dst, which must have the length of the tensor.
 // Float32 numbers go from the file into dst with nothing in between.
 func (t *Tensor) ReadFloat32s(dst []float32) error {
-	return readInto(t, dst, Float32, t.DType.isFloat(), floatsOf[float32])
+	return readInto(t, dst, Float32, t.DType.IsFloat(), floatsOf[float32])
 }
 
 // Float64s returns the numbers of a tensor of fractions, exactly.
 func (t *Tensor) Float64s() ([]float64, error) {
 	return fresh(t, func(dst []float64) error {
-		return readInto(t, dst, Float64, t.DType.isFloat(), floatsOf[float64])
+		return readInto(t, dst, Float64, t.DType.IsFloat(), floatsOf[float64])
 	})
 }
 
 // Int64s returns the numbers of a tensor of whole numbers or booleans (0, 1).
 func (t *Tensor) Int64s() ([]int64, error) {
 	return fresh(t, func(dst []int64) error {
-		return readInto(t, dst, Int64, !t.DType.isFloat(), wholesOf)
+		return readInto(t, dst, Int64, !t.DType.IsFloat(), wholesOf)
 	})
 }
 

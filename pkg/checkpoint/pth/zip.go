@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"path"
 	"strings"
@@ -44,7 +43,7 @@ func parseZip(src source) (any, error) {
 		return nil, foreign("it is a zip archive without data.pkl")
 	}
 	if a.entries[a.folder+"constants.pkl"] != nil {
-		return nil, refused("it is a TorchScript program; save its state_dict instead")
+		return nil, refused("it is a TorchScript program, which is code; %s", instead)
 	}
 	if e := a.entries[a.folder+"byteorder"]; e != nil {
 		if order, err := a.content(e); err != nil {
@@ -64,43 +63,53 @@ func parseZip(src source) (any, error) {
 	return src.plain(v)
 }
 
-// place returns the first byte of an entry that is stored as it is.
-func (a *archive) place(e *zip.File) (int64, error) {
-	if e.Method != zip.Store || e.CompressedSize64 != e.UncompressedSize64 || e.Flags&1 != 0 {
-		return 0, refused("entry %.100q is compressed or encrypted, which PyTorch never does", e.Name)
+// check refuses entries that cannot be read, or that unpack to more than room bytes.
+func (a *archive) check(e *zip.File, room int64) error {
+	if e.Flags&1 != 0 {
+		return refused("entry %.100q is encrypted", e.Name)
+	}
+	switch {
+	case e.Method != zip.Store && e.Method != zip.Deflate:
+		return refused("entry %.100q is compressed by method %d; only deflate is read, zip it again with that", e.Name, e.Method)
+	case e.Method == zip.Deflate && e.UncompressedSize64 > uint64(room):
+		return refused("entry %.100q is compressed and unpacks to %d bytes, many times the size of the file", e.Name, e.UncompressedSize64)
+	case e.Method == zip.Store && e.CompressedSize64 != e.UncompressedSize64:
+		return damaged("entry %.100q has two sizes", e.Name)
 	}
 	start, err := e.DataOffset()
 	if errors.Is(err, zip.ErrFormat) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return 0, damaged("entry %.100q is not where the zip directory says", e.Name)
+		return damaged("entry %.100q is not where the zip directory says", e.Name)
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if start < 0 || start > a.size || e.UncompressedSize64 > uint64(a.size-start) {
-		return 0, damaged("entry %.100q is longer than the file", e.Name)
+	if start < 0 || start > a.size || e.CompressedSize64 > uint64(a.size-start) {
+		return damaged("entry %.100q is longer than the file", e.Name)
 	}
-	return start, nil
+	return nil
 }
 
 // content reads all of an entry and compares its checksum.
 func (a *archive) content(e *zip.File) ([]byte, error) {
-	start, err := a.place(e)
-	if err != nil {
+	if err := a.check(e, maxUnpacking*a.size+1<<16); err != nil {
+		return nil, err
+	}
+	s := &storage{dtype: Uint8, numel: int(e.UncompressedSize64), key: e.Name, source: a.source, crc: e.CRC32, hasCRC: true}
+	if err := s.in(e); err != nil {
 		return nil, err
 	}
 	out := make([]byte, e.UncompressedSize64)
-	if n, err := a.file.ReadAt(out, start); n < len(out) {
-		return nil, fmt.Errorf("entry %.100q: %w", e.Name, err)
-	}
-	if got := crc32.ChecksumIEEE(out); got != e.CRC32 {
-		return nil, damaged("entry %.100q has checksum %08x, want %08x: its bytes were changed", e.Name, got, e.CRC32)
-	}
-	return out, nil
+	return out, s.fill(0, s.bytes(), out, nil)
 }
 
 // storage finds the entry that a persistent id stands for.
-func (a *archive) storage(id Tuple) (*storage, error) {
-	s, err := a.describe(id)
+func (a *archive) storage(id Tuple) (any, error) {
+	if len(id) > 1 {
+		if c, ok := id[1].(class); ok { // of complex numbers or 8-bit fractions, for example
+			return c.made, nil
+		}
+	}
+	s, err := a.describe(id, a.unpacked())
 	if err != nil {
 		return nil, err
 	}
@@ -111,13 +120,16 @@ func (a *archive) storage(id Tuple) (*storage, error) {
 	if e == nil {
 		return nil, damaged("the numbers of storage %q are missing", s.key)
 	}
-	if s.start, err = a.place(e); err != nil {
+	if err := a.check(e, a.unpacked()); err != nil {
 		return nil, err
 	}
 	if e.UncompressedSize64 != uint64(s.bytes()) {
 		return nil, damaged("storage %q has %d bytes, its description says %d", s.key, e.UncompressedSize64, s.bytes())
 	}
-	s.crc, s.hasCRC, s.placed = e.CRC32, true, true
+	if err := s.in(e); err != nil {
+		return nil, err
+	}
+	s.crc, s.hasCRC = e.CRC32, true
 	a.storages[s.key] = s
 	return s, nil
 }

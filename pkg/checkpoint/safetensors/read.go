@@ -260,3 +260,42 @@ func (t *Tensor) Float32s() ([]float32, error) {
 	}
 	return out, nil
 }
+
+// IsFloat reports whether [Tensor.Float32s] reads the tensor.
+func (t *Tensor) IsFloat() bool {
+	return t.DType == "F32" || t.DType == "F64" || t.DType == "F16" || t.DType == "BF16"
+}
+
+// IsWhole reports whether [Tensor.Int64s] reads the tensor.
+func (t *Tensor) IsWhole() bool {
+	switch t.DType {
+	case "I64", "I32", "I16", "I8", "U32", "U16", "U8", "BOOL":
+		return true
+	}
+	return false
+}
+
+// Int64s returns the numbers of a tensor of whole numbers or booleans (0, 1).
+func (t *Tensor) Int64s() ([]int64, error) {
+	if !t.IsWhole() {
+		return nil, fmt.Errorf("safetensors: a tensor of %s cannot be read as int64", t.DType)
+	}
+	raw, err := t.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	width := int(sizes[t.DType])
+	out := make([]int64, len(raw)/width)
+	for i := range out {
+		var bits uint64
+		for k := range width {
+			bits |= uint64(raw[i*width+k]) << (8 * k)
+		}
+		if shift := 64 - 8*width; t.DType[0] == 'I' {
+			out[i] = int64(bits<<shift) >> shift
+		} else {
+			out[i] = int64(bits)
+		}
+	}
+	return out, nil
+}
