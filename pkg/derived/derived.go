@@ -17,6 +17,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,8 +34,13 @@ import (
 )
 
 // ErrForeign is returned when the folder already holds pictures that were not
-// made by [Fill]: they would be overwritten, or mixed with others.
+// made by [Fill]: they would be overwritten, or mixed with others. All of a
+// folder's pictures are somebody's own where it has no manifest.
 var ErrForeign = errors.New("holds pictures that were not made here")
+
+// ErrMixed is returned when pictures that were not made by [Fill] lie among those
+// that were, under names that Fill would give to its own. Nothing is changed then.
+var ErrMixed = errors.New("holds pictures that were not made here among copies that were")
 
 // saveEvery bounds the work that a killed process loses.
 const saveEvery = 5 * time.Second
@@ -75,8 +82,12 @@ type Folder struct {
 // an interrupted call has done is kept. A folder that is complete costs a look
 // at sizes and times.
 //
-// Files that Fill did not make are left alone. A folder that has pictures but
-// was never filled is somebody else's: the error then wraps [ErrForeign]. When several processes fill one folder, one works
+// Files that Fill did not make are never touched. A picture counts as made here
+// if its content is what Fill wrote, as the manifest tells, or would write, or if
+// it takes the place of one and cannot be read as a picture: then it is damaged.
+// A folder that has pictures but was never filled is somebody else's: the error
+// then wraps [ErrForeign]; one in which somebody has put pictures at the places
+// of Fill's own is [ErrMixed]. When several processes fill one folder, one works
 // and the others wait. All cores are used.
 func Fill(ctx context.Context, f Folder) (made int, err error) {
 	if err := os.MkdirAll(f.Dir, 0o777); err != nil {
@@ -96,13 +107,17 @@ func Fill(ctx context.Context, f Folder) (made int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return j.makeAll(ctx, todo)
+	if made, err = j.makeAll(ctx, todo); err != nil {
+		return made, err
+	}
+	return made, j.ours.remove() // the manifest vouches for every picture
 }
 
 // job is one call of Fill.
 type job struct {
 	Folder
 
+	ours  *record
 	mu    sync.Mutex
 	known *manifest
 	saved time.Time
@@ -123,28 +138,54 @@ func (j *job) takeStock(ctx context.Context) (todo []Item, err error) {
 		}
 		old = new(manifest)
 	}
+	if j.ours, err = readRecord(j.Dir, old); err != nil {
+		return nil, err
+	}
 	changed := old.Recipe != j.Recipe
+	var stale []stamp
+	var foreign []string
 	err = parallel(ctx, j.Items, func(item Item) error {
-		was, kept := old.Pictures[item.Name]
-		now := was
-		kept = kept && old.Recipe == j.Recipe && was.Source == base(item.Source)
+		was, listed := old.Pictures[item.Name]
+		now, whole := was, false
+		if listed {
+			now.Made, whole = was.Made.holds(j.path(item.Name))
+		}
+		kept := whole && old.Recipe == j.Recipe && was.Source == base(item.Source)
 		if kept && item.Source != "" {
 			now.MadeOf, kept = was.MadeOf.holds(item.Source)
 		}
-		if kept {
-			now.Made, kept = was.Made.holds(j.path(item.Name))
+		ours := whole
+		if !ours {
+			var err error
+			if ours, err = j.mayReplace(item, listed); err != nil {
+				return err
+			}
 		}
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		if kept {
+		switch {
+		case !ours:
+			foreign = append(foreign, item.Name)
+		case kept:
 			j.known.Pictures[item.Name] = now
-		} else {
+		default:
 			todo = append(todo, item)
+			if whole {
+				stale = append(stale, now.Made)
+			}
 		}
 		changed = changed || !kept || now != was
 		return nil
 	})
 	if err != nil {
+		return nil, err
+	}
+	if len(foreign) > 0 {
+		slices.Sort(foreign)
+		return nil, fmt.Errorf("derived: %s %w (%s): nothing was changed", j.Dir, ErrMixed, few(foreign))
+	}
+	// What the manifest is not going to list any more must be known as ours until it is replaced.
+	if err := j.ours.add(stale...); err != nil {
 		return nil, err
 	}
 	removed, err := j.removeUnwanted(old)
@@ -158,6 +199,41 @@ func (j *job) takeStock(ctx context.Context) (todo []Item, err error) {
 		}
 	}
 	return todo, nil
+}
+
+// mayReplace says whether an item's file, which is not what the manifest lists,
+// is nobody's: it is not there, was made here, or is what is left of one that was.
+func (j *job) mayReplace(item Item, listed bool) (bool, error) {
+	have, err := os.ReadFile(j.path(item.Name))
+	if errors.Is(err, os.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("derived: %w", err)
+	}
+	if j.ours.has(have) {
+		return true, nil
+	}
+	if _, err := rgb.Decode(have); listed && err != nil {
+		return true, nil
+	}
+	return j.wouldWrite(item, have)
+}
+
+// wouldWrite says whether an item's picture has just this content.
+func (j *job) wouldWrite(item Item, have []byte) (bool, error) {
+	var want bytes.Buffer
+	_, err := j.write(item, &want)
+	return bytes.Equal(have, want.Bytes()), err
+}
+
+// few names some files, but not hundreds.
+func few(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // removeUnwanted removes pictures that an earlier call made and this one would
@@ -217,14 +293,10 @@ func (j *job) checkForeign(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("derived: %w", err)
 		}
-		var want bytes.Buffer
-		if _, err := j.write(item, &want); err != nil {
+		if same, err := j.wouldWrite(item, have); err != nil || same {
 			return err
 		}
-		if !bytes.Equal(have, want.Bytes()) {
-			return foreign(item.Name)
-		}
-		return nil
+		return foreign(item.Name)
 	})
 }
 
@@ -268,6 +340,9 @@ func (j *job) makeOne(item Item) (entry, error) {
 	sum := sha256.New()
 	of, err := j.write(item, io.MultiWriter(f, sum))
 	if err != nil {
+		return entry{}, err
+	}
+	if err := j.ours.add(stamp{SHA256: hex.EncodeToString(sum.Sum(nil))}); err != nil { // or a kill would leave a picture that nobody knows
 		return entry{}, err
 	}
 	if err := f.Commit(); err != nil {

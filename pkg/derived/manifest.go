@@ -42,7 +42,7 @@ type stamp struct {
 }
 
 // readManifest returns nil if there is none. One that cannot be understood is
-// returned empty: its folder is ours, but nothing in it is trusted.
+// returned empty: nothing in the folder is trusted, and nothing known as ours.
 func readManifest(dir string) (*manifest, error) {
 	data, err := os.ReadFile(filepath.Join(dir, ManifestName))
 	if os.IsNotExist(err) {

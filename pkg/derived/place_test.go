@@ -59,7 +59,7 @@ func names(t *testing.T, dir string) (list []string) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if e.Name() != ManifestName && e.Name() != ".lock" {
+		if e.Name() != ManifestName && e.Name() != recordName && e.Name() != ".lock" {
 			list = append(list, e.Name())
 		}
 	}
