@@ -45,7 +45,8 @@ func (e *SizeError) Error() string {
 // Set is pairs of pictures, degraded and clean, held decoded. It may be used by
 // several goroutines at once.
 type Set struct {
-	pairs []pair
+	pairs  []pair
+	scenes []scene // their files
 }
 
 // pair is one scene. The pictures have the same size and are never written to.
@@ -98,7 +99,7 @@ func Open(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set,
 	if err != nil {
 		return nil, err
 	}
-	return &Set{pairs: pairs}, nil
+	return &Set{pairs: pairs, scenes: kept}, nil
 }
 
 // Images is the number of pairs.

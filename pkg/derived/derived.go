@@ -142,17 +142,17 @@ func (j *job) takeStock(ctx context.Context) (todo []Item, err error) {
 		return nil, err
 	}
 	changed := old.Recipe != j.Recipe
-	var stale []stamp
+	var stale []Stamp
 	var foreign []string
 	err = parallel(ctx, j.Items, func(item Item) error {
 		was, listed := old.Pictures[item.Name]
 		now, whole := was, false
 		if listed {
-			now.Made, whole = was.Made.holds(j.path(item.Name))
+			now.Made, whole = was.Made.Holds(j.path(item.Name))
 		}
 		kept := whole && old.Recipe == j.Recipe && was.Source == base(item.Source)
 		if kept && item.Source != "" {
-			now.MadeOf, kept = was.MadeOf.holds(item.Source)
+			now.MadeOf, kept = was.MadeOf.Holds(item.Source)
 		}
 		ours := whole
 		if !ours {
@@ -248,7 +248,7 @@ func (j *job) removeUnwanted(old *manifest) (removed bool, err error) {
 			continue
 		}
 		removed = true
-		if _, ours := e.Made.holds(j.path(name)); !ours {
+		if _, ours := e.Made.Holds(j.path(name)); !ours {
 			continue
 		}
 		if err := os.Remove(j.path(name)); err != nil {
@@ -342,7 +342,7 @@ func (j *job) makeOne(item Item) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	if err := j.ours.add(stamp{SHA256: hex.EncodeToString(sum.Sum(nil))}); err != nil { // or a kill would leave a picture that nobody knows
+	if err := j.ours.add(Stamp{SHA256: hex.EncodeToString(sum.Sum(nil))}); err != nil { // or a kill would leave a picture that nobody knows
 		return entry{}, err
 	}
 	if err := f.Commit(); err != nil {
@@ -356,7 +356,7 @@ func (j *job) makeOne(item Item) (entry, error) {
 }
 
 // write makes one picture and returns what it was made of.
-func (j *job) write(item Item, w io.Writer) (of stamp, err error) {
+func (j *job) write(item Item, w io.Writer) (of Stamp, err error) {
 	var source []byte
 	if item.Source != "" {
 		info, err := os.Stat(item.Source) // before reading: if the file changes meanwhile, the stamp is already old

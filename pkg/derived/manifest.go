@@ -27,14 +27,14 @@ type manifest struct {
 
 type entry struct {
 	Source string `json:"source,omitempty"` // name of the file it was made from
-	Made   stamp  `json:"made"`
-	MadeOf stamp  `json:"made_of,omitzero"`
+	Made   Stamp  `json:"made"`
+	MadeOf Stamp  `json:"made_of,omitzero"`
 }
 
-// stamp identifies a file's content. Size, time and inode are a quick first
+// Stamp identifies a file's content. Size, time and inode are a quick first
 // look; when the size is right but another differs, as after copying a data set
 // to another machine, the checksum decides.
-type stamp struct {
+type Stamp struct {
 	Size   int64  `json:"size"`
 	Time   int64  `json:"mtime_ns"`
 	Inode  uint64 `json:"inode"` // two files written within one tick of the clock can share size and time
@@ -68,6 +68,23 @@ func RecipeOf(dir string) (Recipe, bool) {
 	return m.Recipe, true
 }
 
+// Sources returns the pictures that the manifest of a folder lists, by name, and
+// the name of the file that each was made from; none for a folder that [Fill]
+// never filled. A picture that has changed since is left out.
+func Sources(dir string) map[string]string {
+	m, err := readManifest(dir)
+	if err != nil || m == nil {
+		return nil
+	}
+	from := map[string]string{}
+	for name, e := range m.Pictures {
+		if _, ours := e.Made.Holds(filepath.Join(dir, base(name))); ours {
+			from[name] = e.Source
+		}
+	}
+	return from
+}
+
 func (m *manifest) write(dir string) error {
 	data, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
@@ -79,17 +96,35 @@ func (m *manifest) write(dir string) error {
 	return nil
 }
 
-func stampOf(info fs.FileInfo, sum []byte) stamp {
-	s := stamp{Size: info.Size(), Time: info.ModTime().UnixNano(), SHA256: hex.EncodeToString(sum)}
+func stampOf(info fs.FileInfo, sum []byte) Stamp {
+	s := Stamp{Size: info.Size(), Time: info.ModTime().UnixNano(), SHA256: hex.EncodeToString(sum)}
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 		s.Inode = sys.Ino
 	}
 	return s
 }
 
-// holds says whether path still has the stamped content. now is the stamp to
+// Take reads a file's stamp.
+func Take(path string) (Stamp, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Stamp{}, err
+	}
+	defer f.Close()
+	info, err := f.Stat() // before reading: if the file changes meanwhile, the stamp is already old
+	if err != nil {
+		return Stamp{}, err
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return Stamp{}, err
+	}
+	return stampOf(info, h.Sum(nil)), nil
+}
+
+// Holds says whether path still has the stamped content. now is the stamp to
 // keep: time and inode may have changed though the content did not.
-func (s stamp) holds(path string) (now stamp, ok bool) {
+func (s Stamp) Holds(path string) (now Stamp, ok bool) {
 	info, err := os.Stat(path)
 	if err != nil || info.Size() != s.Size {
 		return s, false
@@ -99,14 +134,6 @@ func (s stamp) holds(path string) (now stamp, ok bool) {
 	if now == s {
 		return now, true
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return s, false
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return s, false
-	}
-	return now, hex.EncodeToString(h.Sum(nil)) == s.SHA256
+	now, err = Take(path)
+	return now, err == nil && now.SHA256 == s.SHA256
 }

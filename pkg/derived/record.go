@@ -51,7 +51,7 @@ func (r *record) has(content []byte) bool {
 
 // add appends to the file. It is not flushed to the disk: after a power cut a
 // picture may be taken for somebody's, never the other way round.
-func (r *record) add(made ...stamp) error {
+func (r *record) add(made ...Stamp) error {
 	if len(made) == 0 {
 		return nil
 	}
