@@ -3,6 +3,7 @@
 # make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
 # make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors)
 # make notebooks  run every notebook and store its outputs in it, for readers; make sync only spreads the main one's cells
+# make peers    PyTorch, ONNX Runtime and TensorBoard for tests and benchmarks, into build/python (600 MB of downloads)
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
@@ -19,7 +20,7 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
-.PHONY: help run lab data setup export notebooks sync test torture scenarios bench check vuln clean
+.PHONY: help run lab data setup export notebooks sync peers test torture scenarios bench check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +51,9 @@ sync: build/bin/launch
 build/bin/launch:
 	@command -v go >/dev/null || { echo "❌ Go is missing; install Go 1.26 from https://go.dev/dl and try again"; exit 1; }
 	@go build -o $@ ./pkg/notebook/launch
+
+peers:
+	@.ci/peers
 
 test:
 	go test ./...

@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,7 +17,7 @@ import (
 
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
-	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/internal/python"
 	"rekindle/pkg/model"
 	"rekindle/pkg/restore"
 )
@@ -184,58 +183,27 @@ func compare(t *testing.T, run func(jobs string) string) {
 // TestPyTorchComputesWhatTheNetworkDoes interprets the exported files with
 // PyTorch's operations.
 func TestPyTorchComputesWhatTheNetworkDoes(t *testing.T) {
-	compare(t, func(jobs string) string { return reference.Python(t, "run_onnx.py", jobs) })
+	python.With(t, "torch")
+	compare(t, func(jobs string) string { return python.Run(t, "torch", "testdata/run_onnx.py", jobs) })
 }
 
-// TestTheCheckerOfONNXAcceptsEveryNetwork asks the format's own library, types
-// and shapes inferred.
+func TestONNXRuntimeComputesWhatTheNetworkDoes(t *testing.T) {
+	python.With(t, "onnxruntime")
+	compare(t, func(jobs string) string { return python.Run(t, "onnxruntime", "testdata/run_ort.py", jobs) })
+}
+
+// TestTheCheckerOfONNXAcceptsEveryNetwork asks the format's own library.
 func TestTheCheckerOfONNXAcceptsEveryNetwork(t *testing.T) {
-	const check = "import sys, onnx\nfor p in sys.argv[1:]: onnx.checker.check_model(onnx.load(p), full_check=True)"
+	python.With(t, "onnx")
 	list, err := jobs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-c", check}
+	var files []string
 	for _, j := range list {
-		if !slices.Contains(args, j.Model) {
-			args = append(args, j.Model)
+		if !slices.Contains(files, j.Model) {
+			files = append(files, j.Model)
 		}
 	}
-	for _, p := range []string{os.Getenv("REKINDLE_PYTHON"), "/usr/bin/python3", "python3"} {
-		if p == "" {
-			continue
-		}
-		elsewhere := t.TempDir() // Python takes the folder onnx beside this file for the package
-		ask, checker := exec.Command(p, "-c", "import onnx"), exec.Command(p, args...)
-		ask.Dir, checker.Dir = elsewhere, elsewhere
-		if ask.Run() != nil {
-			continue
-		}
-		if out, err := checker.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-		return
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("CI needs a Python with onnx (Debian: python3-onnx); none was found")
-	}
-	t.Skip("no Python with onnx on this machine (Debian: python3-onnx; or name one in REKINDLE_PYTHON)")
-}
-
-// TestONNXRuntimeComputesWhatTheNetworkDoes needs the npm package
-// onnxruntime-node, see docs/export.md.
-func TestONNXRuntimeComputesWhatTheNetworkDoes(t *testing.T) {
-	modules := os.Getenv("REKINDLE_ORT")
-	if modules == "" {
-		t.Skip("no ONNX Runtime: npm install --ignore-scripts onnxruntime-node somewhere, and name its node_modules in REKINDLE_ORT (docs/export.md)")
-	}
-	compare(t, func(jobs string) string {
-		cmd := exec.Command("node", filepath.Join("testdata", "run_onnx.js"), jobs)
-		cmd.Env = append(os.Environ(), "NODE_PATH="+modules)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return strings.TrimSpace(string(out))
-	})
+	python.Run(t, "onnx", "testdata/check_onnx.py", files...)
 }

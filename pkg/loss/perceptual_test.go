@@ -9,7 +9,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 
 	"rekindle/pkg/backend"
-	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/internal/python"
 	"rekindle/pkg/loss/vgg"
 )
 
@@ -181,7 +181,7 @@ func TestGammaAddsThePerceptualLossToTheOthers(t *testing.T) {
 // PyTorch writes the same files again where it is installed.
 func TestTheScriptStillWritesTheseNumbers(t *testing.T) {
 	dir := t.TempDir()
-	reference.Python(t, "perceptual.py", dir)
+	python.Run(t, "torch", "testdata/perceptual.py", dir)
 	var again perceptualData
 	raw, err := os.ReadFile(dir + "/perceptual.json")
 	if err == nil {

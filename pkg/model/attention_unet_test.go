@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"rekindle/pkg/internal/python"
 	"rekindle/pkg/internal/reference"
 	"rekindle/pkg/optim"
 )
@@ -30,7 +31,7 @@ func compareGates(t *testing.T, path string, o Options) {
 // With PyTorch at hand, its numbers for transposed convolutions are compared too.
 func TestTheScriptStillWritesTheseNumbers(t *testing.T) {
 	dir := t.TempDir()
-	reference.Python(t, "attention_unet.py", dir)
+	python.Run(t, "torch", "testdata/attention_unet.py", dir)
 	compareGates(t, filepath.Join(dir, "attention_unet_transposed.safetensors"), Options{2, false})
 	again, kept := reference.LoadFile(t, filepath.Join(dir, gatesFile)), reference.LoadFile(t, filepath.Join("testdata", gatesFile))
 	if len(again) != len(kept) {

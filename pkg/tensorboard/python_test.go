@@ -4,35 +4,21 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"testing"
+
+	"rekindle/pkg/internal/python"
 )
 
-// shownByPython is what TensorBoard's own reader makes of a folder. Where there
-// is none the test is skipped.
+// shownByPython is what TensorBoard's own reader makes of a folder.
 func shownByPython(t *testing.T, dir string) (curves map[string][][2]any) {
 	t.Helper()
-	const use = "from tensorboard.backend.event_processing import event_accumulator"
-	for _, p := range []string{os.Getenv("REKINDLE_PYTHON"), "python3", "/usr/bin/python3"} {
-		if p == "" || exec.Command(p, "-c", use).Run() != nil {
-			continue
-		}
-		cmd := exec.Command(p, filepath.Join("testdata", "show.py"), dir)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("%s: %v", p, err)
-		}
-		if err := json.Unmarshal(out, &curves); err != nil {
-			t.Fatalf("%s: %v\n%s", p, err, out)
-		}
-		return curves
+	out := python.Run(t, "tensorboard", "testdata/show.py", dir)
+	if err := json.Unmarshal([]byte(out), &curves); err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	t.Skip("no Python with TensorBoard on this machine: pip install tensorboard, or name one that has it in REKINDLE_PYTHON")
-	return nil
+	return curves
 }
 
 func TestTensorBoardsOwnReaderShowsTheSameCurves(t *testing.T) {

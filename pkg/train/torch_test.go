@@ -9,7 +9,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/checkpoint/pth"
-	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/internal/python"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
@@ -53,7 +53,7 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 	if err := pth.Save(batchFile, given); err != nil {
 		t.Fatal(err)
 	}
-	reference.Python(t, "step.py", checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), batchFile, outFile)
+	python.Run(t, "torch", "testdata/step.py", checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), batchFile, outFile)
 
 	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
 	if err != nil {

@@ -3,41 +3,13 @@ package pth
 import (
 	"errors"
 	"math"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
+
+	"rekindle/pkg/internal/python"
 )
-
-// interpreter finds a Python that has PyTorch, once.
-var interpreter = sync.OnceValue(func() string {
-	for _, p := range []string{os.Getenv("REKINDLE_PYTHON"), "/usr/bin/python3", "python3"} {
-		if p != "" && exec.Command(p, "-c", "import torch").Run() == nil {
-			return p
-		}
-	}
-	return ""
-})
-
-// python runs a script of testdata, which must say "ok". Without an interpreter
-// the test is skipped, except in CI, which has to have one.
-func python(t *testing.T, script string, args ...string) {
-	t.Helper()
-	p := interpreter()
-	if p == "" {
-		if os.Getenv("CI") != "" {
-			t.Fatal("CI needs a Python with PyTorch (Debian: python3-torch); none was found")
-		}
-		t.Skip("no Python with PyTorch on this machine (Debian: python3-torch; or name one in REKINDLE_PYTHON)")
-	}
-	out, err := exec.Command(p, append([]string{filepath.Join("testdata", script)}, args...)...).CombinedOutput()
-	if text := strings.TrimSpace(string(out)); err != nil || !strings.HasSuffix(text, "ok") {
-		t.Fatalf("%s %s: %v\n%s", p, script, err, text)
-	}
-}
 
 func TestPyTorchLoadsWhatGoWrites(t *testing.T) {
 	dir := t.TempDir()
@@ -49,12 +21,12 @@ func TestPyTorchLoadsWhatGoWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	python(t, "read.py", paths...)
+	python.Run(t, "torch", "testdata/read.py", paths...)
 }
 
 func TestGoLoadsWhatPyTorchWrites(t *testing.T) {
 	dir := t.TempDir()
-	python(t, "write.py", dir)
+	python.Run(t, "torch", "testdata/write.py", dir)
 	for _, name := range []string{"zip.pth", "legacy.pth", "zip_protocol_4.pth", "legacy_protocol_4.pth"} {
 		checkPythons(t, filepath.Join(dir, name))
 	}

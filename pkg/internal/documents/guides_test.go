@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/internal/python"
 )
 
 // documents whose blocks are played.
@@ -76,7 +76,7 @@ func runPython(t *testing.T, s *stage, b block, all []block) {
 	models := classes + "\nBase = UNet\nclass UNet(Base):\n    def __init__(self, features, bilinear):\n        assert bilinear\n        super().__init__(features)\n"
 	must(t, os.WriteFile(filepath.Join(filepath.Dir(script), "models.py"), []byte(models), 0o666))
 	must(t, os.WriteFile(script, fmt.Appendf(nil, "import os\nos.chdir(%q)\n%s", k.top, b.text), 0o666))
-	out := reference.PythonFile(t, script)
+	out := python.Run(t, "torch", script)
 	printed := slices.IndexFunc(all, func(o block) bool { return o.attribute == "printed-by" && o.value == b.value })
 	if printed < 0 {
 		t.Fatalf("%s: nothing says what this prints", b)

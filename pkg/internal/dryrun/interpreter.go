@@ -19,7 +19,7 @@ import (
 
 	"github.com/gomlx/compute"
 
-	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/internal/python"
 )
 
 //go:embed compute.py
@@ -29,13 +29,13 @@ var script []byte
 // Where there is no PyTorch the test is skipped.
 func WithPyTorch(t *testing.T) *Engine {
 	t.Helper()
-	python, dir := reference.Interpreter(t), t.TempDir()
+	dir := t.TempDir()
 	file := filepath.Join(dir, "compute.py")
 	if err := os.WriteFile(file, script, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	p := &interpreter{dir: dir}
-	cmd := exec.Command(python, file)
+	cmd := exec.Command(python.With(t, "torch"), file)
 	cmd.Stderr = &p.complaints
 	in, err := cmd.StdinPipe()
 	if err != nil {
