@@ -80,13 +80,13 @@ func trainingState(features int) (*checkpoint.State, error) {
 		return nil, err
 	}
 	values := net.Init(1)
-	state := &checkpoint.State{Epoch: 1, Step: 100, Config: cfg, Reason: "epoch"}
+	state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 1, Step: 100}, Config: cfg, Reason: "epoch"}
 	for _, e := range net.Entries() {
-		state.Model = append(state.Model, checkpoint.Tensor{Name: e.Name, Shape: e.Shape, Values: values[e.Name]})
+		t := checkpoint.Tensor{Name: e.Name, Shape: e.Shape, Values: values[e.Name]}
 		if e.Role == nn.Weight {
-			state.FirstMoments = append(state.FirstMoments, values[e.Name])
-			state.SecondMoments = append(state.SecondMoments, values[e.Name])
+			t.First, t.Second = t.Values, t.Values
 		}
+		state.Model = append(state.Model, t)
 	}
 	return state, nil
 }

@@ -29,7 +29,7 @@ func LoadBest(dir string, say func(line string)) (*State, error) {
 // best_model.pth that is there: it takes milliseconds, and finds a file that is
 // cut off, but not changed numbers.
 func EnsureBest(dir string, say func(line string)) error {
-	_, _, err := peek(Path(dir, Best))
+	_, err := peek(Path(dir, Best))
 	if !canBeMade(err) {
 		return err
 	}

@@ -34,9 +34,9 @@ const emergencyPrefix = "emergency_checkpoint_"
 // Entry is one checkpoint file of a folder, as far as its pickle tells: the
 // tensors have not been looked at.
 type Entry struct {
-	Path            string
-	Epoch, Position int   // as in [State]
-	Err             error // the file is not a readable checkpoint
+	Path string
+	Cursor
+	Err error // the file is not a readable checkpoint
 }
 
 // Name is the file's name without the folder.
@@ -58,7 +58,7 @@ func List(dir string) ([]Entry, error) {
 			continue
 		}
 		e := Entry{Path: filepath.Join(dir, f.Name())}
-		if e.Epoch, e.Position, e.Err = peek(e.Path); errors.Is(e.Err, fs.ErrNotExist) {
+		if e.Cursor, e.Err = peek(e.Path); errors.Is(e.Err, fs.ErrNotExist) {
 			continue // removed a moment ago
 		}
 		entries = append(entries, e)
@@ -68,19 +68,14 @@ func List(dir string) ([]Entry, error) {
 }
 
 func newestFirst(a, b Entry) int {
-	switch {
-	case (a.Err == nil) != (b.Err == nil):
+	if (a.Err == nil) != (b.Err == nil) {
 		if a.Err == nil {
 			return -1
 		}
 		return 1
-	case a.Epoch != b.Epoch:
-		return b.Epoch - a.Epoch
-	case a.Position != b.Position:
-		return b.Position - a.Position
 	}
 	// The same State under several names: the one that is for going on.
-	return rank(b) - rank(a)
+	return cmp.Or(b.Compare(a.Cursor), rank(b)-rank(a))
 }
 
 func rank(e Entry) int {
@@ -177,14 +172,13 @@ func RemoveSuperseded(dir string) error {
 	if len(files) == 0 {
 		return nil
 	}
-	last := Entry{Path: Path(dir, Last)}
-	if last.Epoch, last.Position, last.Err = peek(last.Path); last.Err != nil {
+	last, err := peek(Path(dir, Last))
+	if err != nil {
 		return nil
 	}
 	for _, f := range files {
 		path := Path(dir, f.Name())
-		epoch, position, err := peek(path)
-		if err != nil || cmp.Or(cmp.Compare(epoch, last.Epoch), cmp.Compare(position, last.Position)) >= 0 {
+		if at, err := peek(path); err != nil || at.Compare(last) >= 0 {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -28,22 +29,22 @@ func sample(epoch, position int) *State {
 		return v
 	}
 	s := &State{
-		Epoch: epoch, Position: position, Step: int64(epoch*10 + position), Seed: 42,
+		Cursor: Cursor{epoch, position, int64(epoch*10 + position)}, Seed: 42,
 		Model: []Tensor{
-			{Name: "a.weight", Shape: []int{4, 3, 3, 3}, Values: values(108)},
-			{Name: "b.weight", Shape: []int{4}, Values: values(4)},
+			{Name: "a.weight", Shape: []int{4, 3, 3, 3}, Values: values(108), First: values(108), Second: values(108)},
+			{Name: "b.weight", Shape: []int{4}, Values: values(4), First: values(4), Second: values(4)},
 			{Name: "b.running_mean", Shape: []int{4}, Values: values(4)},
 			{Name: "b.num_batches_tracked", Count: int64(epoch * 10)},
 		},
-		FirstMoments: [][]float32{values(108), values(4)}, SecondMoments: [][]float32{values(108), values(4)},
 		BestLoss: math.NaN(), Patience: 1, MicroBatch: 2,
 		Partial: Partial{Samples: position, Loss: 0.1 + 0.2, Seconds: 1.5}, Anchor: Anchor{2, 1e-5}, Config: config.Default(), Reason: "test",
+		Data: json.RawMessage(`{"train":["a.png",1]}`),
 	}
 	if s.Step == 0 { // before the first step the moments are zero
-		clear(s.FirstMoments[0])
-		clear(s.FirstMoments[1])
-		clear(s.SecondMoments[0])
-		clear(s.SecondMoments[1])
+		for _, t := range s.Model {
+			clear(t.First)
+			clear(t.Second)
+		}
 	}
 	for i := range epoch {
 		s.History.Append(experiment.Epoch{TrainLoss: 1 / float64(i+3), ValLoss: math.NaN(), LR: 1e-4})
@@ -68,9 +69,9 @@ func TestAStateComesBackAsItWas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Epoch != want.Epoch || got.Position != want.Position || got.Seed != want.Seed || got.Patience != want.Patience ||
+		if got.Cursor != want.Cursor || got.Seed != want.Seed || got.Patience != want.Patience ||
 			got.MicroBatch != want.MicroBatch || got.Partial != want.Partial || got.Anchor != want.Anchor || got.Config != want.Config ||
-			got.BestEpoch != want.BestEpoch || got.Reason != want.Reason || got.Step != want.Step {
+			got.BestEpoch != want.BestEpoch || got.Reason != want.Reason || string(got.Data) != string(want.Data) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 		if got.BestLoss != want.BestLoss && !(math.IsNaN(got.BestLoss) && math.IsNaN(want.BestLoss)) {
@@ -84,28 +85,30 @@ func TestAStateComesBackAsItWas(t *testing.T) {
 			if g.Name != w.Name || g.Count != w.Count || !slices.Equal(g.Values, w.Values) || !slices.Equal(g.Shape, w.Shape) {
 				t.Errorf("tensor %+v, want %+v", g, w)
 			}
-		}
-		if want.Step > 0 && (!slices.Equal(got.FirstMoments[0], want.FirstMoments[0]) || !slices.Equal(got.SecondMoments[1], want.SecondMoments[1])) {
-			t.Error("moments differ")
+			if !slices.Equal(g.First, w.First) || !slices.Equal(g.Second, w.Second) || g.Average != nil {
+				t.Errorf("the moments or averages of %s are %v, %v, %v, want %v, %v, none", g.Name, g.First, g.Second, g.Average, w.First, w.Second)
+			}
 		}
 	}
 }
 
 func TestTheAverageOfTheWeightsComesBackAndIsTheNetworkForUse(t *testing.T) {
 	want := sample(3, 0)
-	want.Average = [][]float32{slices.Clone(want.Model[0].Values), {9, 8, 7, 6}}
-	want.Average[0][5] = 2.5
-	want.AverageStatistics = [][]float32{slices.Repeat([]float32{0.5}, len(want.Model[2].Values))}
+	want.Model[0].Average, want.Model[1].Average = slices.Clone(want.Model[0].Values), []float32{9, 8, 7, 6}
+	want.Model[0].Average[5] = 2.5
+	want.Model[2].Average = slices.Repeat([]float32{0.5}, len(want.Model[2].Values))
 	path := save(t, t.TempDir(), "a.pth", want)
 	got, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.EqualFunc(got.Average, want.Average, slices.Equal) || !slices.EqualFunc(got.AverageStatistics, want.AverageStatistics, slices.Equal) {
-		t.Errorf("averages %v, %v, want %v, %v", got.Average, got.AverageStatistics, want.Average, want.AverageStatistics)
+	for i, w := range want.Model {
+		if !slices.Equal(got.Model[i].Average, w.Average) {
+			t.Errorf("the average of %s is %v, want %v", w.Name, got.Model[i].Average, w.Average)
+		}
 	}
 	use := got.Network()
-	if use[0].Values[5] != 2.5 || use[1].Values[0] != 9 || !slices.Equal(use[2].Values, want.AverageStatistics[0]) || use[3].Count != 30 {
+	if use[0].Values[5] != 2.5 || use[1].Values[0] != 9 || !slices.Equal(use[2].Values, want.Model[2].Average) || use[3].Count != 30 {
 		t.Errorf("the network for use is %v", use)
 	}
 	if !slices.Equal(got.Model[1].Values, want.Model[1].Values) {
@@ -122,8 +125,13 @@ func TestTheOriginalsCheckpointsAreRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Epoch != 3 || s.Step != 9 || s.BestEpoch != 3 || s.BestLoss != 0.48116472363471985 || len(s.Model) != 110 || len(s.FirstMoments) != 56 {
-			t.Errorf("%s: epoch %d step %d best %d %v, %d tensors, %d moments", name, s.Epoch, s.Step, s.BestEpoch, s.BestLoss, len(s.Model), len(s.FirstMoments))
+		if s.Epoch != 3 || s.Step != 9 || s.BestEpoch != 3 || s.BestLoss != 0.48116472363471985 || len(s.Model) != 110 || len(s.Parameters()) != 56 {
+			t.Errorf("%s: epoch %d step %d best %d %v, %d tensors, %d parameters", name, s.Epoch, s.Step, s.BestEpoch, s.BestLoss, len(s.Model), len(s.Parameters()))
+		}
+		for _, p := range s.Parameters() {
+			if len(p.First) != len(p.Values) || len(p.Second) != len(p.Values) {
+				t.Errorf("%s: moments of %s are missing", name, p.Name)
+			}
 		}
 		if s.Config.Model != "" {
 			t.Errorf("%s: a configuration from nowhere: %+v", name, s.Config)
@@ -223,7 +231,7 @@ func TestNoDamageIsTakenForAState(t *testing.T) {
 			}
 			return
 		}
-		if s.Epoch != want.Epoch || s.Position != want.Position || s.checksum() != want.checksum() || s.Partial != want.Partial || s.Config != want.Config {
+		if s.Cursor != want.Cursor || s.checksum() != want.checksum() || s.Partial != want.Partial || s.Config != want.Config {
 			t.Errorf("%s at byte %d of %d is read as another State", what, at, len(raw))
 		}
 	}

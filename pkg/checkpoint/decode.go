@@ -30,34 +30,33 @@ func Load(path string) (*State, error) {
 }
 
 // peek reads how far a checkpoint's training had come, not its tensors.
-func peek(path string) (epoch, position int, err error) {
+func peek(path string) (c Cursor, err error) {
 	f, err := pth.Open(path)
 	if err != nil {
-		return 0, 0, unusable(path, err)
+		return c, unusable(path, err)
 	}
 	defer f.Close()
-	if epoch, position, err = progress(f.Root); err != nil {
-		return 0, 0, unusable(path, err)
-	}
-	return epoch, position, nil
-}
-
-func progress(v any) (epoch, position int, err error) {
-	root, ok := v.(*pth.Dict)
+	root, ok := f.Root.(*pth.Dict)
 	if !ok {
-		return 0, 0, errors.New("it holds no dictionary")
+		return c, unusable(path, errNoDictionary)
 	}
-	if epoch, err = integer(root, "epoch"); err != nil {
-		return 0, 0, err
+	if c.Epoch, err = integer(root, "epoch"); err != nil {
+		return c, unusable(path, err)
 	}
 	x, err := decodeExtra(root)
-	return epoch, x.Position, err
+	if err != nil {
+		return c, unusable(path, err)
+	}
+	c.Position, c.Step = x.Position, x.Step
+	return c, nil
 }
+
+var errNoDictionary = errors.New("it holds no dictionary")
 
 func decode(v any) (*State, error) {
 	root, ok := v.(*pth.Dict)
 	if !ok {
-		return nil, errors.New("it holds no dictionary")
+		return nil, errNoDictionary
 	}
 	s := &State{BestLoss: math.NaN()}
 	var err error
@@ -86,7 +85,8 @@ func decode(v any) (*State, error) {
 		return nil, fmt.Errorf("its tensors have checksum %s, it was saved with %s", got, x.Checksum)
 	}
 	s.Position, s.Step, s.Seed, s.MicroBatch = x.Position, x.Step, x.Seed, x.MicroBatch
-	s.BestEpoch, s.Patience, s.Partial, s.Anchor, s.Reason, s.History = x.BestEpoch, x.Patience, x.Partial, x.Anchor, x.Reason, x.History
+	s.BestEpoch, s.Patience, s.Partial, s.Anchor = x.BestEpoch, x.Patience, x.Partial, x.Anchor
+	s.Reason, s.Data, s.History = x.Reason, x.Data, x.History
 	if x.BestLoss != nil {
 		s.BestLoss = *x.BestLoss
 	}
@@ -137,26 +137,33 @@ func (s *State) readMoments(root *pth.Dict) error {
 	if err != nil {
 		return err
 	}
-	for i, p := range s.Parameters() {
-		first, second := make([]float32, len(p.Values)), make([]float32, len(p.Values))
-		if v, ok := states.Get(int64(i)); ok {
-			d, ok := v.(*pth.Dict)
-			if !ok {
-				return fmt.Errorf("optimizer state %d is no dictionary", i)
-			}
-			var step []float32
-			if step, err = floats(d, "step", 1); err == nil {
-				first, err = floats(d, "exp_avg", len(p.Values))
-			}
-			if err == nil {
-				second, err = floats(d, "exp_avg_sq", len(p.Values))
-			}
-			if err != nil {
-				return fmt.Errorf("optimizer state of %s: %w", p.Name, err)
-			}
-			s.Step = int64(step[0])
+	index := int64(0)
+	for i := range s.Model {
+		t := &s.Model[i]
+		if !t.IsParameter() {
+			continue
 		}
-		s.FirstMoments, s.SecondMoments = append(s.FirstMoments, first), append(s.SecondMoments, second)
+		v, ok := states.Get(index)
+		index++
+		if !ok {
+			t.First, t.Second = make([]float32, len(t.Values)), make([]float32, len(t.Values))
+			continue
+		}
+		d, ok := v.(*pth.Dict)
+		if !ok {
+			return fmt.Errorf("optimizer state of %s is no dictionary", t.Name)
+		}
+		var step []float32
+		if step, err = floats(d, "step", 1); err == nil {
+			t.First, err = floats(d, "exp_avg", len(t.Values))
+		}
+		if err == nil {
+			t.Second, err = floats(d, "exp_avg_sq", len(t.Values))
+		}
+		if err != nil {
+			return fmt.Errorf("optimizer state of %s: %w", t.Name, err)
+		}
+		s.Step = int64(step[0])
 	}
 	return nil
 }
@@ -170,20 +177,16 @@ func (s *State) readAverage(root *pth.Dict, statistics bool) error {
 	if err != nil {
 		return err
 	}
-	read := func(tensors []Tensor) (list [][]float32, err error) {
-		for _, t := range tensors {
-			values, err := floats(averages, t.Name, len(t.Values))
-			if err != nil {
-				return nil, fmt.Errorf("ema_state_dict: %w", err)
-			}
-			list = append(list, values)
+	for i := range s.Model {
+		t := &s.Model[i]
+		if t.IsCounter() || !t.IsParameter() && !statistics {
+			continue
 		}
-		return list, nil
+		if t.Average, err = floats(averages, t.Name, len(t.Values)); err != nil {
+			return fmt.Errorf("ema_state_dict: %w", err)
+		}
 	}
-	if s.Average, err = read(s.Parameters()); err == nil && statistics {
-		s.AverageStatistics, err = read(s.Statistics())
-	}
-	return err
+	return nil
 }
 
 // readPythonBest takes the best loss from a best_model.pth of the original,

@@ -33,6 +33,7 @@ type extra struct {
 	Reason     string             `json:"saved_because"`
 	Checksum   string             `json:"tensors_crc32c"`
 	Config     json.RawMessage    `json:"config"`
+	Data       json.RawMessage    `json:"data,omitempty"`
 	History    experiment.History `json:"history"`
 }
 
@@ -58,7 +59,7 @@ func encode(s *State) (*pth.Dict, error) {
 	root := pth.NewDict()
 	root.Set("epoch", int64(s.Epoch))
 	root.Set("model_state_dict", stateDict(s.Model))
-	if s.Average != nil {
+	if s.HasAverage() {
 		root.Set("ema_state_dict", stateDict(s.Network()))
 	}
 	root.Set("optimizer_state_dict", optimizerDict(s))
@@ -89,8 +90,8 @@ func optimizerDict(s *State) *pth.Dict {
 		if s.Step > 0 { // PyTorch creates the moments with the first step
 			state.Set(int64(i), dict(
 				"step", pth.FromFloat32([]float32{float32(s.Step)}),
-				"exp_avg", pth.FromFloat32(s.FirstMoments[i], p.Shape...),
-				"exp_avg_sq", pth.FromFloat32(s.SecondMoments[i], p.Shape...)))
+				"exp_avg", pth.FromFloat32(p.First, p.Shape...),
+				"exp_avg_sq", pth.FromFloat32(p.Second, p.Shape...)))
 		}
 		indices = append(indices, int64(i))
 	}
@@ -151,7 +152,7 @@ func encodeExtra(s *State) (*pth.Dict, error) {
 	x := extra{
 		Format: format, Position: s.Position, Step: s.Step, Seed: s.Seed, BestEpoch: s.BestEpoch, Patience: s.Patience, MicroBatch: s.MicroBatch,
 		Partial: s.Partial, Anchor: s.Anchor, Reason: s.Reason, Checksum: fmt.Sprintf("%08x", s.checksum()),
-		Config: cfg, History: s.History,
+		Config: cfg, Data: s.Data, History: s.History,
 	}
 	if s.HasBest() {
 		x.BestLoss = &s.BestLoss

@@ -18,7 +18,7 @@ func ExampleNewest() {
 	}
 	defer os.RemoveAll(dir)
 	save := func(name string, epoch, position int) {
-		state := &checkpoint.State{Epoch: epoch, Position: position, BestLoss: math.NaN(), Config: config.Default()}
+		state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: epoch, Position: position}, BestLoss: math.NaN(), Config: config.Default()}
 		if err := checkpoint.Save(checkpoint.Path(dir, name), state); err != nil {
 			panic(err)
 		}

@@ -16,6 +16,8 @@
 package checkpoint
 
 import (
+	"cmp"
+	"encoding/json"
 	"hash/crc32"
 	"math"
 	"slices"
@@ -30,19 +32,10 @@ import (
 // step. Arrays are in PyTorch's layout: convolution weights [out, in, h, w],
 // transposed convolutions [in, out, h, w].
 type State struct {
-	Epoch    int   // completed epochs
-	Position int   // samples already used of epoch Epoch+1; 0 between epochs
-	Step     int64 // optimizer steps taken
-	Seed     int64 // of the data's order and crops
+	Cursor
+	Seed int64 // of the data's order and crops
 
-	Model         []Tensor    // as state_dict() lists it, counters and statistics included
-	FirstMoments  [][]float32 // exp_avg of each parameter, in the order of Model
-	SecondMoments [][]float32 // exp_avg_sq
-
-	// Average is the moving average of each parameter's values, and
-	// AverageStatistics that of each of batch norm's running means and variances,
-	// in the order of Model; nil unless Config.EMADecay is set.
-	Average, AverageStatistics [][]float32
+	Model []Tensor // as state_dict() lists it, counters and statistics included
 
 	BestEpoch int     // epoch of the lowest validation loss; 0: none yet
 	BestLoss  float64 // that loss; NaN: none yet
@@ -54,9 +47,22 @@ type State struct {
 	History experiment.History // one entry for each completed epoch
 	Anchor  Anchor             // where the learning-rate curve was last re-planned
 	Config  config.Config      // in force when the State was saved
+	Data    json.RawMessage    // what it was trained on; nil: not known
 	Reason  string             // why it was saved, e.g. "epoch" or "out of memory"
 
 	Cosine *Cosine // of a file made by PyTorch, which knows no Config; else nil
+}
+
+// Cursor is how far training has come.
+type Cursor struct {
+	Epoch    int   // completed epochs
+	Position int   // samples already used of epoch Epoch+1; 0 between epochs
+	Step     int64 // optimizer steps taken
+}
+
+// Compare is negative where c is before d, as whoever resumes sees it.
+func (c Cursor) Compare(d Cursor) int {
+	return cmp.Or(cmp.Compare(c.Epoch, d.Epoch), cmp.Compare(c.Position, d.Position))
 }
 
 // Cosine is what a CosineAnnealingLR in a file made by PyTorch says of its plan.
@@ -66,12 +72,15 @@ type Cosine struct {
 	Steps         int // epochs of these that are done
 }
 
-// Tensor is one entry of a state_dict.
+// Tensor is one entry of a state_dict, and what training keeps of it besides.
 type Tensor struct {
 	Name   string    // as in PyTorch, e.g. "inc.double_conv.0.weight"
 	Shape  []int     // in PyTorch's layout, empty for a counter
 	Values []float32 // row-major; nil for a counter
 	Count  int64     // value of a counter (num_batches_tracked)
+
+	First, Second []float32 // AdamW's moments (exp_avg, exp_avg_sq) of a parameter; nil for the others
+	Average       []float32 // moving average of Values; nil for a counter, and unless Config.EMADecay is set
 }
 
 // IsCounter tells num_batches_tracked from arrays of numbers.
@@ -104,9 +113,9 @@ func (s *State) Parameters() []Tensor {
 	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return !t.IsParameter() })
 }
 
-// Statistics returns batch norm's running means and variances, in their order.
-func (s *State) Statistics() []Tensor {
-	return slices.DeleteFunc(slices.Clone(s.Model), func(t Tensor) bool { return t.IsParameter() || t.IsCounter() })
+// HasAverage reports whether a moving average of the weights is kept.
+func (s *State) HasAverage() bool {
+	return slices.ContainsFunc(s.Model, func(t Tensor) bool { return t.IsParameter() && t.Average != nil })
 }
 
 // Has reports whether there is a tensor of that name.
@@ -118,14 +127,9 @@ func (s *State) Has(name string) bool {
 // place of what was trained last where there are any. The values are shared.
 func (s *State) Network() []Tensor {
 	tensors := slices.Clone(s.Model)
-	average, statistics := s.Average, s.AverageStatistics
 	for i := range tensors {
-		switch t := &tensors[i]; {
-		case t.IsCounter():
-		case t.IsParameter() && len(average) > 0:
-			t.Values, average = average[0], average[1:]
-		case !t.IsParameter() && len(statistics) > 0:
-			t.Values, statistics = statistics[0], statistics[1:]
+		if t := &tensors[i]; t.Average != nil {
+			t.Values = t.Average
 		}
 	}
 	return tensors
@@ -146,12 +150,16 @@ func (s *State) checksum() uint32 {
 	for _, t := range s.Model {
 		add(t.Values)
 	}
-	for i := range s.FirstMoments {
-		add(s.FirstMoments[i])
-		add(s.SecondMoments[i])
+	for _, t := range s.Model {
+		add(t.First)
+		add(t.Second)
 	}
-	for _, values := range slices.Concat(s.Average, s.AverageStatistics) {
-		add(values)
+	for _, parameters := range []bool{true, false} {
+		for _, t := range s.Model {
+			if t.IsParameter() == parameters {
+				add(t.Average)
+			}
+		}
 	}
 	return sum
 }

@@ -215,8 +215,10 @@ func trained(t *testing.T, name string) *experiment.Experiment {
 	}
 	s.Config, s.BestLoss = cfg, math.NaN()
 	s.History.Resize(s.Epoch)
-	for _, p := range s.Parameters() {
-		s.FirstMoments, s.SecondMoments = append(s.FirstMoments, make([]float32, len(p.Values))), append(s.SecondMoments, make([]float32, len(p.Values)))
+	for i := range s.Model {
+		if t := &s.Model[i]; t.IsParameter() {
+			t.First, t.Second = make([]float32, len(t.Values)), make([]float32, len(t.Values))
+		}
 	}
 	if name != "" {
 		if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), name), s); err != nil {

@@ -29,7 +29,7 @@ func state(name string, o model.Options) (*checkpoint.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &checkpoint.State{Epoch: 4}
+	s := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 4}}
 	s.Config.Model, s.Config.ModelFeatures, s.Config.ModelBilinear, s.Config.Degradation = name, o.Features, o.Bilinear, "gaussian"
 	values := net.Init(5)
 	r := rand.New(rand.NewPCG(1, 2))

@@ -129,12 +129,12 @@ func TestTheSameCommandBeginsAnExperimentOnceAndThenGoesOn(t *testing.T) {
 func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	parent := mustSetUp(t, cfg, false)
-	state := &checkpoint.State{Epoch: 3, Config: cfg, BestLoss: math.NaN()}
+	state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 3}, Config: cfg, BestLoss: math.NaN()}
 	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
 		t.Fatal(err)
 	}
 	best := checkpoint.Path(parent.CheckpointsDir(), checkpoint.Best)
-	if err := checkpoint.Save(best, &checkpoint.State{Epoch: 1, Config: cfg, BestLoss: math.NaN()}); err != nil {
+	if err := checkpoint.Save(best, &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 1}, Config: cfg, BestLoss: math.NaN()}); err != nil {
 		t.Fatal(err)
 	}
 	cfg.ForkExperiment, cfg.ExperimentName = parent.Name(), "seed_1"
@@ -151,7 +151,7 @@ func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-		} else if err := checkpoint.Save(path, &checkpoint.State{Epoch: 4, Config: cfg, BestLoss: math.NaN()}); err != nil {
+		} else if err := checkpoint.Save(path, &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 4}, Config: cfg, BestLoss: math.NaN()}); err != nil {
 			t.Fatal(err)
 		}
 		if got := mustSetUp(t, cfg, false); got.Dir != child.Dir {
@@ -193,7 +193,7 @@ func TestAForkStartsFromItsParentsNewestCheckpoint(t *testing.T) {
 	cfg.ForkExperiment = "latest"
 	_, err := setUp(cfg, false, noon)
 	wants(t, err, "has no checkpoint to start from")
-	state := &checkpoint.State{Epoch: 3, Config: cfg, BestLoss: math.NaN()}
+	state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 3}, Config: cfg, BestLoss: math.NaN()}
 	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestAForkTakesTheBestModelAndTheHistoryWithIt(t *testing.T) {
 	parent := mustSetUp(t, cfg, false)
 	// As the Python original leaves it: the newest checkpoint carries neither history nor best epoch.
 	for name, n := range map[string]int{checkpoint.Best: 1, checkpoint.Periodic(2): 2} {
-		if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), name), &checkpoint.State{Epoch: n, Config: cfg, BestLoss: math.NaN()}); err != nil {
+		if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), name), &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: n}, Config: cfg, BestLoss: math.NaN()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/gomlx/gomlx/core/graph"
 
 	"rekindle/pkg/backend"
+	"rekindle/pkg/checkpoint"
 )
 
 // With EMADecay the run keeps a moving average of the weights beside them, as in
@@ -19,9 +20,9 @@ import (
 //	average = d * average + (1 - d) * weights, d = min(decay, (1+t)/(10+t))
 //
 // The smaller d of the first steps lets go of the weights that training began with.
-func (e *engine) moveAverage(at, next *arrays, decay float64, t int64) (err error) {
+func (e *engine) moveAverage(at, next *arrays, t int64) (err error) {
 	defer backend.Catch(&err)
-	decay = min(decay, float64(1+t)/float64(10+t))
+	decay := min(e.decay, float64(1+t)/float64(10+t))
 	out, err := e.average.call([]float32{float32(decay), float32(1 - decay)}, at.average, at.averageStatistics, next.weights, next.statistics)
 	if err != nil {
 		return err
@@ -44,33 +45,18 @@ func (e *engine) averageGraph(in []*graph.Node) []*graph.Node {
 	return out
 }
 
-// averaged are the arrays to validate with. Nothing is copied.
-func (a *arrays) averaged() *arrays {
-	if a.average == nil {
-		return a
-	}
-	return &arrays{weights: a.average, statistics: a.averageStatistics}
-}
-
-// prepareAverage makes the State agree with EMADecay: an average that was not
-// kept until now begins with the weights as they are.
-func (r *run) prepareAverage() {
-	s := r.state
-	switch {
-	case r.cfg.EMADecay == 0:
-		s.Average, s.AverageStatistics = nil, nil
-		return
-	case s.Average == nil:
-		for _, p := range s.Parameters() {
-			s.Average = append(s.Average, slices.Clone(p.Values))
-		}
-		if s.Step > 0 {
-			r.report.Message("ℹ️  EMADecay: the average of the weights begins with those of this checkpoint")
+// prepareAverage makes the State agree with EMADecay, and reports whether an
+// average that was not kept until now begins with the weights as they are.
+// Checkpoints of the first format kept none of the statistics.
+func prepareAverage(s *checkpoint.State, decay float64) (begins bool) {
+	begins = decay > 0 && !s.HasAverage()
+	for i := range s.Model {
+		switch t := &s.Model[i]; {
+		case decay == 0:
+			t.Average = nil
+		case t.Average == nil:
+			t.Average = slices.Clone(t.Values)
 		}
 	}
-	if s.AverageStatistics == nil { // nor did checkpoints of the first format keep them
-		for _, t := range s.Statistics() {
-			s.AverageStatistics = append(s.AverageStatistics, slices.Clone(t.Values))
-		}
-	}
+	return begins
 }

@@ -6,10 +6,10 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
-	"rekindle/pkg/experiment"
 	"rekindle/pkg/internal/bitwise"
 	"rekindle/pkg/model"
 )
@@ -32,10 +32,9 @@ func TestTheAverageFollowsItsFormula(t *testing.T) {
 	_, last := mustRun(t, t.Context(), exp, cfg, Options{Reporter: &watch{onBatch: look}})
 	seen = append(seen, last)
 
-	arrays := func(s *checkpoint.State) []checkpoint.Tensor { return append(s.Parameters(), s.Statistics()...) }
 	start := fresh(mustNetwork(t, cfg), cfg.Seed)
 	var want [][]float64
-	for _, p := range arrays(start) {
+	for _, p := range start.Model {
 		want = append(want, widened(p.Values))
 	}
 	previous := int64(0)
@@ -48,7 +47,7 @@ func TestTheAverageFollowsItsFormula(t *testing.T) {
 		}
 		previous = s.Step
 		d := min(cfg.EMADecay, float64(1+s.Step)/float64(10+s.Step))
-		for i, p := range arrays(s) {
+		for i, p := range s.Model {
 			for j, w := range p.Values {
 				want[i][j] = d*want[i][j] + (1-d)*float64(w)
 			}
@@ -58,9 +57,11 @@ func TestTheAverageFollowsItsFormula(t *testing.T) {
 		t.Fatalf("saw %d steps, want 15", previous)
 	}
 	moved := 0.0
-	averages := slices.Concat(last.Average, last.AverageStatistics)
-	for i, p := range arrays(last) {
-		for j, got := range averages[i] {
+	for i, p := range last.Model {
+		if len(p.Average) != len(p.Values) {
+			t.Fatalf("%s has %d averages, want %d", p.Name, len(p.Average), len(p.Values))
+		}
+		for j, got := range p.Average {
 			if math.Abs(float64(got)-want[i][j]) > 1e-6 {
 				t.Fatalf("%s[%d] is %g on average, want %g", p.Name, j, got, want[i][j])
 			}
@@ -109,7 +110,8 @@ func TestTrainingDoesNotSeeTheAverageButValidationDoes(t *testing.T) {
 	}
 	// The loss in the history is that of the tensors for use, computed on their own.
 	inUse := *averaged
-	inUse.Model, inUse.Average = averaged.Network(), nil
+	inUse.Model = averaged.Network()
+	prepareAverage(&inUse, 0)
 	if got, want := validationLoss(t, cfg, &inUse), averaged.History.At(n).ValLoss; got != want {
 		t.Errorf("the network for use has a loss of %g, the history says %g", got, want)
 	}
@@ -119,16 +121,16 @@ func TestAverageTurnedOffAndOnAgain(t *testing.T) {
 	cfg := tiny(t)
 	cfg.NumEpochs, cfg.EMADecay = 1, 0.9
 	exp := newExperiment(t, cfg)
-	if _, s := mustRun(t, t.Context(), exp, cfg, Options{}); s.Average == nil {
+	if _, s := mustRun(t, t.Context(), exp, cfg, Options{}); !s.HasAverage() {
 		t.Fatal("no average was kept")
 	}
 	cfg.ResumeFromCheckpoint, cfg.NumEpochs, cfg.EMADecay = true, 2, 0
-	if _, s := mustRun(t, t.Context(), exp, cfg, Options{}); s.Average != nil {
+	if _, s := mustRun(t, t.Context(), exp, cfg, Options{}); s.HasAverage() {
 		t.Error("an average was kept although EMADecay is 0")
 	}
 	cfg.NumEpochs, cfg.EMADecay = 3, 0.9
 	w := &watch{}
-	if _, s := mustRun(t, t.Context(), exp, cfg, Options{Reporter: w}); s.Average == nil {
+	if _, s := mustRun(t, t.Context(), exp, cfg, Options{Reporter: w}); !s.HasAverage() {
 		t.Error("no average was kept")
 	}
 	if !w.said("average of the weights begins") {
@@ -147,17 +149,16 @@ func widened(values []float32) []float64 {
 // validationLoss measures a State as the end of an epoch does.
 func validationLoss(t *testing.T, cfg config.Config, s *checkpoint.State) float64 {
 	t.Helper()
-	r, err := newRun(newExperiment(t, cfg), cfg, load(t, cfg), Options{Backend: goEngine(t)})
+	l, _, err := newLoop(task{exp: newExperiment(t, cfg), cfg: cfg, data: load(t, cfg), report: silent{}, now: time.Now}, Options{Backend: goEngine(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.state, r.memory = s, newMemory(0)
-	r.at = r.engine.upload(s)
-	var e experiment.Epoch
-	if err := r.validate(t.Context(), 1, &e); err != nil {
+	l.device.at = l.device.engine.upload(s)
+	sum, err := l.validate(t.Context(), 1)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return e.ValLoss
+	return mean(sum, sum.Loss)
 }
 
 func mustNetwork(t *testing.T, cfg config.Config) *model.Network {

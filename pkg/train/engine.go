@@ -8,6 +8,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"rekindle/pkg/backend"
+	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
 	"rekindle/pkg/nn"
@@ -25,7 +26,8 @@ type engine struct {
 	loss      loss.Combined
 	optimizer optim.AdamW
 	ways
-	pads bool // batches that are not full are filled up, see input
+	pads  bool    // batches that are not full are filled up, see input
+	decay float64 // of the average of the weights, see moveAverage
 
 	weights    []nn.Entry // trained, in the optimizer's order
 	statistics []nn.Entry // batch norm's running means and variances
@@ -54,11 +56,51 @@ type arrays struct {
 	average, averageStatistics []*tensors.Tensor
 }
 
+// parts pairs the arrays of one tensor on the host with the lists that hold them
+// on the device.
+func (a *arrays) parts(t *checkpoint.Tensor) []part {
+	switch {
+	case t.IsCounter():
+		return nil
+	case t.IsParameter():
+		return []part{{&t.Values, &a.weights}, {&t.First, &a.first}, {&t.Second, &a.second}, {&t.Average, &a.average}}
+	}
+	return []part{{&t.Values, &a.statistics}, {&t.Average, &a.averageStatistics}}
+}
+
+type part struct {
+	host   *[]float32
+	device *[]*tensors.Tensor
+}
+
+// averaged are the arrays to validate with. Nothing is copied.
+func (a *arrays) averaged() *arrays {
+	if a.average == nil {
+		return a
+	}
+	return &arrays{weights: a.average, statistics: a.averageStatistics}
+}
+
+func (a *arrays) release() {
+	for _, list := range [][]*tensors.Tensor{a.weights, a.first, a.second, a.statistics, a.average, a.averageStatistics} {
+		release(list...)
+	}
+}
+
+// release gives memory back at once instead of when the garbage collector finds it.
+func release(list ...*tensors.Tensor) {
+	for _, t := range list {
+		t.FinalizeAll()
+	}
+}
+
 // measures of one batch, means over its samples.
 type measures struct {
 	loss, l1, ssim float64
 	gradientNorm   float64 // before clipping; 0 in evaluation
 }
+
+func (m measures) finite() bool { return isFinite(m.loss) && isFinite(m.gradientNorm) }
 
 func newEngine(on compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, w ways) (*engine, error) {
 	e := &engine{backend: on, net: net, loss: l, optimizer: o, ways: w, pads: paddingPays(on) || w.devices > 0, weights: net.Weights()}
@@ -178,8 +220,20 @@ func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:]
 func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
 	defer backend.Catch(&err)
 	if inParts(b, micro) {
-		return e.advanceInParts(at, b.Batch, micro, t, lr)
+		next, m, err = e.advanceInParts(at, b.Batch, micro, t, lr)
+	} else {
+		next, m, err = e.advanceAtOnce(at, b, t, lr)
 	}
+	if err != nil || at.average == nil {
+		return next, m, err
+	}
+	if err = e.moveAverage(at, next, t); err != nil {
+		next.release()
+	}
+	return next, m, err
+}
+
+func (e *engine) advanceAtOnce(at *arrays, b *input, t int64, lr float64) (*arrays, measures, error) {
 	in := b.take()
 	defer release(in...)
 	out, err := e.step.call(e.scalars(t, lr), in, at.weights, at.first, at.second, at.statistics)
@@ -187,7 +241,7 @@ func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (
 		return nil, measures{}, err
 	}
 	head, n := out.take(1), len(e.weights)
-	next = &arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: out.take(len(e.statistics))}
+	next := &arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: out.take(len(e.statistics))}
 	return next, toMeasures(head), nil
 }
 
@@ -245,20 +299,4 @@ func toMeasures(each []*tensors.Tensor) measures {
 		m.gradientNorm = float64(v[3])
 	}
 	return m
-}
-
-// release gives memory back at once instead of when the garbage collector finds it.
-func release(list ...*tensors.Tensor) {
-	for _, t := range list {
-		t.FinalizeAll()
-	}
-}
-
-func (a *arrays) release() {
-	release(a.weights...)
-	release(a.first...)
-	release(a.second...)
-	release(a.statistics...)
-	release(a.average...)
-	release(a.averageStatistics...)
 }

@@ -10,7 +10,6 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/model"
-	"rekindle/pkg/nn"
 )
 
 // fresh returns the State of a network that has not seen anything yet.
@@ -19,11 +18,10 @@ func fresh(net *model.Network, seed int64) *checkpoint.State {
 	values := net.Init(seed)
 	for _, entry := range net.Entries() {
 		t := checkpoint.Tensor{Name: entry.Name, Shape: entry.Shape, Values: values[entry.Name]}
-		s.Model = append(s.Model, t)
 		if t.IsParameter() {
-			s.FirstMoments = append(s.FirstMoments, make([]float32, len(t.Values)))
-			s.SecondMoments = append(s.SecondMoments, make([]float32, len(t.Values)))
+			t.First, t.Second = make([]float32, len(t.Values)), make([]float32, len(t.Values))
 		}
+		s.Model = append(s.Model, t)
 	}
 	return s
 }
@@ -43,15 +41,6 @@ func fits(net *model.Network, s *checkpoint.State) error {
 			return fmt.Errorf("its %s has shape %v, this network's %v", t.Name, t.Shape, entry.Shape)
 		}
 	}
-	if n := len(net.Weights()); len(s.FirstMoments) != n || len(s.SecondMoments) != n {
-		return fmt.Errorf("it holds optimizer moments for %d parameters, this network has %d", len(s.FirstMoments), n)
-	}
-	if s.Average != nil && len(s.Average) != len(s.FirstMoments) {
-		return fmt.Errorf("it holds averages of %d parameters, this network has %d", len(s.Average), len(s.FirstMoments))
-	}
-	if n := len(s.Statistics()); s.AverageStatistics != nil && len(s.AverageStatistics) != n {
-		return fmt.Errorf("it holds averages of %d batch-norm statistics, this network has %d", len(s.AverageStatistics), n)
-	}
 	return nil
 }
 
@@ -59,73 +48,34 @@ func fits(net *model.Network, s *checkpoint.State) error {
 func (e *engine) upload(s *checkpoint.State) *arrays {
 	a := &arrays{}
 	for range max(e.devices, 1) {
-		moment, statistic := 0, 0
-		for i, entry := range e.net.Entries() {
-			t := s.Model[i]
-			switch entry.Role {
-			case nn.Weight:
-				a.weights = append(a.weights, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
-				a.first = append(a.first, tensors.FromFlatDataAndDimensions(s.FirstMoments[moment], t.Shape...))
-				a.second = append(a.second, tensors.FromFlatDataAndDimensions(s.SecondMoments[moment], t.Shape...))
-				if s.Average != nil {
-					a.average = append(a.average, tensors.FromFlatDataAndDimensions(s.Average[moment], t.Shape...))
+		for i := range s.Model {
+			for _, p := range a.parts(&s.Model[i]) {
+				if *p.host != nil {
+					*p.device = append(*p.device, tensors.FromFlatDataAndDimensions(*p.host, s.Model[i].Shape...))
 				}
-				moment++
-			case nn.Statistic:
-				a.statistics = append(a.statistics, tensors.FromFlatDataAndDimensions(t.Values, t.Shape...))
-				if s.AverageStatistics != nil {
-					a.averageStatistics = append(a.averageStatistics, tensors.FromFlatDataAndDimensions(s.AverageStatistics[statistic], t.Shape...))
-				}
-				statistic++
 			}
 		}
 	}
 	return a
 }
 
-// download returns a State with the scalars of s and the arrays on the first device.
+// download returns a State with the numbers of s and the arrays on the first device.
 // A device that cannot be read leaves s as it was.
 func (e *engine) download(a *arrays, s *checkpoint.State) (full *checkpoint.State, err error) {
 	defer backend.Catch(&err)
-	out := *s
-	out.Model = slices.Clone(s.Model)
-	out.FirstMoments = make([][]float32, len(e.weights))
-	out.SecondMoments = make([][]float32, len(e.weights))
-	out.Average, out.AverageStatistics = nil, nil
-	if a.average != nil {
-		out.AverageStatistics = make([][]float32, len(e.statistics))
-		out.Average = make([][]float32, len(e.weights))
-	}
-	out.History = s.History.Clone()
-	weight, statistic := 0, 0
-	for i, entry := range e.net.Entries() {
-		var err error
-		switch t := &out.Model[i]; entry.Role {
-		case nn.Weight:
-			if t.Values, err = e.copyOut(a.weights[weight]); err != nil {
-				break
+	out, left := *s, *a
+	out.Model, out.History = slices.Clone(s.Model), s.History.Clone()
+	for i := range out.Model {
+		t := &out.Model[i]
+		for _, p := range left.parts(t) {
+			if len(*p.device) == 0 {
+				*p.host = nil
+				continue
 			}
-			if out.FirstMoments[weight], err = e.copyOut(a.first[weight]); err != nil {
-				break
+			if *p.host, err = e.copyOut((*p.device)[0]); err != nil {
+				return nil, fmt.Errorf("train: copy %s from the device: %w", t.Name, err)
 			}
-			if out.SecondMoments[weight], err = e.copyOut(a.second[weight]); err != nil {
-				break
-			}
-			if a.average != nil {
-				out.Average[weight], err = e.copyOut(a.average[weight])
-			}
-			weight++
-		case nn.Statistic:
-			if t.Values, err = e.copyOut(a.statistics[statistic]); err != nil {
-				break
-			}
-			if a.average != nil {
-				out.AverageStatistics[statistic], err = e.copyOut(a.averageStatistics[statistic])
-			}
-			statistic++
-		}
-		if err != nil {
-			return nil, fmt.Errorf("train: copy %s from the device: %w", entry.Name, err)
+			*p.device = (*p.device)[1:]
 		}
 	}
 	return &out, nil

@@ -57,8 +57,8 @@ func giveBack() {
 // on the Go engine fills about 2 GB in a second.
 const watchEvery = 20 * time.Millisecond
 
-func newMemory(limitMB int) *memory {
-	m := &memory{limit: int64(limitMB) * machine.MB}
+func newMemory(limitMB int, onGPU bool) *memory {
+	m := &memory{limit: int64(limitMB) * machine.MB, onGPU: onGPU}
 	if m.limit > 0 {
 		// Garbage must not be what goes over the limit.
 		m.found = debug.SetMemoryLimit(m.limit * 9 / 10)

@@ -12,63 +12,76 @@ import (
 	"rekindle/pkg/machine"
 )
 
-// saveEpoch writes the checkpoints of a completed epoch, then the history. The
+// saver writes checkpoints, and what is told of a run beside them.
+type saver struct {
+	task
+	trial time.Duration // what saving took before the first step
+	saved time.Time     // when it was done last
+	file  string        // the checkpoint that was read or written last
+}
+
+// epoch writes the checkpoints of a completed epoch, then the history. The
 // last checkpoint comes after the best one: a run killed between the two resumes
 // from the best, which is the same State, and never finds best_model.pth older
 // than the State says.
-func (r *run) saveEpoch(epoch int, validated bool) error {
-	s := r.snapshot()
-	s.Reason = "epoch"
-	if validated && s.BestEpoch == epoch {
-		if err := r.save(s, checkpoint.Best); err != nil {
+func (w *saver) epoch(s *checkpoint.State, validated bool) error {
+	var names []string
+	if validated && s.BestEpoch == s.Epoch {
+		names = append(names, checkpoint.Best)
+	}
+	if w.cfg.SaveEvery > 0 && s.Epoch%w.cfg.SaveEvery == 0 {
+		names = append(names, checkpoint.Periodic(s.Epoch))
+	}
+	for _, name := range append(names, checkpoint.Last) {
+		if err := w.put(s, name, "epoch"); err != nil {
 			return err
 		}
 	}
-	if r.cfg.SaveEvery > 0 && epoch%r.cfg.SaveEvery == 0 {
-		if err := r.save(s, checkpoint.Periodic(epoch)); err != nil {
-			return err
-		}
-	}
-	if err := r.save(s, checkpoint.Last); err != nil {
-		return err
-	}
-	if err := s.History.Save(r.exp.HistoryPath()); err != nil {
+	if err := s.History.Save(w.exp.HistoryPath()); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	if validated && isFinite(s.History.ValLoss[epoch-1]) { // weights of no use are no reason to remove others
-		if err := checkpoint.RemoveSuperseded(r.exp.CheckpointsDir()); err != nil {
-			r.report.Message("⚠️  %v", err)
+	if validated && isFinite(s.History.ValLoss[s.Epoch-1]) { // weights of no use are no reason to remove others
+		if err := checkpoint.RemoveSuperseded(w.exp.CheckpointsDir()); err != nil {
+			w.report.Message("⚠️  %v", err)
 		}
 	}
 	return nil
 }
 
-// saveIfDue writes last_checkpoint.pth in mid-epoch when SaveEveryMinutes have
-// passed since the last save, which bounds what a power cut can cost.
-func (r *run) saveIfDue() error {
-	every := time.Duration(r.cfg.SaveEveryMinutes * float64(time.Minute))
-	if every <= 0 || r.now().Sub(r.lastSave) < every {
-		return nil
-	}
-	s := r.snapshot()
-	s.Reason = "in mid-epoch"
-	return r.save(s, checkpoint.Last)
+// due reports whether SaveEveryMinutes have passed since the last save, which
+// bounds what a power cut can cost.
+func (w *saver) due() bool {
+	every := time.Duration(w.cfg.SaveEveryMinutes * float64(time.Minute))
+	return every > 0 && w.now().Sub(w.saved) >= every
 }
 
-func (r *run) save(s *checkpoint.State, name string) error {
-	path := checkpoint.Path(r.exp.CheckpointsDir(), name)
+// put writes one checkpoint.
+func (w *saver) put(s *checkpoint.State, name, reason string) error {
+	path := checkpoint.Path(w.exp.CheckpointsDir(), name)
+	s.Reason = reason
 	if err := checkpoint.Save(path, s); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	r.lastFile, r.lastSave = path, r.now()
+	w.file, w.saved = path, w.now()
+	return nil
+}
+
+// emergency writes what a run is stopped with, and its history.
+func (w *saver) emergency(s *checkpoint.State, why, reason string) error {
+	if err := w.put(s, checkpoint.Emergency(why, s.Epoch+1), reason); err != nil {
+		return fmt.Errorf("the emergency checkpoint could not be saved: %w", err)
+	}
+	if err := s.History.Save(w.exp.HistoryPath()); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
 	return nil
 }
 
 // preflight finds out before the first step whether checkpoints can be saved:
 // it clears what killed runs left, writes a whole checkpoint and takes it away
 // again, and compares the free disk space with what the run is going to write.
-func (r *run) preflight() error {
-	dir := r.exp.CheckpointsDir()
+func (w *saver) preflight(s *checkpoint.State) error {
+	dir := w.exp.CheckpointsDir()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
@@ -76,36 +89,43 @@ func (r *run) preflight() error {
 		return fmt.Errorf("train: the folder for checkpoints cannot be written: %w", err)
 	}
 	began := time.Now()
-	size, err := checkpoint.TrialSave(dir, r.state)
+	size, err := checkpoint.TrialSave(dir, s)
 	if err != nil {
 		return fmt.Errorf("train: a trial checkpoint could not be saved, so training did not start: %w", err)
 	}
-	r.trialSave = time.Since(began)
+	w.trial, w.saved = time.Since(began), w.now()
 	free, err := machine.FreeDisk(dir)
 	if err != nil {
 		return nil // a file system that does not tell its free space is not an obstacle
 	}
 	files := int64(3) // best, last, and the next one before it replaces the old
-	if r.cfg.SaveEvery > 0 {
-		files += int64(r.cfg.NumEpochs/r.cfg.SaveEvery - r.state.Epoch/r.cfg.SaveEvery)
+	if w.cfg.SaveEvery > 0 {
+		files += int64(w.cfg.NumEpochs/w.cfg.SaveEvery - s.Epoch/w.cfg.SaveEvery)
 	}
 	switch {
 	case free < 3*size:
 		return fmt.Errorf("train: %s has %d MB free, and checkpoints of this network take %d MB each; make room for at least three", dir, free>>20, size>>20)
 	case free < files*size:
-		r.report.Message("⚠️  The disk has %d MB free, but this run will write about %d MB of checkpoints; raise SaveEvery or make room", free>>20, files*size>>20)
+		w.report.Message("⚠️  The disk has %d MB free, but this run will write about %d MB of checkpoints; raise SaveEvery or make room", free>>20, files*size>>20)
 	}
 	return nil
 }
 
-// recordSession adds this call of training to the experiment's statistics.
-func (r *run) recordSession(outcome Outcome) error {
-	stats, err := r.exp.LoadStats()
+// grace is how long a step that is under way may go on after an interruption.
+// The program is killed 5 s after Jupyter's interrupt, and saving needs the rest:
+// beside a step that goes on it took up to four times as long as before the first.
+func (w *saver) grace() time.Duration {
+	const enough = 4 * time.Second // of the 5
+	return min(max(enough-5*w.trial, 0), 1500*time.Millisecond)
+}
+
+// record adds a call of training that ended with s to the experiment's statistics.
+func (w *saver) record(call experiment.Session, s *checkpoint.State) error {
+	stats, err := w.exp.LoadStats()
 	if err != nil {
-		r.report.Message("⚠️  %v", err)
+		w.report.Message("⚠️  %v", err)
 	}
-	s := r.state
-	stats.Status, stats.EpochsCompleted, stats.BestEpoch, stats.BestValLoss = string(outcome), s.Epoch, s.BestEpoch, nil
+	stats.Status, stats.EpochsCompleted, stats.BestEpoch, stats.BestValLoss = call.Status, s.Epoch, s.BestEpoch, nil
 	if s.HasBest() {
 		best := s.BestLoss
 		stats.BestValLoss = &best
@@ -116,8 +136,10 @@ func (r *run) recordSession(outcome Outcome) error {
 			stats.TotalSeconds += t
 		}
 	}
-	stats.Sessions = append(stats.Sessions, experiment.Session{
-		Started: r.started, Ended: r.now(), FromEpoch: r.fromEpoch, ToEpoch: s.Epoch, Status: string(outcome), Changes: r.changes,
-	})
-	return r.exp.SaveStats(stats)
+	call.Ended, call.ToEpoch = w.now(), s.Epoch
+	stats.Sessions = append(stats.Sessions, call)
+	if err := w.exp.SaveStats(stats); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	return nil
 }

@@ -30,17 +30,17 @@ func plan(cfg config.Config) optim.Schedule {
 
 // anchorOfPyTorch is where the curve of a file made by PyTorch has come to, if its
 // scheduler had another plan than the configuration has.
-func (r *run) anchorOfPyTorch(s *checkpoint.State) checkpoint.Anchor {
-	if s.Cosine == nil || r.cfg.Scheduler != "cosine" {
+func anchorOfPyTorch(cfg config.Config, s *checkpoint.State) checkpoint.Anchor {
+	if s.Cosine == nil || cfg.Scheduler != "cosine" {
 		return checkpoint.Anchor{}
 	}
-	old := r.cfg
+	old := cfg
 	old.LearningRate, old.MinLR = s.Cosine.BaseLR, s.Cosine.MinLR
 	if s.Cosine.Steps > 0 { // it is stepped after the warm-up
 		old.WarmupEpochs = s.Epoch - s.Cosine.Steps
 	}
 	old.NumEpochs = old.WarmupEpochs + s.Cosine.Epochs
-	return replan(old, r.cfg, checkpoint.Anchor{}, s.Epoch)
+	return replan(old, cfg, checkpoint.Anchor{}, s.Epoch)
 }
 
 // replan returns the anchor for going on after epoch completed epochs when the

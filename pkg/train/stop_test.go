@@ -80,7 +80,7 @@ func TestAStepThatTakesLongIsGivenUp(t *testing.T) {
 	defer close(hang)
 	time.AfterFunc(10*time.Millisecond, cancel)
 	start := time.Now()
-	if _, err := within(ctx, &memory{}, 10*time.Millisecond, func() int { <-hang; return 1 }); !errors.Is(err, context.Canceled) {
+	if _, err := within(ctx, &memory{}, 10*time.Millisecond, func() (int, error) { <-hang; return 1, nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	if took := time.Since(start); took > 3*time.Second {

@@ -16,6 +16,7 @@ package train
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -26,6 +27,10 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/loss"
+	"rekindle/pkg/loss/vgg"
+	"rekindle/pkg/model"
+	"rekindle/pkg/optim"
 )
 
 var nan = math.NaN()
@@ -34,6 +39,7 @@ var nan = math.NaN()
 // PatchSize, drawn with its Seed.
 type Data struct {
 	Train, Val *dataset.Sampler
+	Identity   json.RawMessage // which pictures these are, kept in the State; nil: not known
 }
 
 // Options are the surroundings of a run.
@@ -105,23 +111,85 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r, err := newRun(exp, cfg, data, opts)
+	t := task{exp: exp, cfg: cfg, data: data, onGPU: opts.GPU, report: opts.Reporter, now: opts.Now}
+	if t.report == nil {
+		t.report = silent{}
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	defer t.report.Close()
+	call := experiment.Session{Started: t.now()}
+	collector := startCollector(opts.Backend)
+	defer collector.stop()
+	l, from, err := newLoop(t, opts)
 	if err != nil {
 		return nil, err
 	}
-	defer r.report.Close()
-	r.collector = startCollector(opts.Backend)
-	defer r.collector.stop()
-	if err := r.begin(); err != nil {
-		return nil, err
-	}
-	defer r.memory.end(ctx)
-	outcome, err := r.epochs(ctx)
+	l.collector = collector
+	defer l.device.memory.end(ctx)
+	call.FromEpoch, call.Changes = l.state.Epoch+1, from.changes
+	outcome, err := l.epochs(ctx)
 	if outcome == "" {
 		return nil, err
 	}
-	if e := r.recordSession(outcome); e != nil && err == nil {
-		err = fmt.Errorf("train: %w", e)
+	call.Status = string(outcome)
+	if e := l.saver.record(call, l.state); e != nil && err == nil {
+		err = e
 	}
-	return r.result(outcome), err
+	return &Result{outcome, l.state.History, l.state.BestEpoch, l.state.BestLoss, l.saver.file}, err
+}
+
+// newLoop finds the State to start from, checks that it can be saved, and puts
+// it on the device.
+func newLoop(t task, opts Options) (*loop, *start, error) {
+	for _, s := range []*dataset.Sampler{t.data.Train, t.data.Val} {
+		if s.PatchSize() != t.cfg.PatchSize {
+			return nil, nil, fmt.Errorf("train: the data's patches have %d pixels a side, PatchSize is %d: open the data again with this configuration", s.PatchSize(), t.cfg.PatchSize)
+		}
+	}
+	net, err := model.New(t.cfg.Model, model.Options{Features: t.cfg.ModelFeatures, Bilinear: t.cfg.ModelBilinear})
+	if err != nil {
+		return nil, nil, err
+	}
+	goal, err := lossOf(t.cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	from, err := find(t, net)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := &saver{task: t, file: from.file}
+	if err := w.preflight(from.state); err != nil {
+		return nil, nil, err
+	}
+	optimizer := optim.Default()
+	optimizer.WeightDecay, optimizer.ClipNorm = t.cfg.WeightDecay, t.cfg.GradientClip
+	e, err := newEngine(opts.Backend, from.net, goal, optimizer, ways{
+		mixed: t.cfg.UseAMP && opts.GPU, recompute: t.cfg.GradientCheckpointing, devices: opts.Devices,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	e.decay = t.cfg.EMADecay
+	d := &device{engine: e, grace: w.grace(), report: t.report}
+	d.put(from.state)
+	d.memory = newMemory(t.cfg.MemoryLimitMB, opts.GPU)
+	r := &retry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
+	return &loop{task: t, state: from.state, device: d, retry: r, saver: w, rejected: -1}, from, nil
+}
+
+// lossOf returns the loss of a configuration, with the weights of VGG16 if they
+// are needed. These are constants of the compiled steps: they are neither
+// trained nor saved.
+func lossOf(cfg config.Config) (loss.Combined, error) {
+	l := loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta, Gamma: cfg.LossGamma}
+	if cfg.LossGamma > 0 {
+		var err error
+		if l.VGG, err = vgg.Open(cfg.VGGWeights); err != nil {
+			return l, fmt.Errorf("VGGWeights: %w", err)
+		}
+	}
+	return l, nil
 }

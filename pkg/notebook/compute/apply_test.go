@@ -15,7 +15,6 @@ import (
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/model"
-	"rekindle/pkg/nn"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/restore"
 )
@@ -52,13 +51,13 @@ func fresh(t *testing.T, cfg config.Config) *checkpoint.State {
 		t.Fatal(err)
 	}
 	values := net.Init(1)
-	state := &checkpoint.State{Epoch: 3, BestEpoch: 3, BestLoss: 0.5, Config: cfg, Reason: "epoch"}
+	state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 3}, BestEpoch: 3, BestLoss: 0.5, Config: cfg, Reason: "epoch"}
 	for _, e := range net.Entries() {
-		state.Model = append(state.Model, checkpoint.Tensor{Name: e.Name, Shape: e.Shape, Values: values[e.Name]})
-		if e.Role == nn.Weight {
-			n := len(values[e.Name])
-			state.FirstMoments, state.SecondMoments = append(state.FirstMoments, make([]float32, n)), append(state.SecondMoments, make([]float32, n))
+		tensor := checkpoint.Tensor{Name: e.Name, Shape: e.Shape, Values: values[e.Name]}
+		if tensor.IsParameter() {
+			tensor.First, tensor.Second = make([]float32, len(tensor.Values)), make([]float32, len(tensor.Values))
 		}
+		state.Model = append(state.Model, tensor)
 	}
 	state.History.Resize(3)
 	return state

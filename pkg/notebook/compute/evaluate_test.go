@@ -67,11 +67,12 @@ func TestWhatIsEvaluatedAlreadyIsShownAndAnythingElseIsEvaluated(t *testing.T) {
 		{"averaged weights", func() {
 			state, err := checkpoint.Load(best)
 			must(err)
-			for _, p := range state.Parameters() {
-				state.Average = append(state.Average, make([]float32, len(p.Values)))
-			}
-			for _, p := range state.Statistics() {
-				state.AverageStatistics = append(state.AverageStatistics, slices.Clone(p.Values))
+			for i := range state.Model {
+				t := &state.Model[i]
+				t.Average = slices.Clone(t.Values)
+				if t.IsParameter() {
+					clear(t.Average)
+				}
 			}
 			must(checkpoint.Save(best, state))
 		}, false},

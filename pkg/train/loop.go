@@ -1,0 +1,243 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/machine"
+)
+
+// task is what does not change while a run lasts.
+type task struct {
+	exp    *experiment.Experiment
+	cfg    config.Config
+	data   Data
+	onGPU  bool
+	report Reporter
+	now    func() time.Time
+}
+
+// loop advances a State epoch by epoch until the run is over.
+type loop struct {
+	task
+	state     *checkpoint.State // the numbers of this moment; its arrays are on the device
+	device    *device
+	retry     *retry
+	saver     *saver
+	collector *collector
+	rejected  int // position of the first of the batches that were left out last, one after the other; -1: none
+}
+
+func (l *loop) epochs(ctx context.Context) (Outcome, error) {
+	if l.finished() == "" {
+		batches := (l.data.Train.Len() + l.cfg.SamplesPerStep() - 1) / l.cfg.SamplesPerStep()
+		l.report.Start(l.state.Epoch+1, l.cfg.NumEpochs, batches)
+	}
+	for l.finished() == "" {
+		if err := l.epoch(ctx); err != nil {
+			if errors.Is(err, context.Cause(ctx)) { // which may be an error of the caller's own
+				err = ctx.Err()
+			}
+			return l.stop(err)
+		}
+	}
+	return l.finished(), nil
+}
+
+// finished reports how the run ended, from the State alone, or "" if there is
+// more to do.
+func (l *loop) finished() Outcome {
+	switch {
+	case l.state.Epoch >= l.cfg.NumEpochs:
+		return Completed
+	case l.cfg.Patience > 0 && l.state.Patience >= l.cfg.Patience:
+		return EarlyStopped
+	}
+	return ""
+}
+
+// epoch trains what is left of the current epoch, validates and saves.
+func (l *loop) epoch(ctx context.Context) error {
+	epoch := l.state.Epoch + 1
+	lr := learningRate(l.cfg, l.state.Anchor, epoch)
+	if err := l.train(ctx, epoch, lr); err != nil {
+		return err
+	}
+	p := l.state.Partial
+	if p.Samples == 0 && p.Rejected > 0 { // an epoch may have fewer batches than maxRejected
+		return fmt.Errorf("%w in any batch of epoch %d; lower LearningRate or check the data", ErrDiverged, epoch)
+	}
+	e := experiment.Epoch{
+		TrainLoss: mean(p, p.Loss), TrainL1: mean(p, p.L1), TrainSSIM: mean(p, p.SSIM),
+		ValLoss: nan, ValL1: nan, ValSSIM: nan, InferenceTime: nan, EpochTime: p.Seconds, LR: lr,
+	}
+	validated := epoch%l.cfg.ValEvery == 0 || epoch == l.cfg.NumEpochs
+	if validated {
+		began := l.now()
+		sum, err := l.validate(ctx, epoch)
+		if err != nil {
+			return err
+		}
+		e.ValLoss, e.ValL1, e.ValSSIM = mean(sum, sum.Loss), mean(sum, sum.L1), mean(sum, sum.SSIM)
+		e.InferenceTime = l.now().Sub(began).Seconds()
+		e.EpochTime += e.InferenceTime
+	}
+	now, peak := l.device.memory.ofEpoch()
+	e.MemoryAllocatedMB, e.MemoryReservedMB = float64(now)/machine.MB, float64(peak)/machine.MB
+	l.complete(e, validated)
+	s, err := l.device.snapshot(l.state)
+	if err != nil {
+		return err
+	}
+	if err := l.saver.epoch(s, validated); err != nil {
+		return err
+	}
+	l.report.EpochDone(epoch, e, l.state.BestEpoch, l.state.BestLoss)
+	return nil
+}
+
+// train takes the optimizer steps that are left in the epoch.
+func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
+	loader := l.data.Train.Batches(ctx, epoch, l.state.Position, l.cfg.SamplesPerStep(), l.cfg.NumWorkers)
+	full := min(l.cfg.SamplesPerStep(), l.data.Train.Len())
+	feed := newFeed(loader, l.device.engine, full, l.onGPU && l.retry.atOnce() >= l.cfg.SamplesPerStep())
+	defer feed.close()
+	for {
+		batch, err := feed.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		began := l.now()
+		var m measures
+		err = l.retry.do(ctx, batch.N, func() (err error) {
+			m, err = l.device.step(ctx, batch, l.retry.atOnce(), l.state.Step+1, lr)
+			return err
+		})
+		if err == nil {
+			err = l.take(m, batch.N)
+		}
+		if err != nil {
+			return err
+		}
+		feed.done(batch)
+		seconds := l.now().Sub(began).Seconds()
+		l.state.Partial.Seconds += seconds
+		number := (l.state.Position + l.cfg.SamplesPerStep() - 1) / l.cfg.SamplesPerStep()
+		l.report.Batch(epoch, number, mean(l.state.Partial, l.state.Partial.Loss), float64(batch.N)/seconds)
+		if l.saver.due() {
+			s, err := l.device.snapshot(l.state)
+			if err != nil {
+				return err
+			}
+			if err := l.saver.put(s, checkpoint.Last, "in mid-epoch"); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// take counts a step with n samples.
+func (l *loop) take(m measures, n int) error {
+	from := l.state.Position
+	l.state.Position += n
+	if !m.finite() {
+		if l.rejected < 0 {
+			l.rejected = from
+		}
+		return l.reject(m)
+	}
+	l.rejected = -1
+	l.state.Step++
+	for i := range l.state.Model {
+		if t := &l.state.Model[i]; t.IsCounter() {
+			t.Count++
+		}
+	}
+	l.collector.stepDone()
+	addTo(&l.state.Partial, m, n)
+	return nil
+}
+
+// maxRejected is how many batches of an epoch may give a loss that is not a
+// number before the run stops.
+const maxRejected = 3
+
+// reject leaves a batch out whose loss or gradient is not a number: the weights
+// stay those before it. The same batch is rejected again in a repeated run, so
+// the run stays a pure function of its State.
+func (l *loop) reject(m measures) error {
+	l.state.Partial.Rejected++
+	what := fmt.Sprintf("loss %v, gradient norm %v, in epoch %d", m.loss, m.gradientNorm, l.state.Epoch+1)
+	if l.state.Partial.Rejected > maxRejected {
+		return fmt.Errorf("%w: %s, after %d batches were left out; lower LearningRate or check the data", ErrDiverged, what, maxRejected)
+	}
+	l.report.Message("⚠️  Not a number: %s; going on from the state before this batch (%d of at most %d)", what, l.state.Partial.Rejected, maxRejected)
+	return nil
+}
+
+// validate measures the weights on the validation crops.
+func (l *loop) validate(ctx context.Context, epoch int) (sum checkpoint.Partial, err error) {
+	err = l.retry.do(ctx, l.retry.atOnce(), func() error {
+		sum = checkpoint.Partial{}
+		size := min(l.retry.atOnce(), l.data.Val.Len())
+		feed := newFeed(l.data.Val.Batches(ctx, epoch, 0, size, l.cfg.NumWorkers), l.device.engine, size, l.onGPU)
+		defer feed.close()
+		for {
+			batch, err := feed.next()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			m, err := l.device.evaluate(ctx, batch)
+			if err != nil {
+				return err
+			}
+			addTo(&sum, m, batch.N)
+			feed.done(batch)
+		}
+	})
+	return sum, err
+}
+
+// complete closes the epoch in the State.
+func (l *loop) complete(e experiment.Epoch, validated bool) {
+	s := l.state
+	s.Epoch++
+	s.Position, s.Partial, l.rejected = 0, checkpoint.Partial{}, -1
+	s.History.Append(e)
+	switch {
+	case !validated:
+	case isFinite(e.ValLoss) && (!s.HasBest() || e.ValLoss < s.BestLoss):
+		s.BestEpoch, s.BestLoss, s.Patience = s.Epoch, e.ValLoss, 0
+	default:
+		s.Patience++
+	}
+}
+
+func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+func addTo(p *checkpoint.Partial, m measures, n int) {
+	p.Samples += n
+	p.Loss += m.loss * float64(n)
+	p.L1 += m.l1 * float64(n)
+	p.SSIM += m.ssim * float64(n)
+}
+
+func mean(p checkpoint.Partial, sum float64) float64 {
+	if p.Samples == 0 {
+		return nan
+	}
+	return sum / float64(p.Samples)
+}
