@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -21,6 +22,13 @@ func FuzzOpen(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
+	others, err := filepath.Glob("../weights/testdata/*.*t*") // .pth, .pt, .ckpt, .state
+	if err != nil || len(others) < 10 {
+		f.Fatalf("other programs' files: %v, %v", others, err)
+	}
+	for _, name := range others {
+		f.Add(read(f, name))
+	}
 	f.Fuzz(tryFile)
 }
 
@@ -62,6 +70,10 @@ func FuzzPickle(f *testing.F) {
 	f.Add(false, theirPickle)
 	f.Add(true, []byte("\x80\x02"+rebuild(6, 0, "K\x02K\x02\x86", "K\x01K\x02\x86")+"."))
 	f.Add(true, []byte("\x80\x02"+rebuild(6, 1, "K\x03\x85", "K\x00\x85")+"q\x00h\x00\x86."))
+	f.Add(true, []byte(manyObjects))
+	for _, value := range foreignValues {
+		f.Add(true, []byte("\x80\x02"+value.pickle+"."))
+	}
 	f.Fuzz(func(t *testing.T, our bool, pickle []byte) {
 		storages := theirStorages
 		if our {
@@ -77,7 +89,7 @@ func tryFile(t *testing.T, raw []byte) {
 	var root any
 	var err error
 	spent := allocated(func() { root, err = parseBytes(raw) })
-	if limit := uint64(allocationPerByte*len(raw) + 1<<18); spent > limit {
+	if limit := allocationLimit(raw); spent > limit {
 		t.Errorf("opening %d bytes allocated %d, want at most %d", len(raw), spent, limit)
 	}
 	if err != nil || readEverything(root) != nil {

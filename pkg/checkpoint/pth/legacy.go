@@ -72,6 +72,11 @@ func (l *legacy) next() (any, error) {
 
 // storage notes the storage that a persistent id stands for.
 func (l *legacy) storage(id Tuple) (any, error) {
+	if len(id) > 1 && id[0] == "module" { // a class with its source text
+		if c, ok := id[1].(class); ok {
+			return c, nil
+		}
+	}
 	s, err := l.describe(id, l.size)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,9 @@
 package pth
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // persistent replaces a persistent id on the stack by the storage it stands for.
 func (m *machine) persistent() error {
@@ -93,10 +96,13 @@ func (m *machine) newObject() error {
 	return nil
 }
 
-// object is what calling the class makes. Python 2's way of making objects names
-// their class as an argument.
+// object is what calling the class makes. Python 2's way of making objects and
+// NumPy's of making arrays name their class as an argument.
 func (c class) object(args Tuple) *Opaque {
-	if name := c.made.Class; len(args) > 0 && (name == "copy_reg._reconstructor" || name == "copyreg._reconstructor") {
+	if strings.HasSuffix(c.made.Class, "._reconstructor") || strings.HasSuffix(c.made.Class, "._reconstruct") {
+		if len(args) == 0 {
+			return c.made
+		}
 		if of, ok := args[0].(class); ok {
 			return of.made
 		}

@@ -21,6 +21,7 @@ const maxNesting = 4
 // search finds the state_dict of a network in a checkpoint.
 type search struct {
 	lightning bool
+	optimizer bool        // there is the state of one
 	networks  []string    // keys of state_dicts that nothing tells apart
 	objects   [][2]string // keys under which a whole object stands instead, and its class
 }
@@ -56,6 +57,11 @@ func (s *search) first(items []any, at string, depth int) (*pth.Dict, string) {
 func (s *search) dict(d *pth.Dict, at string, depth int) (*pth.Dict, string) {
 	if _, ok := d.Get("pytorch-lightning_version"); ok {
 		s.lightning = true
+	}
+	for _, k := range []string{"optimizer", "optimizers", "optimizer_states", "param_groups"} {
+		if _, ok := d.Get(k); ok {
+			s.optimizer = true
+		}
 	}
 	for _, k := range keys {
 		if v, ok := d.Get(k); ok {
@@ -112,6 +118,9 @@ func (s *search) why() string {
 			where = fmt.Sprintf("under %q it holds", at)
 		}
 		return fmt.Sprintf("%s an object of the class %s instead of its weights; save those, in Python: torch.save(model.state_dict(), \"weights.pth\")", where, s.objects[0][1])
+	}
+	if s.optimizer {
+		return "it holds the state of an optimizer and no network, whose weights are in another file (BasicSR: models/net_g_latest.pth)"
 	}
 	return "no dictionary in it has tensors by name, as torch.save(model.state_dict(), \"weights.pth\") writes them"
 }
