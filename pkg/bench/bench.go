@@ -2,30 +2,54 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
-	"runtime"
+	"os/exec"
 	"slices"
+	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"rekindle/pkg/backend"
+	"rekindle/pkg/machine"
 )
 
 // bench gathers the lines of the report.
 type bench struct {
-	short  bool
-	dir    string // scratch, removed at the end
-	engine *backend.Engine
-	peer   *peer   // nil: no PyTorch
-	load   float64 // before the first measurement
-	lines  []line
+	short   bool
+	dir     string // scratch, removed at the end
+	engines []engine
+	peer    *peer   // nil: no PyTorch
+	load    float64 // before the first measurement
+	lines   []line
+}
+
+// engine is one that this machine has.
+type engine struct {
+	device string // of the configuration
+	choice backend.Choice
+}
+
+// enginesHere are the one in pure Go, and XLA's for the processor where its
+// plugin is.
+func enginesHere() (list []engine, err error) {
+	for _, device := range []string{"go", "cpu"} {
+		opened, err := backend.Open(device)
+		if err != nil {
+			return nil, err
+		}
+		if device == "go" || opened.Choice.Name != "go" {
+			list = append(list, engine{device, opened.Choice})
+		}
+		opened.Finalize()
+	}
+	return list, nil
 }
 
 // line is one comparison.
 type line struct {
 	what, unit   string
+	engine       string // "" where none takes part
 	ours, theirs figure
 	versus       string // what stands in the other column, "" for PyTorch
 	bound        string // of our figure or of the ratio, in words
@@ -43,25 +67,20 @@ func newBench(python string, short bool) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{short: short, dir: dir, load: load()}
-	if b.engine, err = backend.Open("go"); err == nil {
-		b.peer, err = startPeer(python, dir)
+	if b.engines, err = enginesHere(); err == nil {
+		b.peer, err = findPeer(python, dir)
 	}
 	if err != nil {
 		os.RemoveAll(dir)
 		return nil, err
 	}
 	if b.peer == nil {
-		fmt.Printf("⚠️  %s has no PyTorch (Debian: apt install python3-torch): only Rekindle's side is measured\n", python)
+		fmt.Println("⚠️  no PyTorch (make peers installs it): only Rekindle's side is measured")
 	}
 	return b, nil
 }
 
-func (b *bench) close() {
-	if b.peer != nil {
-		b.peer.close()
-	}
-	os.RemoveAll(b.dir)
-}
+func (b *bench) close() { os.RemoveAll(b.dir) }
 
 func (b *bench) add(l line) {
 	b.lines = append(b.lines, l)
@@ -72,11 +91,14 @@ func (b *bench) add(l line) {
 type side func() ([]time.Duration, error)
 
 // asking is PyTorch's side, nil without PyTorch.
-func (b *bench) asking(format string, args ...any) side {
+func (b *bench) asking(ctx context.Context, format string, args ...any) side {
 	if b.peer == nil {
 		return nil
 	}
-	return func() ([]time.Duration, error) { return b.peer.ask(fmt.Sprintf(format, args...)) }
+	return func() ([]time.Duration, error) {
+		m, err := b.peer.ask(ctx, fmt.Sprintf(format, args...))
+		return m.durations(), err
+	}
 }
 
 // timed is a side that runs f once.
@@ -86,29 +108,6 @@ func timed(f func() error) side {
 		err := f()
 		return []time.Duration{time.Since(began)}, err
 	}
-}
-
-// oneCore is a side that runs on one core and counts the seconds of the
-// processor. On a busy machine this is the figure to trust: it does not contain
-// the time that other programs take.
-func oneCore(inner side) side {
-	return func() ([]time.Duration, error) {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		began := processorTime()
-		list, err := inner()
-		if err != nil {
-			return nil, err
-		}
-		return []time.Duration{(processorTime() - began) / time.Duration(len(list))}, nil
-	}
-}
-
-func processorTime() time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		panic(err) // it has no errors but wrong arguments
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // pairs lets two sides take turns until the time is up, at least thrice (once
@@ -150,6 +149,84 @@ func summarise(list []time.Duration) figure {
 	}
 	slices.Sort(list)
 	return figure{list[len(list)/2].Seconds(), list[0].Seconds(), len(list)}
+}
+
+// measured is what a process of its own prints about the one thing that it did,
+// several times, after a turn that does not count.
+type measured struct {
+	Seconds []float64
+	Peak    int64 // bytes it held at most
+}
+
+func (m measured) durations() (list []time.Duration) {
+	for _, s := range m.Seconds {
+		list = append(list, time.Duration(s*float64(time.Second)))
+	}
+	return list
+}
+
+// alone runs a program that measures itself. Nothing else of ours runs meanwhile.
+func alone(cmd *exec.Cmd) (m measured, err error) {
+	cmd.Stderr = os.Stderr
+	raw, err := cmd.Output()
+	if err == nil {
+		err = json.Unmarshal(raw, &m)
+	}
+	if err != nil {
+		return m, fmt.Errorf("%s: %w", strings.Join(cmd.Args[1:], " "), err)
+	}
+	return m, nil
+}
+
+// compare measures one thing on every engine and with PyTorch, each in processes
+// of its own, in turn, and adds a line for each engine. bounds are by Device.
+func (b *bench) compare(ctx context.Context, what, unit, request string, bounds map[string]bound) error {
+	rounds, times := 3, 10
+	if b.short {
+		rounds, times = 1, 3
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	seconds, peaks := map[string][]time.Duration{}, map[string]int64{}
+	note := func(who string, m measured, err error) error {
+		seconds[who] = append(seconds[who], m.durations()...)
+		peaks[who] = max(peaks[who], m.Peak)
+		return err
+	}
+	for range rounds {
+		for _, e := range b.engines {
+			cmd := exec.CommandContext(ctx, self, "-once", fmt.Sprintf("%s %d", request, times), "-device", e.device)
+			m, err := alone(cmd)
+			if err := note(e.device, m, err); err != nil {
+				return err
+			}
+		}
+		if b.peer != nil {
+			m, err := b.peer.ask(ctx, fmt.Sprintf("%s %d", request, times))
+			if err := note("", m, err); err != nil {
+				return err
+			}
+		}
+	}
+	var theirs, theirPeak figure
+	if b.peer != nil {
+		theirs, theirPeak = summarise(seconds[""]), megabytes(peaks[""])
+	}
+	for _, e := range b.engines {
+		b.add(line{what: what, unit: unit, engine: e.choice.Name, ours: summarise(seconds[e.device]), theirs: theirs, bound: bounds[e.device].time})
+		b.add(line{what: "peak memory, " + what, unit: "MB", engine: e.choice.Name, ours: megabytes(peaks[e.device]), theirs: theirPeak, bound: bounds[e.device].memory})
+	}
+	return nil
+}
+
+// bound is what is wanted of an engine beside PyTorch, in words.
+type bound struct{ time, memory string }
+
+func megabytes(bytes int64) figure {
+	mb := float64(bytes) / machine.MB
+	return figure{mb, mb, 1}
 }
 
 // per turns seconds into n of something per second.

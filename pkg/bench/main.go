@@ -1,12 +1,14 @@
-// Command bench measures Rekindle on the engine in pure Go against PyTorch with
-// four threads, and its data pipeline and checkpoints against the plain way.
+// Command bench measures Rekindle's engines, the one in pure Go and XLA's where
+// its plugin is, against PyTorch with as many threads as the machine has cores,
+// and the data pipeline and checkpoints against the plain way.
 //
 //	go run ./pkg/bench          prints a table and writes it to docs/benchmarks.md
-//	go run ./pkg/bench -short   in less than a minute, to see that everything still works
+//	go run ./pkg/bench -short   about a minute, to see that everything still works
 //
-// The two sides take turns: a pair is one measurement of each in the same
-// seconds, so that another program's load meets both. PyTorch is Debian's
-// package python3-torch; where it is missing only Rekindle's side is measured.
+// Each side is a process of its own that runs while no other does, and they take
+// turns, so that what changes on the machine meets all. PyTorch is that of "make
+// peers", or what Python finds; where there is none only Rekindle's side is
+// measured.
 package main
 
 import (
@@ -15,28 +17,31 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"time"
 )
 
 func main() {
 	short := flag.Bool("short", false, "few repetitions and small sizes, nothing written unless -out is given")
 	out := flag.String("out", "", "file for the table (docs/benchmarks.md, or none with -short)")
-	python := flag.String("python", "/usr/bin/python3", "the Python that has PyTorch")
-	once := flag.String("once", "", "measure the peak memory of one thing, such as step,16,8,64 (the program calls itself with it)")
+	python := flag.String("python", "", "the Python that has PyTorch (that of make peers, else python3)")
+	once := flag.String("once", "", "measure one thing, such as \"step 16 8 64 10\" (the program calls itself with it)")
+	device := flag.String("device", "go", "the engine of -once, as the configuration's Device")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *short, *out, *python, *once); err != nil {
+	err := error(nil)
+	if *once != "" {
+		err = measureOnce(ctx, *device, *once)
+	} else {
+		err = run(ctx, *short, *out, *python)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "❌", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, short bool, out, python, once string) error {
-	if once != "" {
-		return measureOnce(ctx, strings.Split(once, ","))
-	}
+func run(ctx context.Context, short bool, out, python string) error {
 	if out == "" && !short {
 		out = "docs/benchmarks.md"
 	}
@@ -46,7 +51,7 @@ func run(ctx context.Context, short bool, out, python, once string) error {
 	}
 	defer b.close()
 	began := time.Now()
-	for _, part := range []func(context.Context) error{b.networks, b.pipeline, b.checkpoints, b.restoration, b.memory} {
+	for _, part := range []func(context.Context) error{b.networks, b.pipeline, b.checkpoints, b.restoration} {
 		if err := part(ctx); err != nil {
 			return err
 		}

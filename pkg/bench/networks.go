@@ -8,9 +8,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -42,43 +42,24 @@ func (b *bench) sizes() []size {
 	return []size{{16, 8, 64}, {32, 4, 128}}
 }
 
+// bounds are those of the two sizes: the engine in pure Go beside PyTorch, and
+// XLA's, which does the same work with the same instructions.
+func (s size) bounds(what string) map[string]bound {
+	wanted := map[string][2]string{"step": {"1.15", "1.4"}, "infer": {"1.0", "1.1"}}[what][s.features/32]
+	of := map[string]string{"step": "5", "infer": "4"}[what]
+	return map[string]bound{"go": {"at most " + of + " times", "at most 1.6 times"}, "cpu": {"at most " + wanted + " times", "at most once"}}
+}
+
 // networks compares whole training steps and inference.
 func (b *bench) networks(ctx context.Context) error {
 	for _, s := range b.sizes() {
-		r, err := startRun(ctx, b.engine.Backend, b.dir, s)
-		if err != nil {
-			return err
-		}
-		err = b.threads(ctx, "training step", "step", s, r.steps(3), "at most 5 times")
-		if e := r.stop(); err == nil {
-			err = e
-		}
-		if err != nil {
-			return err
-		}
-		infer, err := inference(ctx, b.engine.Backend, s)
-		if err != nil {
-			return err
-		}
-		if err := b.threads(ctx, "inference", "infer", s, timed(infer), "at most 4 times"); err != nil {
-			return err
+		for _, what := range []string{"step", "infer"} {
+			name := map[string]string{"step": "training step, ", "infer": "inference, "}[what] + s.String()
+			if err := b.compare(ctx, name, "ms", fmt.Sprintf("%s %d %d %d", what, s.features, s.batch, s.patch), s.bounds(what)); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
-}
-
-// threads compares by the clock with all cores, and by the processor's time on one.
-func (b *bench) threads(ctx context.Context, what, request string, s size, ours side, bound string) error {
-	mine, other, err := b.pairs(ctx, 30*time.Second, ours, b.asking("%s %d %d %d 3", request, s.features, s.batch, s.patch))
-	if err != nil {
-		return err
-	}
-	b.add(line{what: what + ", " + s.String(), unit: "ms", ours: mine, theirs: other, bound: bound})
-	mine, other, err = b.pairs(ctx, 10*time.Second, oneCore(ours), b.asking("one %s %d %d %d 3", request, s.features, s.batch, s.patch))
-	if err != nil {
-		return err
-	}
-	b.add(line{what: what + ", " + s.String() + ", one core, processor's time", unit: "ms", ours: mine, theirs: other})
 	return nil
 }
 
@@ -111,7 +92,7 @@ func startRun(ctx context.Context, engine compute.Backend, dir string, s size) (
 	}
 	cfg := config.Default()
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize = s.features, s.batch, s.patch
-	cfg.Device, cfg.UseAMP, cfg.PatchesPerImage = "go", false, 1<<24
+	cfg.UseAMP, cfg.PatchesPerImage = false, 1<<24
 	cfg.SaveEveryMinutes, cfg.WarmupEpochs, cfg.TileOverlap = 0, 0, 0
 	cfg.ExperimentsDir = filepath.Join(dir, "experiments")
 	set, err := pictures(dir, 1, 2*s.patch, 2*s.patch)
@@ -145,19 +126,10 @@ func (r *session) wait() error {
 	}
 }
 
-// steps is a side: n steps, each from the end of the one before.
-func (r *session) steps(n int) side {
-	return func() (out []time.Duration, err error) {
-		for range n {
-			began := time.Now()
-			r.release <- struct{}{}
-			if err := r.wait(); err != nil {
-				return nil, err
-			}
-			out = append(out, time.Since(began))
-		}
-		return out, nil
-	}
+// step is one step, from the end of the one before.
+func (r *session) step() error {
+	r.release <- struct{}{}
+	return r.wait()
 }
 
 func (r *session) stop() error {
@@ -223,109 +195,74 @@ func (b *bench) restoration(ctx context.Context) error {
 	if b.short {
 		w, h = 510, 339
 	}
-	r, err := restorer(b.engine.Backend, features)
-	if err != nil {
-		return err
-	}
-	im := leaves.Image(w, h, rand.New(rand.NewPCG(1, 1)))
-	ours, theirs, err := b.pairs(ctx, 30*time.Second, timed(func() error {
-		_, err := r.Image(ctx, im, restore.Options{TileSize: tile, Overlap: overlap, BatchSize: 4})
-		return err
-	}), b.asking("restore %d %d %d %d %d", features, w, h, tile, overlap))
-	if err != nil {
-		return err
-	}
-	b.add(line{what: fmt.Sprintf("restoration of %dx%d, features %d", w, h, features), unit: "s", ours: ours, theirs: theirs})
-	return nil
+	what := fmt.Sprintf("restoration of %dx%d, features %d", w, h, features)
+	return b.compare(ctx, what, "s", fmt.Sprintf("restore %d %d %d %d %d", features, w, h, tile, overlap), nil)
 }
 
-// memory compares what a process of its own takes at most.
-func (b *bench) memory(ctx context.Context) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
+// measureOnce does one thing several times, after a turn that does not count, and
+// prints how long each took and the most memory that this process held.
+//
+//	step|infer FEATURES BATCH PATCH TIMES
+//	restore FEATURES WIDTH HEIGHT TILE OVERLAP TIMES
+func measureOnce(ctx context.Context, device, request string) error {
+	words := strings.Fields(request)
+	want := map[string]int{"step": 4, "infer": 4, "restore": 6}
+	if len(words) == 0 || len(words)-1 != want[words[0]] {
+		return fmt.Errorf("-once takes WHAT and its numbers, such as \"step 16 8 64 10\", not %q", request)
 	}
-	for _, s := range b.sizes() {
-		for _, what := range []string{"step", "infer"} {
-			args := fmt.Sprintf("%s,%d,%d,%d", what, s.features, s.batch, s.patch)
-			raw, err := exec.CommandContext(ctx, self, "-once", args).Output()
-			if err != nil {
-				return fmt.Errorf("peak memory of %s: %w", args, err)
-			}
-			var ours int64
-			if err := json.Unmarshal(raw, &ours); err != nil {
-				return err
-			}
-			l := line{what: "peak memory, " + map[string]string{"step": "training, ", "infer": "inference, "}[what] + s.String(), unit: "MB", ours: megabytes(ours), bound: "at most 1.6 times"}
-			if b.peer != nil {
-				theirs, err := b.peer.peak(fmt.Sprintf("%s %d %d %d %d", what, s.features, s.batch, s.patch, repetitions))
-				if err != nil {
-					return err
-				}
-				l.theirs = megabytes(theirs)
-			}
-			b.add(l)
+	var n []int
+	for _, word := range words[1:] {
+		number, err := strconv.Atoi(word)
+		if err != nil {
+			return fmt.Errorf("-once: %w", err)
 		}
+		n = append(n, number)
 	}
-	return nil
-}
-
-func megabytes(bytes int64) figure {
-	mb := float64(bytes) / machine.MB
-	return figure{mb, mb, 1}
-}
-
-// repetitions is enough for memory to reach its peak.
-const repetitions = 10
-
-// measureOnce prints the most memory that this process held while it took a few
-// steps or restored a few batches.
-func measureOnce(ctx context.Context, args []string) error {
-	if len(args) != 4 {
-		return fmt.Errorf("-once takes what,features,batch,patch, not %q", args)
-	}
-	var n [3]int
-	for i := range n {
-		var err error
-		if n[i], err = strconv.Atoi(args[1+i]); err != nil {
-			return err
-		}
-	}
-	engine, err := backend.Open("go")
+	engine, err := backend.Open(device)
 	if err != nil {
 		return err
 	}
-	s := size{n[0], n[1], n[2]}
-	if args[0] == "step" {
+	var once func() error
+	switch words[0] {
+	case "step":
 		dir, err := os.MkdirTemp("", "rekindle-bench-")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(dir)
-		r, err := startRun(ctx, engine.Backend, dir, s)
+		r, err := startRun(ctx, engine.Backend, dir, size{n[0], n[1], n[2]})
 		if err != nil {
 			return err
 		}
-		if _, err := r.steps(repetitions)(); err != nil {
+		defer r.stop()
+		once = r.step
+	case "infer":
+		if once, err = inference(ctx, engine.Backend, size{n[0], n[1], n[2]}); err != nil {
 			return err
 		}
-		if err := r.stop(); err != nil {
-			return err
-		}
-	} else {
-		infer, err := inference(ctx, engine.Backend, s)
+	case "restore":
+		r, err := restorer(engine.Backend, n[0])
 		if err != nil {
 			return err
 		}
-		for range repetitions {
-			if err := infer(); err != nil {
-				return err
-			}
+		im := leaves.Image(n[1], n[2], rand.New(rand.NewPCG(1, 1)))
+		once = func() error {
+			_, err := r.Image(ctx, im, restore.Options{TileSize: n[3], Overlap: n[4], BatchSize: 4})
+			return err
 		}
 	}
-	_, peak := machine.ProcessMemory()
-	fmt.Println(peak)
-	return nil
+	var m measured
+	for i := range n[len(n)-1] + 1 {
+		began := time.Now()
+		if err := once(); err != nil {
+			return err
+		}
+		if i > 0 {
+			m.Seconds = append(m.Seconds, time.Since(began).Seconds())
+		}
+	}
+	_, m.Peak = machine.ProcessMemory()
+	return json.NewEncoder(os.Stdout).Encode(m)
 }
 
 // pipeline compares patches from decoded pictures with decoding for each patch.

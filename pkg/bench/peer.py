@@ -1,9 +1,9 @@
 """The PyTorch side of the benchmark: a U-Net, loss and optimizer equal to
 Rekindle's, written for this comparison alone.
 
-It reads one request a line from standard input and answers each with a line of
-JSON, so that the Go side decides when which of the two runs. Run with the name
-of a request as arguments, it does that once and prints its peak memory."""
+It does what its arguments ask for, several times, and prints a line of JSON:
+how long each took and the most memory it held. Without arguments it says which
+PyTorch this is."""
 import json
 import os
 import sys
@@ -91,15 +91,6 @@ class Training:
         return self.net(self.degraded)
 
 
-TRAININGS = {}
-
-
-def training(*sizes):
-    if sizes not in TRAININGS:
-        TRAININGS[sizes] = Training(*sizes)
-    return TRAININGS[sizes]
-
-
 class Restoration:
     """A picture in overlapping tiles, four at a time, as the Go side does it."""
 
@@ -130,15 +121,6 @@ class Restoration:
         return ((out / total).clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
 
 
-RESTORATIONS = {}
-
-
-def restoration(*sizes):
-    if sizes not in RESTORATIONS:
-        RESTORATIONS[sizes] = Restoration(*sizes)
-    return RESTORATIONS[sizes]
-
-
 def sync(path, write):
     """torch.save alone leaves the data in memory; a checkpoint that survives a
     power cut needs the sync, on both sides."""
@@ -148,43 +130,29 @@ def sync(path, write):
         os.fsync(f.fileno())
 
 
-CHECKPOINT = {}
-
-
-def loaded(path):
-    if path not in CHECKPOINT:
-        CHECKPOINT[path] = torch.load(path)
-    return CHECKPOINT[path]
-
-
-def answer(request):
-    """Seconds of each repetition. Requests: step|infer F B P N, load PATH,
-    save FROM TO, restore F W H TILE OVERLAP; "one" before a request takes one
-    thread and counts the seconds of the processor, not of the clock."""
-    name, *args = request.split()
-    repeat, clock = 1, time.perf_counter
-    if name == "one":
-        name, *args = args
-        clock = time.process_time
-    torch.set_num_threads(1 if clock is time.process_time else 4)
+def request(name, *args):
+    """step|infer FEATURES BATCH PATCH, restore FEATURES WIDTH HEIGHT TILE OVERLAP,
+    load PATH, save FROM TO: something to call."""
     if name in ("step", "infer"):
-        sizes, repeat = tuple(map(int, args[:3])), int(args[3])
-        call = getattr(training(*sizes), name)
-    elif name == "restore":
-        call = restoration(*map(int, args)).restore
-    elif name == "save":
-        content = loaded(args[0])
-        call = lambda: sync(args[1], lambda f: torch.save(content, f))
-    elif name == "load":
-        call = lambda: torch.load(args[0])
-    else:
-        raise SystemExit(f"unknown request {request!r}")
+        return getattr(Training(*map(int, args)), name)
+    if name == "restore":
+        return Restoration(*map(int, args)).restore
+    if name == "load":
+        return lambda: torch.load(args[0])
+    if name == "save":
+        content = torch.load(args[0])
+        return lambda: sync(args[1], lambda f: torch.save(content, f))
+    raise SystemExit(f"unknown request {name!r}")
+
+
+def measure(call, times):
+    """Seconds of each turn, after one that does not count."""
     seconds = []
-    for _ in range(repeat):
-        began = clock()
+    for _ in range(times + 1):
+        began = time.perf_counter()
         call()
-        seconds.append(clock() - began)
-    return seconds
+        seconds.append(time.perf_counter() - began)
+    return seconds[1:]
 
 
 def peak():
@@ -194,10 +162,11 @@ def peak():
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
 
 
+THREADS = len(os.sched_getaffinity(0))
+torch.set_num_threads(THREADS)
 if len(sys.argv) > 1:
-    answer(" ".join(sys.argv[1:]))
-    print(json.dumps({"peak": peak()}))
+    *what, times = sys.argv[1:]
+    seconds = measure(request(*what), int(times))
+    print(json.dumps({"seconds": seconds, "peak": peak()}))
 else:
-    print(json.dumps({"torch": torch.__version__, "python": sys.version.split()[0]}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps({"seconds": answer(line)}), flush=True)
+    print(json.dumps({"torch": torch.__version__, "python": sys.version.split()[0], "threads": THREADS}))

@@ -55,7 +55,7 @@ func (l line) ratios() (medians, best string) {
 // text is a line for people who watch.
 func (l line) text() string {
 	medians, best := l.ratios()
-	return fmt.Sprintf("%-50s %14s  %s: %s  ratio %s (of the fastest: %s)", l.what, l.scaled(l.ours), l.against(), l.scaled(l.theirs), medians, best)
+	return fmt.Sprintf("%-50s %-8s %14s  %s: %s  ratio %s (of the fastest: %s)", l.what, l.engine, l.scaled(l.ours), l.against(), l.scaled(l.theirs), medians, best)
 }
 
 // report is the table with everything one must know to repeat it, in Markdown.
@@ -63,22 +63,25 @@ func (b *bench) report(began time.Time) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "Measured on %s, %d cores (%s), %d GB of memory, load %.0f before and %.0f at the end.\n", began.Format("2 January 2006"),
 		runtime.NumCPU(), machine.CPU(), (machine.MainMemory().Total+machine.MB*512)/(machine.MB*1024), b.load, load())
-	fmt.Fprintf(&t, "%s%s, engine %s", runtime.Version(), simd(), b.engine.Choice)
+	fmt.Fprintf(&t, "%s%s", runtime.Version(), simd())
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
-			if d.Path == "github.com/gomlx/gomlx" || d.Path == "github.com/gomlx/compute" {
+			if strings.HasPrefix(d.Path, "github.com/gomlx/") {
 				fmt.Fprintf(&t, ", %s %s", d.Path, d.Version)
 			}
 		}
 	}
 	t.WriteString(".\n")
+	for _, e := range b.engines {
+		fmt.Fprintf(&t, "Engine %s.\n", e.choice)
+	}
 	if b.peer != nil {
 		fmt.Fprintf(&t, "%s.\n", b.peer.version)
 	}
-	t.WriteString("\n| What | Rekindle | The other | Which | Ratio | Of the fastest | Wanted | Repetitions |\n|---|---:|---:|---|---:|---:|---|---:|\n")
+	t.WriteString("\n| What | Engine | Rekindle | The other | Which | Ratio | Of the fastest | Wanted | Repetitions |\n|---|---|---:|---:|---|---:|---:|---|---:|\n")
 	for _, l := range b.lines {
 		medians, best := l.ratios()
-		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s | %d, %d |\n", l.what, l.scaled(l.ours), l.scaled(l.theirs), l.against(), medians, best, l.bound, l.ours.n, l.theirs.n)
+		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s | %s | %d, %d |\n", l.what, l.engine, l.scaled(l.ours), l.scaled(l.theirs), l.against(), medians, best, l.bound, l.ours.n, l.theirs.n)
 	}
 	return t.String()
 }
