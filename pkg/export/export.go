@@ -67,9 +67,11 @@ func Safetensors(s *checkpoint.State, path string) error {
 	return safetensors.Save(path, items, about)
 }
 
-// metadata says what the weights belong to.
+// metadata says what the weights belong to and what they were trained for.
 func metadata(s *checkpoint.State, net *model.Network) map[string]string {
 	return map[string]string{
+		"strength":    strength(s.Config),
+		"trained":     strconv.FormatBool(hasLearnt(s)),
 		"model":       net.Name,
 		"features":    strconv.Itoa(net.Options.Features),
 		"bilinear":    strconv.FormatBool(net.Options.Bilinear),
@@ -77,6 +79,37 @@ func metadata(s *checkpoint.State, net *model.Network) map[string]string {
 		"epoch":       strconv.Itoa(s.Epoch),
 		"value_range": "[-1, 1]",
 	}
+}
+
+// hasLearnt tells a network that has learnt something from fresh weights.
+func hasLearnt(s *checkpoint.State) bool {
+	return s.Epoch > 0 || s.Step > 0 || s.Config.InitialWeights != ""
+}
+
+// strength says how strongly the pictures were degraded that the network was
+// trained with: "sigma_100", or in which folder somebody's own ones lie.
+func strength(c config.Config) string {
+	d, err := c.NewDegradation()
+	if err != nil {
+		return ""
+	}
+	made := c
+	made.TrainDegradedDir = ""
+	if own := c.TrainDegradedDir; own != "" && own != made.WithFolders().TrainDegradedDir && !c.DegradeOnTheFly {
+		return "pictures in " + own
+	}
+	name := d.Name() // "dithering/bayer/2_bits": the last part is the strength
+	return name[strings.LastIndex(name, "/")+1:]
+}
+
+// about says in a line what the network is for.
+func about(s *checkpoint.State) string {
+	c := s.Config
+	line := fmt.Sprintf("%s for %s", c.Model, c.Degradation)
+	if how := strength(c); how != "" {
+		line += " (" + strings.ReplaceAll(how, "_", " ") + ")"
+	}
+	return fmt.Sprintf("%s, %d epochs", line, s.Epoch)
 }
 
 func network(s *checkpoint.State) (*model.Network, error) {
@@ -89,24 +122,37 @@ func network(s *checkpoint.State) (*model.Network, error) {
 
 // Experiment writes the best weights of an experiment, or the newest where there
 // are no best ones yet or they are damaged, in a format of [Formats]. path may be
-// "": then the file goes to the experiment's folder export. It returns where the
-// file is and which checkpoint it was made of; say is told which are damaged.
-func Experiment(exp *experiment.Experiment, format, path string, say func(line string)) (to, from string, err error) {
+// "": then the file goes to the experiment's folder export. say is told which
+// checkpoints are damaged, and of a network that was never trained.
+func Experiment(exp *experiment.Experiment, format, path string, say func(line string)) (*Exported, error) {
 	write, ok := formats[format]
 	if !ok {
-		return "", "", fmt.Errorf("export: there is no format %q; there are %s", format, strings.Join(Formats(), " and "))
+		return nil, fmt.Errorf("export: there is no format %q; there are %s", format, strings.Join(Formats(), " and "))
 	}
 	state, from, err := weights(exp, say)
 	if err != nil {
-		return "", "", err
+		return nil, err
+	}
+	if !hasLearnt(state) {
+		say(from + " was never trained: its weights are still the random ones it began with, and it restores nothing")
 	}
 	if path == "" {
 		path = filepath.Join(exp.Dir, "export", strings.TrimSuffix(from, ".pth")+"."+format)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-			return "", "", fmt.Errorf("export: %w", err)
+			return nil, fmt.Errorf("export: %w", err)
 		}
 	}
-	return path, from, write(state, path)
+	if err := write(state, path); err != nil {
+		return nil, err
+	}
+	return &Exported{Path: path, From: from, About: about(state)}, nil
+}
+
+// Exported is a file that was written.
+type Exported struct {
+	Path  string
+	From  string // the checkpoint that it was made of
+	About string // a line for people: "unet for gaussian (sigma 100), 36 epochs"
 }
 
 // weights loads the checkpoint to export, with the configuration of its network.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/checkpoint/safetensors"
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
@@ -240,9 +241,9 @@ func TestADamagedBestModelIsPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := ""
-	_, from, err := Experiment(exp, "safetensors", "", func(line string) { said += line })
-	if err != nil || from != checkpoint.Last || !strings.HasPrefix(said, "best_model.pth is damaged and is passed over") {
-		t.Errorf("exported %s, %v, and said %q", from, err, said)
+	made, err := Experiment(exp, "safetensors", "", func(line string) { said += line })
+	if err != nil || made.From != checkpoint.Last || !strings.HasPrefix(said, "best_model.pth is damaged and is passed over") {
+		t.Errorf("exported %v, %v, and said %q", made, err, said)
 	}
 }
 
@@ -250,19 +251,19 @@ func TestAnExperimentsBestWeightsAreExported(t *testing.T) {
 	for _, name := range []string{checkpoint.Best, checkpoint.Last} {
 		exp := trained(t, name)
 		for format := range maps.Keys(formats) {
-			to, from, err := Experiment(exp, format, "", silent)
+			made, err := Experiment(exp, format, "", func(line string) { t.Errorf("a good network: %s", line) })
 			if err != nil {
 				t.Fatal(err)
 			}
 			want := filepath.Join(exp.Dir, "export", strings.TrimSuffix(name, ".pth")+"."+format)
-			if info, err := os.Stat(to); to != want || from != name || err != nil || info.Size() < 1000 {
-				t.Errorf("%s of %s became %s: %v, want %s", from, name, to, err, want)
+			if info, err := os.Stat(made.Path); made.Path != want || made.From != name || err != nil || info.Size() < 1000 {
+				t.Errorf("%s became %v: %v, want %s", name, made, err, want)
 			}
 		}
 	}
 	elsewhere := filepath.Join(t.TempDir(), "a.onnx")
-	if to, _, err := Experiment(trained(t, checkpoint.Best), "onnx", elsewhere, silent); to != elsewhere || err != nil {
-		t.Errorf("got %s, %v, want %s", to, err, elsewhere)
+	if made, err := Experiment(trained(t, checkpoint.Best), "onnx", elsewhere, silent); err != nil || made.Path != elsewhere {
+		t.Errorf("got %v, %v, want %s", made, err, elsewhere)
 	}
 }
 
@@ -281,9 +282,9 @@ func TestWhatCannotBeExportedIsSaidInOneSentence(t *testing.T) {
 	unknown.Config.Model = "resnet"
 	path := filepath.Join(t.TempDir(), "a.onnx")
 	_, noBuilder := graph(&model.Network{Name: "dncnn"}, nil)
-	_, _, noFormat := Experiment(trained(t, checkpoint.Best), "pdf", "", silent)
-	_, _, nothing := Experiment(trained(t, ""), "onnx", "", silent)
-	_, _, noFolder := Experiment(trained(t, checkpoint.Best), "onnx", filepath.Join(t.TempDir(), "none", "a.onnx"), silent)
+	_, noFormat := Experiment(trained(t, checkpoint.Best), "pdf", "", silent)
+	_, nothing := Experiment(trained(t, ""), "onnx", "", silent)
+	_, noFolder := Experiment(trained(t, checkpoint.Best), "onnx", filepath.Join(t.TempDir(), "none", "a.onnx"), silent)
 	for want, err := range map[string]error{
 		"inc.double_conv.0.weight has the shape [4 3 3 3] in the weights, but [8 3 3 3] in unet with 8 features": ONNX(other, path),
 		"the weights have no inc.double_conv.0.weight":                                                           ONNX(lacking, path),
@@ -299,5 +300,91 @@ func TestWhatCannotBeExportedIsSaidInOneSentence(t *testing.T) {
 	}
 	if _, err := os.Stat(path); err == nil {
 		t.Error("a file is there after errors")
+	}
+}
+
+// metadataOf is what a safetensors file says of itself.
+func metadataOf(t *testing.T, path string) map[string]string {
+	t.Helper()
+	f, err := safetensors.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	return f.Metadata
+}
+
+func TestAnExportSaysWhatTheNetworkWasTrainedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.safetensors")
+	for _, c := range []struct {
+		change   func(*checkpoint.State)
+		strength string
+		trained  string
+		about    string
+	}{
+		{func(s *checkpoint.State) { s.Config.NoiseSigma = 25 }, "sigma_25", "true", "unet for gaussian (sigma 25), 4 epochs"},
+		{func(s *checkpoint.State) { s.Config.Degradation = "jpeg" }, "quality_10", "true", "unet for jpeg (quality 10), 4 epochs"},
+		{func(s *checkpoint.State) { s.Config = s.Config.WithFolders() }, "sigma_100", "true", "unet for gaussian (sigma 100), 4 epochs"},
+		{func(s *checkpoint.State) { s.Config.TrainDegradedDir = "my/noisy" }, "pictures in my/noisy", "true", "unet for gaussian (pictures in my/noisy), 4 epochs"},
+		{func(s *checkpoint.State) { s.Config.Degradation = "my own" }, "", "true", "unet for my own, 4 epochs"},
+		{func(s *checkpoint.State) { s.Epoch = 0 }, "sigma_100", "false", "unet for gaussian (sigma 100), 0 epochs"},
+		{func(s *checkpoint.State) { s.Epoch, s.Step = 0, 3 }, "sigma_100", "true", "unet for gaussian (sigma 100), 0 epochs"},
+		{func(s *checkpoint.State) { s.Epoch, s.Config.InitialWeights = 0, "a.pth" }, "sigma_100", "true", "unet for gaussian (sigma 100), 0 epochs"},
+	} {
+		s, err := state("unet", model.Options{Features: 2, Bilinear: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Config = config.Default()
+		s.Config.ModelFeatures = 2
+		c.change(s)
+		if err := Safetensors(s, path); err != nil {
+			t.Fatal(err)
+		}
+		got := metadataOf(t, path)
+		if got["degradation"] != s.Config.Degradation || got["strength"] != c.strength || got["trained"] != c.trained || about(s) != c.about {
+			t.Errorf("the file says %v, the line is %q, want %+v", got, about(s), c)
+		}
+	}
+}
+
+func TestANetworkThatWasNeverTrainedIsWarnedOf(t *testing.T) {
+	exp := trained(t, "")
+	s, err := state("unet", model.Options{Features: 2, Bilinear: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Config, s.Epoch, s.BestLoss = config.Default(), 0, math.NaN()
+	s.Config.ModelFeatures = 2
+	for _, p := range s.Parameters() {
+		s.FirstMoments, s.SecondMoments = append(s.FirstMoments, make([]float32, len(p.Values))), append(s.SecondMoments, make([]float32, len(p.Values)))
+	}
+	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+		t.Fatal(err)
+	}
+	said := ""
+	if _, err := Experiment(exp, "onnx", "", func(line string) { said += line }); err != nil || !strings.Contains(said, "last_checkpoint.pth was never trained") {
+		t.Errorf("got %v and %q", err, said)
+	}
+}
+
+func TestAveragedWeightsAreExportedWhereThereAreAny(t *testing.T) {
+	s, err := state("unet", model.Options{Features: 2, Bilinear: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Parameters() {
+		s.Average = append(s.Average, slices.Repeat([]float32{0.5}, len(p.Values)))
+	}
+	for _, p := range s.Statistics() {
+		s.AverageStatistics = append(s.AverageStatistics, slices.Repeat([]float32{0.25}, len(p.Values)))
+	}
+	path := filepath.Join(t.TempDir(), "a.safetensors")
+	if err := Safetensors(s, path); err != nil {
+		t.Fatal(err)
+	}
+	tensors := reference.LoadFile(t, path)
+	if w, m := tensors["outc.conv.weight"].Data[0], tensors["inc.double_conv.1.running_mean"].Data[0]; w != 0.5 || m != 0.25 {
+		t.Errorf("the file holds a weight of %v and a mean of %v, want the averages 0.5 and 0.25", w, m)
 	}
 }

@@ -56,10 +56,10 @@ func run(args []string, out, messages io.Writer) error {
 	if len(found) > 1 {
 		return fmt.Errorf("-experiment %s means %d experiments; name one, such as %s", *name, len(found), found[0].Dir)
 	}
-	to, from, err := export.Experiment(found[0], *format, *path, func(line string) { fmt.Fprintln(messages, "⚠️  "+line) })
+	made, err := export.Experiment(found[0], *format, *path, func(line string) { fmt.Fprintln(messages, "⚠️  "+line) })
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "✅ %s of %s\n   → %s\n", from, found[0].Name(), to)
+	fmt.Fprintf(out, "✅ %s of %s: %s\n   → %s\n", made.From, found[0].Name(), made.About, made.Path)
 	return nil
 }

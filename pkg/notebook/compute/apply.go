@@ -101,7 +101,7 @@ func spread(patches, perImage, n int) []int {
 // as "onnx" or "safetensors", into its folder export.
 func Export(cfg config.Config, format string) {
 	exp := notebook.Experiment(cfg)
-	to, from, err := export.Experiment(exp, format, "", warn)
+	made, err := export.Experiment(exp, format, "", warn)
 	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "✅ %s exported to %s\n", from, notebook.Short(to))
+	fmt.Fprintf(notebook.Out, "✅ %s exported to %s: %s\n", made.From, notebook.Short(made.Path), made.About)
 }
