@@ -356,8 +356,10 @@ func TestANetworkThatWasNeverTrainedIsWarnedOf(t *testing.T) {
 	}
 	s.Config, s.Epoch, s.BestLoss = config.Default(), 0, math.NaN()
 	s.Config.ModelFeatures = 2
-	for _, p := range s.Parameters() {
-		s.FirstMoments, s.SecondMoments = append(s.FirstMoments, make([]float32, len(p.Values))), append(s.SecondMoments, make([]float32, len(p.Values)))
+	for i := range s.Model {
+		if t := &s.Model[i]; t.IsParameter() {
+			t.First, t.Second = make([]float32, len(t.Values)), make([]float32, len(t.Values))
+		}
 	}
 	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
 		t.Fatal(err)
@@ -373,11 +375,13 @@ func TestAveragedWeightsAreExportedWhereThereAreAny(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range s.Parameters() {
-		s.Average = append(s.Average, slices.Repeat([]float32{0.5}, len(p.Values)))
-	}
-	for _, p := range s.Statistics() {
-		s.AverageStatistics = append(s.AverageStatistics, slices.Repeat([]float32{0.25}, len(p.Values)))
+	for i := range s.Model {
+		switch t := &s.Model[i]; {
+		case t.IsParameter():
+			t.Average = slices.Repeat([]float32{0.5}, len(t.Values))
+		case !t.IsCounter():
+			t.Average = slices.Repeat([]float32{0.25}, len(t.Values))
+		}
 	}
 	path := filepath.Join(t.TempDir(), "a.safetensors")
 	if err := Safetensors(s, path); err != nil {

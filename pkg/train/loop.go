@@ -41,7 +41,11 @@ func (l *loop) epochs(ctx context.Context) (Outcome, error) {
 		l.report.Start(l.state.Epoch+1, l.cfg.NumEpochs, batches)
 	}
 	for l.finished() == "" {
-		if err := l.epoch(ctx); err != nil {
+		err := l.judge(ctx)
+		if err == nil {
+			err = l.epoch(ctx)
+		}
+		if err != nil {
 			if errors.Is(err, context.Cause(ctx)) { // which may be an error of the caller's own
 				err = ctx.Err()
 			}
@@ -49,6 +53,19 @@ func (l *loop) epochs(ctx context.Context) (Outcome, error) {
 		}
 	}
 	return l.finished(), nil
+}
+
+// judge says how good the weights are that a fine-tuning begins with, so that
+// one sees whether it gains anything.
+func (l *loop) judge(ctx context.Context) error {
+	if l.cfg.InitialWeights == "" || l.state.Epoch > 0 || l.state.Position > 0 {
+		return nil
+	}
+	sum, err := l.validate(ctx, 0)
+	if err == nil {
+		l.report.Message("   Before training: val_loss: %.4f (L1: %.4f, SSIM: %.4f)", mean(sum, sum.Loss), mean(sum, sum.L1), mean(sum, sum.SSIM))
+	}
+	return err
 }
 
 // finished reports how the run ended, from the State alone, or "" if there is

@@ -36,6 +36,11 @@ func find(t task, net *model.Network) (*start, error) {
 			t.report.Message("ℹ️  %s has no checkpoint yet: training starts from the beginning in this folder", t.exp.Name())
 		}
 		b.state = fresh(net, t.cfg.Seed)
+		if t.cfg.InitialWeights != "" {
+			if err := b.takeWeights(); err != nil {
+				return nil, err
+			}
+		}
 	case !t.cfg.ResumeFromCheckpoint && !b.forked():
 		return nil, fmt.Errorf("train: %s already holds training up to epoch %d; set ResumeFromCheckpoint = true to go on with it, "+
 			"or run \"Create Output Directories\" again for a new experiment", t.exp.Dir, found.Epoch)
@@ -50,6 +55,9 @@ func find(t task, net *model.Network) (*start, error) {
 		}
 		b.takeUpBest()
 		b.sayResumed(entry)
+		if t.cfg.InitialWeights != "" {
+			t.report.Message("ℹ️  InitialWeights is not read again: this checkpoint is newer")
+		}
 		if err := b.ensureBest(); err != nil {
 			return nil, err
 		}

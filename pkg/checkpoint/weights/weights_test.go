@@ -212,12 +212,13 @@ func TestGenuineWeightsByOthersAreRead(t *testing.T) {
 		first, prefix   string
 		tensors, layers int // layers: tensors of four dimensions
 		in, out         int
+		looks           string
 	}{
-		"dncnn_s25_gray.pth":             {"dncnn.0.weight", "module.", 77, 17, 1, 1},
-		"dncnn_blind_gray.pth":           {"dncnn.0.weight", "module.", 92, 20, 1, 1},
-		"dncnn_25_gray_bn_merged.pth":    {"model.0.weight", "", 34, 17, 1, 1},
-		"ffdnet_rgb.pth":                 {"intermediate_dncnn.itermediate_dncnn.0.weight", "module.", 52, 12, 15, 12},
-		"dncnn20_colour_bgr_blind55.pth": {"dncnn.dncnn.0.weight", "module.", 110, 20, 3, 3},
+		"dncnn_s25_gray.pth":             {"dncnn.0.weight", "module.", 77, 17, 1, 1, "DnCNN"},
+		"dncnn_blind_gray.pth":           {"dncnn.0.weight", "module.", 92, 20, 1, 1, "DnCNN"},
+		"dncnn_25_gray_bn_merged.pth":    {"model.0.weight", "", 34, 17, 1, 1, "a plain sequence of convolutions, as KAIR's DnCNN and FFDNet are"},
+		"ffdnet_rgb.pth":                 {"intermediate_dncnn.itermediate_dncnn.0.weight", "module.", 52, 12, 15, 12, "FFDNet"},
+		"dncnn20_colour_bgr_blind55.pth": {"dncnn.dncnn.0.weight", "module.", 110, 20, 3, 3, "DnCNN"},
 	} {
 		w, err := Open(filepath.Join(dir, name))
 		if err != nil {
@@ -230,8 +231,8 @@ func TestGenuineWeightsByOthersAreRead(t *testing.T) {
 				convolutions = append(convolutions, x)
 			}
 		}
-		got := fmt.Sprint(w.Tensors[0].Name, w.Prefix, len(w.Tensors), len(convolutions), convolutions[0].Shape[1], convolutions[len(convolutions)-1].Shape[0])
-		if want := fmt.Sprint(c.first, c.prefix, c.tensors, c.layers, c.in, c.out); got != want {
+		got := fmt.Sprint(w.Tensors[0].Name, w.Prefix, len(w.Tensors), len(convolutions), convolutions[0].Shape[1], convolutions[len(convolutions)-1].Shape[0], w.LooksLike())
+		if want := fmt.Sprint(c.first, c.prefix, c.tensors, c.layers, c.in, c.out, c.looks); got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
