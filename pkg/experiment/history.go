@@ -49,7 +49,7 @@ func (s *Series) UnmarshalJSON(raw []byte) error {
 
 // History holds what was measured in each epoch, in columns of equal length;
 // entry i belongs to epoch i+1. Losses and L1 are of values in [-1, 1], SSIM is at
-// most 1, times are in seconds, memory is in MB of 2^20 bytes.
+// most 1, PSNR is in dB, times are in seconds, memory is in MB of 2^20 bytes.
 type History struct {
 	TrainLoss         Series `json:"train_loss"`
 	TrainL1           Series `json:"train_l1"`
@@ -62,6 +62,7 @@ type History struct {
 	InferenceTime     Series `json:"inference_time"`      // of validation
 	MemoryAllocatedMB Series `json:"memory_allocated_mb"` // held by the process at the end of the epoch
 	MemoryReservedMB  Series `json:"memory_reserved_mb"`  // held at most so far
+	ValPSNR           Series `json:"val_psnr"`            // mean over the validation patches
 }
 
 // requiredColumns are those that a history must have to be continued.
@@ -74,6 +75,7 @@ type Epoch struct {
 	LR                                  float64
 	EpochTime, InferenceTime            float64
 	MemoryAllocatedMB, MemoryReservedMB float64
+	ValPSNR                             float64
 }
 
 // ErrInvalidHistory is returned, wrapped with the reason, for a history that
@@ -83,8 +85,23 @@ var ErrInvalidHistory = errors.New("invalid history")
 func (h *History) columns() []*Series {
 	return []*Series{
 		&h.TrainLoss, &h.TrainL1, &h.TrainSSIM, &h.ValLoss, &h.ValL1, &h.ValSSIM, &h.LR,
-		&h.EpochTime, &h.InferenceTime, &h.MemoryAllocatedMB, &h.MemoryReservedMB,
+		&h.EpochTime, &h.InferenceTime, &h.MemoryAllocatedMB, &h.MemoryReservedMB, &h.ValPSNR,
 	}
+}
+
+// UnmarshalJSON reads a history. Columns beyond the guide's seven that are not
+// there, because an earlier version did not know them, are unmeasured.
+func (h *History) UnmarshalJSON(raw []byte) error {
+	type columns History // without this method
+	if err := json.Unmarshal(raw, (*columns)(h)); err != nil {
+		return err
+	}
+	for _, c := range h.columns()[requiredColumns:] {
+		if len(*c) == 0 {
+			*c = slices.Repeat(Series{math.NaN()}, h.Len())
+		}
+	}
+	return nil
 }
 
 // Len is the number of epochs recorded.
@@ -94,7 +111,7 @@ func (h *History) Len() int { return len(h.TrainLoss) }
 func (h *History) Append(e Epoch) {
 	for i, v := range []float64{
 		e.TrainLoss, e.TrainL1, e.TrainSSIM, e.ValLoss, e.ValL1, e.ValSSIM, e.LR,
-		e.EpochTime, e.InferenceTime, e.MemoryAllocatedMB, e.MemoryReservedMB,
+		e.EpochTime, e.InferenceTime, e.MemoryAllocatedMB, e.MemoryReservedMB, e.ValPSNR,
 	} {
 		c := h.columns()[i]
 		*c = append(*c, v)
@@ -105,7 +122,7 @@ func (h *History) Append(e Epoch) {
 func (h *History) At(i int) Epoch {
 	return Epoch{
 		h.TrainLoss[i], h.TrainL1[i], h.TrainSSIM[i], h.ValLoss[i], h.ValL1[i], h.ValSSIM[i], h.LR[i],
-		h.EpochTime[i], h.InferenceTime[i], h.MemoryAllocatedMB[i], h.MemoryReservedMB[i],
+		h.EpochTime[i], h.InferenceTime[i], h.MemoryAllocatedMB[i], h.MemoryReservedMB[i], h.ValPSNR[i],
 	}
 }
 
@@ -183,11 +200,6 @@ func LoadHistory(path string) (*History, error) {
 	}
 	n := h.Len()
 	for i, c := range h.columns() {
-		if i >= requiredColumns && len(*c) == 0 {
-			for range n {
-				*c = append(*c, math.NaN())
-			}
-		}
 		if len(*c) != n {
 			return nil, fmt.Errorf("experiment: %s: %w: %s has %d epochs, train_loss %d", path, ErrInvalidHistory,
 				reflect.TypeFor[History]().Field(i).Tag.Get("json"), len(*c), n)

@@ -10,21 +10,23 @@ import (
 	"rekindle/pkg/plots"
 )
 
-// panel shows a run under a cell of a notebook: a box of HTML, and below it the
-// curve as a picture.
+// panel shows a run under a cell of a notebook: a box of HTML, below it the
+// curve as a picture, and what the network makes of a few validation patches.
 type panel struct {
-	box, curve display
-	drawn      int       // epochs in the curve on the screen
-	drawnAt    time.Time // when it was drawn
+	box, curve, patches display
+	drawn               int       // epochs in the curve on the screen
+	drawnAt             time.Time // when it was drawn
+	crops               *cropsOf  // on the screen
 }
 
-func newPanel() *panel { return &panel{box: newDisplay(), curve: newDisplay()} }
+func newPanel() *panel { return &panel{box: newDisplay(), curve: newDisplay(), patches: newDisplay()} }
 
 func (p *panel) paint(r running) {
 	if r.batches == 0 {
 		return // training has not begun
 	}
 	p.box.html(panelHTML(r), panelText(r))
+	defer p.showCrops(r)
 	n := r.history.Len()
 	if n == p.drawn || n == 0 || !r.closed && time.Since(p.drawnAt) < curveEvery {
 		return
@@ -35,6 +37,17 @@ func (p *panel) paint(r running) {
 	}
 }
 
+// showCrops comes after the curve, so that it stands below it.
+func (p *panel) showCrops(r running) {
+	if r.crops == p.crops || p.drawn == 0 {
+		return
+	}
+	if png, err := r.crops.picture(r.crops.epoch); err == nil {
+		p.patches.png(png)
+		p.crops = r.crops
+	}
+}
+
 // latest is how many epochs the table shows while training runs; shownAtEnd
 // bounds the table that is stored in the notebook.
 const (
@@ -42,7 +55,7 @@ const (
 	shownAtEnd = 40
 )
 
-var columns = []string{"epoch", "train loss", "val loss", "val SSIM", "learning rate", "time", "images/s", "memory", ""}
+var columns = []string{"epoch", "train loss", "val loss", "val SSIM", "val PSNR (dB)", "learning rate", "time", "images/s", "memory", ""}
 
 // rows are the table's cells for the last n epochs of this session.
 func rows(r running, n int) [][]string {
@@ -53,7 +66,7 @@ func rows(r running, n int) [][]string {
 		if epoch == r.bestEpoch {
 			mark = "★ best"
 		}
-		out = append(out, []string{fmt.Sprintf("%d / %d", epoch, r.epochs), number(e.TrainLoss), number(e.ValLoss), number(e.ValSSIM), rate(e.LR),
+		out = append(out, []string{fmt.Sprintf("%d / %d", epoch, r.epochs), number(e.TrainLoss), number(e.ValLoss), number(e.ValSSIM), decibels(e.ValPSNR), rate(e.LR),
 			seconds(e.EpochTime), speed(r.speeds[epoch]), megabytes(e.MemoryAllocatedMB), mark})
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/machine"
+	"rekindle/pkg/rgb"
 )
 
 // Progress shows training while it runs: in a notebook a panel and a curve that
@@ -25,6 +26,8 @@ type Progress struct {
 	run     running
 	changed bool
 	paint   func(running) // shows the state in a notebook; nil elsewhere
+	course  *course       // nil: crops are not kept
+	crops   *cropsOf      // that were kept last
 	held    func() int64  // bytes that the process holds where it computes
 	text    []*textView
 	now     func() time.Time
@@ -49,8 +52,16 @@ type running struct {
 	left            time.Duration // 0: not known yet
 	closed          bool
 
+	crops *cropsOf // the newest that were validated; nil: none yet
+
 	firstDone int // batches done when firstAt was taken
 	firstAt   time.Time
+}
+
+// cropsOf are the crops of an epoch.
+type cropsOf struct {
+	epoch int
+	Crops
 }
 
 const (
@@ -69,6 +80,7 @@ func NewProgress(exp *experiment.Experiment, cfg config.Config, onGPU bool) *Pro
 		p.run.history = *h
 	}
 	p.run.epochs = cfg.NumEpochs
+	p.course = newCourse(exp)
 	if inNotebook() {
 		p.paint = newPanel().paint
 		if onGPU {
@@ -148,6 +160,12 @@ func (p *Progress) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestL
 	}, (*textView).epochDone)
 }
 
+// Validated reports what the weights of an epoch made of a few validation
+// patches, always the same ones.
+func (p *Progress) Validated(epoch int, degraded, restored, clean []*rgb.Image) {
+	p.update(func(r *running) { r.crops = &cropsOf{epoch, Crops{degraded, restored, clean}} }, func(*textView, running) {})
+}
+
 // Message prints a line for people.
 func (p *Progress) Message(format string, args ...any) {
 	p.mu.Lock()
@@ -181,10 +199,6 @@ func (p *Progress) update(change func(*running), tell func(*textView, running)) 
 // repaint shows the newest state in the notebook, now and then and at the end.
 func (p *Progress) repaint() {
 	defer close(p.stopped)
-	if p.paint == nil {
-		<-p.stop
-		return
-	}
 	ticker := time.NewTicker(paintEvery)
 	defer ticker.Stop()
 	for {
@@ -201,13 +215,19 @@ func (p *Progress) repaint() {
 
 func (p *Progress) show() {
 	p.mu.Lock()
-	changed := p.changed
-	p.changed = false
+	changed, kept := p.changed, p.crops
+	p.changed, p.crops = false, p.run.crops
 	r := p.run
 	r.history = r.history.Clone()
 	r.speeds = cloneMap(r.speeds)
 	p.mu.Unlock()
-	if changed {
+	if p.course != nil && r.crops != kept {
+		if err := p.course.add(r.crops.epoch, r.crops.Crops); err != nil {
+			p.course = nil // once: training does not depend on it
+			p.Message("⚠️  The pictures of the course of training cannot be kept: %v", err)
+		}
+	}
+	if changed && p.paint != nil {
 		r.memory = p.held()
 		p.paint(r)
 	}
@@ -266,7 +286,7 @@ type textView struct {
 	begun time.Time
 }
 
-const header = "  epoch    train loss    val loss   val SSIM         lr       time   images/s    memory"
+const header = "  epoch    train loss    val loss   val SSIM   val PSNR         lr       time   images/s    memory"
 
 func (v *textView) start(r running) {
 	v.begun, v.quiet = v.now(), v.now()
@@ -321,6 +341,6 @@ func epochLine(r running, epoch int) string {
 	if epoch == r.bestEpoch {
 		mark = "  ★ best"
 	}
-	return fmt.Sprintf("%7s    %10s  %10s %10s %10s %10s %10s %9s%s", fmt.Sprintf("%d/%d", epoch, r.epochs),
-		number(e.TrainLoss), number(e.ValLoss), number(e.ValSSIM), rate(e.LR), seconds(e.EpochTime), speed(r.speeds[epoch]), megabytes(e.MemoryAllocatedMB), mark)
+	return fmt.Sprintf("%7s    %10s  %10s %10s %10s %10s %10s %10s %9s%s", fmt.Sprintf("%d/%d", epoch, r.epochs),
+		number(e.TrainLoss), number(e.ValLoss), number(e.ValSSIM), decibels(e.ValPSNR), rate(e.LR), seconds(e.EpochTime), speed(r.speeds[epoch]), megabytes(e.MemoryAllocatedMB), mark)
 }

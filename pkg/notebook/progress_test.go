@@ -25,7 +25,7 @@ func watched(live bool) (*Progress, *strings.Builder, *clock) {
 }
 
 func epoch(valLoss float64) experiment.Epoch {
-	return experiment.Epoch{TrainLoss: 0.2311, TrainL1: 0.1, TrainSSIM: 0.5, ValLoss: valLoss, ValL1: 0.1, ValSSIM: 0.7021, LR: 1e-3, EpochTime: 41, MemoryAllocatedMB: 612}
+	return experiment.Epoch{TrainLoss: 0.2311, TrainL1: 0.1, TrainSSIM: 0.5, ValLoss: valLoss, ValL1: 0.1, ValSSIM: 0.7021, ValPSNR: 27.318, LR: 1e-3, EpochTime: 41, MemoryAllocatedMB: 612}
 }
 
 // train plays a whole run of epochs with a batch each second.
@@ -77,7 +77,7 @@ func TestColumnsStandUnderTheirNames(t *testing.T) {
 	r.history.Append(epoch(0.1502))
 	row := epochLine(r, 1)
 	for name, value := range map[string]string{
-		"epoch": "1/36", "train loss": "0.2311", "val loss": "0.1502", "val SSIM": "0.7021", "lr": "1.0e-03", "time": "41 s", "images/s": "16.2", "memory": "612 MB",
+		"epoch": "1/36", "train loss": "0.2311", "val loss": "0.1502", "val SSIM": "0.7021", "val PSNR": "27.32", "lr": "1.0e-03", "time": "41 s", "images/s": "16.2", "memory": "612 MB",
 	} {
 		// Right edges agree.
 		want := len([]rune(header[:strings.Index(header, name)+len(name)]))

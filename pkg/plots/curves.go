@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -26,9 +27,11 @@ import (
 // ErrEmpty is returned, wrapped, when there is nothing to draw.
 var ErrEmpty = errors.New("nothing to draw")
 
-// Curves draws a history in four panels: loss, L1 and SSIM of training and
-// validation, and the learning rate on a logarithmic axis. Validation is drawn
-// as points where there was one, and the best epoch is marked. 1400 x 1050 pixels.
+// Curves draws a history in panels: loss, L1 and SSIM of training and validation,
+// and the learning rate on a logarithmic axis. Validation is drawn as points
+// where there was one, and the best epoch is marked. 1400 x 1050 pixels; 1400 x
+// 1500 with the two more panels, PSNR and the time of each epoch, of a history
+// that has a PSNR.
 func Curves(h *experiment.History) (png []byte, err error) {
 	if h.Len() == 0 {
 		return nil, fmt.Errorf("plots: %w: the history has no epochs yet", ErrEmpty)
@@ -36,19 +39,32 @@ func Curves(h *experiment.History) (png []byte, err error) {
 	rate := panel(h, "Learning rate", "")
 	add(rate, "", ratePoints(h.LR), rateColor, nil)
 	logarithmic(rate)
-	return render(1400, 1050, [][]*plot.Plot{
-		{lossPanel(h), metricPanel(h, "L1", "mean absolute error in [-1, 1]", h.TrainL1, h.ValL1, true)},
-		{metricPanel(h, "SSIM (higher is better)", "structural similarity", h.TrainSSIM, h.ValSSIM, false), rate},
-	})
+	l1 := metricPanel(h, "L1", "mean absolute error in [-1, 1]", h.TrainL1, h.ValL1, true)
+	ssim := metricPanel(h, "SSIM (higher is better)", "structural similarity", h.TrainSSIM, h.ValSSIM, false)
+	if !measured(h.ValPSNR) {
+		return render(1400, 1050, [][]*plot.Plot{{lossPanel(h), l1}, {ssim, rate}})
+	}
+	psnr := metricPanel(h, "PSNR (higher is better)", "dB", nil, h.ValPSNR, false)
+	duration := panel(h, "Time of an epoch", "seconds")
+	add(duration, "", h.EpochTime, trainColor, nil)
+	return render(1400, 1500, [][]*plot.Plot{{lossPanel(h), psnr}, {l1, ssim}, {rate, duration}})
 }
 
-// Live draws the loss and the SSIM of a run side by side, small enough to be
+func measured(s experiment.Series) bool {
+	return slices.ContainsFunc(s, func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) })
+}
+
+// Live draws the loss and the PSNR (the SSIM where there is none) of a run side by side, small enough to be
 // redrawn after each epoch. 1000 x 340 pixels.
 func Live(h *experiment.History) (png []byte, err error) {
 	if h.Len() == 0 {
 		return nil, fmt.Errorf("plots: %w: the history has no epochs yet", ErrEmpty)
 	}
-	return render(1000, 340, [][]*plot.Plot{{lossPanel(h), metricPanel(h, "SSIM (higher is better)", "", h.TrainSSIM, h.ValSSIM, false)}})
+	other := metricPanel(h, "SSIM (higher is better)", "", h.TrainSSIM, h.ValSSIM, false)
+	if measured(h.ValPSNR) {
+		other = metricPanel(h, "PSNR (higher is better)", "dB", nil, h.ValPSNR, false)
+	}
+	return render(1000, 340, [][]*plot.Plot{{lossPanel(h), other}})
 }
 
 func lossPanel(h *experiment.History) *plot.Plot {

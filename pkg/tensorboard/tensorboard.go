@@ -190,7 +190,7 @@ func eachEvent(files []string, f func(o outline, event []byte)) {
 func scalars(e experiment.Epoch) []scalar {
 	return slices.DeleteFunc([]scalar{
 		{"Loss/train", e.TrainLoss}, {"L1/train", e.TrainL1}, {"SSIM/train", e.TrainSSIM},
-		{"Loss/val", e.ValLoss}, {"L1/val", e.ValL1}, {"SSIM/val", e.ValSSIM},
+		{"Loss/val", e.ValLoss}, {"L1/val", e.ValL1}, {"SSIM/val", e.ValSSIM}, {"PSNR/val", e.ValPSNR},
 		{"Learning_Rate", e.LR},
 		{"Time/epoch_seconds", e.EpochTime}, {"Time/inference_seconds", e.InferenceTime},
 		{"Memory/allocated_mb", e.MemoryAllocatedMB}, {"Memory/reserved_mb", e.MemoryReservedMB},
