@@ -69,6 +69,9 @@ func (d *Draft) Commit(scores *Evaluation) error {
 	if err := durable.SyncDir(d.exp.Dir); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
+	if err := scores.SaveCSV(d.exp.ScoresCSVPath()); err != nil {
+		return err
+	}
 	if err := scores.Save(d.exp.MetricsPath()); err != nil {
 		return err
 	}

@@ -1,10 +1,13 @@
 package experiment
 
 import (
+	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 
 	"rekindle/pkg/durable"
 )
@@ -116,4 +119,31 @@ func LoadEvaluation(path string) (*Evaluation, error) {
 		return nil, fmt.Errorf("experiment: %s cannot be read: %w; evaluate again to replace it", path, err)
 	}
 	return e, nil
+}
+
+// SaveCSV writes the scores of each picture as a table for spreadsheets, all or
+// nothing. A number that is not finite is an empty field.
+func (e *Evaluation) SaveCSV(path string) error {
+	var text bytes.Buffer
+	w := csv.NewWriter(&text)
+	rows := [][]string{{"picture", "psnr_degraded", "psnr", "ssim_degraded", "ssim", "ssim_box_degraded", "ssim_box", "mae", "mse"}}
+	for i, after := range e.PerImage {
+		before := e.Degraded.PerImage[i]
+		row := []string{after.Filename}
+		for _, n := range []Number{before.PSNR, after.PSNR, before.SSIM, after.SSIM, before.SSIMBox, after.SSIMBox, after.MAE, after.MSE} {
+			cell := ""
+			if v := float64(n); !math.IsNaN(v) && !math.IsInf(v, 0) {
+				cell = strconv.FormatFloat(v, 'g', 8, 64)
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	if err := w.WriteAll(rows); err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	if err := durable.WriteFile(path, text.Bytes()); err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	return nil
 }

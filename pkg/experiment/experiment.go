@@ -55,6 +55,9 @@ func (e *Experiment) HistoryPath() string { return filepath.Join(e.Dir, "history
 // StatsPath is the [Stats].
 func (e *Experiment) StatsPath() string { return filepath.Join(e.Dir, "experiment_stats.json") }
 
+// ScoresCSVPath is the [Evaluation] as a table for spreadsheets.
+func (e *Experiment) ScoresCSVPath() string { return filepath.Join(e.Dir, "evaluation_metrics.csv") }
+
 // MetricsPath is the [Evaluation].
 func (e *Experiment) MetricsPath() string { return filepath.Join(e.Dir, "evaluation_metrics.json") }
 

@@ -370,3 +370,21 @@ func TestEvaluationIsValidJSONWithInfinities(t *testing.T) {
 		}
 	}
 }
+
+func TestScoresAsATableForSpreadsheets(t *testing.T) {
+	e := &Evaluation{}
+	e.PerImage = []ImageScores{{Filename: "a, b.png", Scores: Scores{PSNR: Number(math.Inf(1)), SSIM: 1, MAE: 0}}}
+	e.Degraded.PerImage = []ImageScores{{Filename: "a, b.png", Scores: Scores{PSNR: 20.5, SSIM: 0.5}}}
+	path := filepath.Join(t.TempDir(), "scores.csv")
+	if err := e.SaveCSV(path); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "picture,psnr_degraded,psnr,ssim_degraded,ssim,ssim_box_degraded,ssim_box,mae,mse\n\"a, b.png\",20.5,,0.5,1,0,0,0,0\n"
+	if string(raw) != want {
+		t.Errorf("got %q, want %q", raw, want)
+	}
+}

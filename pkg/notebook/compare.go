@@ -3,11 +3,9 @@ package notebook
 import (
 	"errors"
 	"fmt"
-	"html"
 	"math"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
@@ -85,13 +83,6 @@ func outcomes(root string, patterns []string) ([]*experiment.Outcome, error) {
 	return experiment.Compare(found), nil
 }
 
-// table is text in columns; the first text columns stand left, the others right.
-type table struct {
-	head []string
-	text int
-	rows [][]string
-}
-
 func outcomesTable(all []*experiment.Outcome) table {
 	t := table{head: []string{"#", "experiment", "model", "degradation", "epochs", "best", "val loss", "PSNR", "SSIM", "degraded", "gain", "time", "weights"}, text: 4}
 	for i, o := range all {
@@ -159,62 +150,4 @@ func settingsTable(all []*experiment.Outcome) table {
 		t.rows = append(t.rows, row)
 	}
 	return t
-}
-
-// show shows the table under the cell, in a notebook as HTML.
-func (t table) show(title string) {
-	if !inNotebook() {
-		say("%s\n%s", title, t)
-		return
-	}
-	newDisplay().html(t.html(title), title+"\n"+t.String())
-	fmt.Fprintf(&runLog, "%s\n%s\n", title, t)
-}
-
-// String is the table with its columns aligned by blanks.
-func (t table) String() string {
-	widths := make([]int, len(t.head))
-	lines := append([][]string{t.head}, t.rows...)
-	for _, row := range lines {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var b strings.Builder
-	for _, row := range lines {
-		line := "  "
-		for i, cell := range row {
-			blanks := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i < t.text {
-				line += " " + cell + blanks + " "
-			} else {
-				line += " " + blanks + cell + " "
-			}
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return b.String()
-}
-
-// html uses no colours of its own, so that it can be read on dark pages too.
-func (t table) html(title string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "<div style=\"overflow-x:auto\"><b>%s</b><table>", html.EscapeString(title))
-	for i, row := range append([][]string{t.head}, t.rows...) {
-		tag := "td"
-		if i == 0 {
-			tag = "th"
-		}
-		b.WriteString("<tr>")
-		for j, cell := range row {
-			align := "right"
-			if j < t.text {
-				align = "left"
-			}
-			fmt.Fprintf(&b, "<%s style=\"text-align:%s;white-space:nowrap\">%s</%s>", tag, align, html.EscapeString(cell), tag)
-		}
-		b.WriteString("</tr>")
-	}
-	b.WriteString("</table></div>")
-	return b.String()
 }

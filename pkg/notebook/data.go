@@ -18,7 +18,6 @@ import (
 	"rekindle/pkg/dataset/leaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/derived"
-	"rekindle/pkg/machine"
 	"rekindle/pkg/rgb"
 )
 
@@ -112,9 +111,9 @@ func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error 
 		return err
 	}
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
-	count := newCounter(name + ": drawn")
-	defer count.end()
-	err := leaves.Folder(unfinished, n, builtInSide, builtInSide, seed, count.set)
+	count := NewCounter(name + ": drawn")
+	defer count.End()
+	err := leaves.Folder(unfinished, n, builtInSide, builtInSide, seed, count.Set)
 	if err == nil && ctx.Err() != nil {
 		return fmt.Errorf("interrupted; run the cell again to complete the data")
 	}
@@ -128,10 +127,10 @@ func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error 
 }
 
 func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.Degradation, seed int64) error {
-	count := newCounter(name + ": degraded")
+	count := NewCounter(name + ": degraded")
 	began := time.Now()
-	made, err := degrade.Folder(ctx, clean, degraded, d, seed, count.set)
-	count.end()
+	made, err := degrade.Folder(ctx, clean, degraded, d, seed, count.Set)
+	count.End()
 	switch {
 	case errors.Is(err, derived.ErrForeign):
 		say("✅ %s: using the degraded pictures that are in %s", name, degraded)
@@ -156,32 +155,6 @@ func namedAfterAnother(dir string, d degrade.Degradation) bool {
 	path := "/" + filepath.ToSlash(dir) + "/"
 	another := func(kind string) bool { return strings.Contains(path, "/"+kind+"/") }
 	return !strings.Contains(path, "/"+d.Name()+"/") && slices.ContainsFunc(degrade.Names(), another)
-}
-
-// counter shows a count on one line while something is made.
-type counter struct {
-	what  string
-	shown time.Time
-	used  bool
-}
-
-func newCounter(what string) *counter { return &counter{what: what, shown: time.Now()} }
-
-// set shows the count at most four times a second; a quick job shows none.
-func (c *counter) set(done, total int) {
-	if time.Since(c.shown) < 250*time.Millisecond || !inNotebook() && !machine.IsTerminal(os.Stdout) {
-		return
-	}
-	c.shown, c.used = time.Now(), true
-	fmt.Printf("\r   %s %d of %d ", c.what, done, total)
-}
-
-// end clears the line.
-func (c *counter) end() {
-	if c.used {
-		fmt.Printf("\r%*s\r", len(c.what)+20, "")
-	}
-	c.used = false
 }
 
 // Data is the pictures of a configuration, decoded, and the patches cut from them.

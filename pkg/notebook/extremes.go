@@ -13,8 +13,10 @@ import (
 	"rekindle/pkg/rgb"
 )
 
-// BestAndWorst shows the full pictures with the highest and the lowest SSIM of
-// the evaluation: degraded, restored and clean.
+// BestAndWorst shows the pictures with the highest and the lowest SSIM of the
+// evaluation, degraded, restored and clean: whole ones and, at full size, the
+// place of the first where restoring took away most of the error, and the place
+// of the second where most is left.
 func BestAndWorst(cfg config.Config) {
 	Check(bestAndWorst(cfg))
 }
@@ -35,9 +37,10 @@ func bestAndWorst(cfg config.Config) error {
 	for _, x := range []struct {
 		icon, title, file string
 		index             int
+		place             func(degraded, restored, clean *rgb.Image) (x, y, w, h int)
 	}{
-		{"🏆", "Best result", "best_full_restoration.png", best},
-		{"⚠️ ", "Worst result", "worst_full_restoration.png", worst},
+		{"🏆", "Best result", "best_full_restoration.png", best, mostGained},
+		{"⚠️ ", "Worst result", "worst_full_restoration.png", worst, mostLeft},
 	} {
 		restored := evaluation.PerImage[x.index]
 		say("%s %s: %s", x.icon, x.title, restored.Filename)
@@ -50,7 +53,7 @@ func bestAndWorst(cfg config.Config) error {
 		if err != nil {
 			return err
 		}
-		png, err := plots.Grid(x.title+": "+restored.Filename, []plots.Row{{Images: images, Titles: titles}})
+		png, err := plots.Grid(x.title+": "+restored.Filename, withPlace(images, titles, x.place))
 		if err != nil {
 			return err
 		}

@@ -87,7 +87,7 @@ func plotCurves(cfg config.Config) error {
 		return err
 	}
 	say("✅ Training curves saved to %s", Short(exp.CurvesPath()))
-	return nil
+	return showCourse(exp)
 }
 
 // Summary prints how training went and where everything lies.

@@ -32,7 +32,7 @@ func Evaluate(cfg config.Config) {
 	from := madeFrom(cfg, state, set, options)
 	if e := stored(exp, from); e != nil {
 		fmt.Fprintf(notebook.Out, "⏭️  The weights of epoch %d are evaluated already with these pictures and options; to do it again, delete %s\n", e.Epoch, notebook.Short(exp.MetricsPath()))
-		showScores(e)
+		notebook.ShowScores(e)
 		return
 	}
 	r, err := newRestorer(cfg, exp, state)
@@ -45,7 +45,9 @@ func Evaluate(cfg config.Config) {
 	}
 	draft, err := exp.Draft()
 	notebook.Check(err)
-	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, nil)
+	count := notebook.NewCounter("restored")
+	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, count.Set)
+	count.End()
 	if err == nil {
 		e.Epoch, e.MadeFrom = state.Epoch, from
 		err = draft.Commit(e)
@@ -56,8 +58,8 @@ func Evaluate(cfg config.Config) {
 		return
 	}
 	notebook.Check(err)
-	showScores(e)
-	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), notebook.Short(exp.RestoredDir()))
+	notebook.ShowScores(e)
+	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s, and as %s for spreadsheets\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), filepath.Base(exp.ScoresCSVPath()), notebook.Short(exp.RestoredDir()))
 }
 
 // scoring is the version of how pictures are restored and scored: raised when
@@ -106,19 +108,4 @@ func stored(exp *experiment.Experiment, from string) *experiment.Evaluation {
 		}
 	}
 	return e
-}
-
-func showScores(e *experiment.Evaluation) {
-	row := "   %-24s %18s %20s %20s\n"
-	fmt.Fprintf(notebook.Out, "\n"+row, "", "PSNR (dB)", "SSIM", "SSIM box")
-	fmt.Fprintf(notebook.Out, row, "picture", "degraded → restored", "degraded → restored", "degraded → restored")
-	line := func(name string, before, after experiment.Scores) {
-		fmt.Fprintf(notebook.Out, "   %-24s %8.2f → %8.2f %9.4f → %8.4f %9.4f → %8.4f\n", name, before.PSNR, after.PSNR, before.SSIM, after.SSIM, before.SSIMBox, after.SSIMBox)
-	}
-	for i, after := range e.PerImage {
-		line(after.Filename, e.Degraded.PerImage[i].Scores, after.Scores)
-	}
-	line("mean", e.Degraded.Mean, e.Mean)
-	fmt.Fprintf(notebook.Out, "\n   Gain: %.2f dB, in %.1f s of restoring\n", e.Gain(), e.Seconds)
-	fmt.Fprintln(notebook.Out, "   SSIM is as published; SSIM box is the Python original's, to compare with its numbers only")
 }

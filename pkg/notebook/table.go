@@ -1,0 +1,86 @@
+package notebook
+
+import (
+	"fmt"
+	"html"
+	"strings"
+	"unicode/utf8"
+)
+
+// table is text in columns; the first text columns stand left, the others right.
+type table struct {
+	head  []string
+	text  int
+	rows  [][]string
+	sorts bool // by the column whose head is clicked, in a notebook
+}
+
+// sortByColumn is what a click on the head of a column does: numbers by size,
+// the rest by the alphabet, a second click the other way round. It needs no more
+// than the element itself, so it works in a saved notebook and an exported page;
+// where scripts are not allowed the table is as it was.
+const sortByColumn = `var h=this,t=h.closest('table'),i=h.cellIndex,d=h.dataset.d=h.dataset.d=='1'?'-1':'1',r=[...t.rows].slice(1);` +
+	`r.sort(function(a,b){var x=a.cells[i].innerText,y=b.cells[i].innerText,n=parseFloat(x)-parseFloat(y);return d*(isNaN(n)?x.localeCompare(y):n)});` +
+	`r.forEach(function(e){e.parentNode.append(e)})`
+
+// show shows the table under the cell, in a notebook as HTML.
+func (t table) show(title string) {
+	if !inNotebook() {
+		say("%s\n%s", title, t)
+		return
+	}
+	newDisplay().html(t.html(title), title+"\n"+t.String())
+	fmt.Fprintf(&runLog, "%s\n%s\n", title, t)
+}
+
+// String is the table with its columns aligned by blanks.
+func (t table) String() string {
+	widths := make([]int, len(t.head))
+	lines := append([][]string{t.head}, t.rows...)
+	for _, row := range lines {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range lines {
+		line := "  "
+		for i, cell := range row {
+			blanks := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i < t.text {
+				line += " " + cell + blanks + " "
+			} else {
+				line += " " + blanks + cell + " "
+			}
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// html uses no colours of its own, so that it can be read on dark pages too.
+func (t table) html(title string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "<b>%s</b><div style=\"overflow:auto;max-height:480px\"><table>", html.EscapeString(title))
+	for i, row := range append([][]string{t.head}, t.rows...) {
+		tag := "td"
+		if i == 0 {
+			tag = "th"
+		}
+		b.WriteString("<tr>")
+		for j, cell := range row {
+			align := "right"
+			if j < t.text {
+				align = "left"
+			}
+			style, click := "", ""
+			if i == 0 && t.sorts {
+				style, click = ";cursor:pointer", fmt.Sprintf(` title="sort" onclick="%s"`, sortByColumn)
+			}
+			fmt.Fprintf(&b, "<%s style=\"text-align:%s;white-space:nowrap%s\"%s>%s</%s>", tag, align, style, click, html.EscapeString(cell), tag)
+		}
+		b.WriteString("</tr>")
+	}
+	b.WriteString("</table></div>")
+	return b.String()
+}
