@@ -25,14 +25,15 @@ func history(epochs int) *experiment.History {
 		x := float64(i)
 		e := experiment.Epoch{
 			TrainLoss: 0.08 + 0.3*math.Exp(-x/4), TrainL1: 0.05 + 0.2*math.Exp(-x/4), TrainSSIM: 0.8 - 0.5*math.Exp(-x/5),
-			ValLoss: nan, ValL1: nan, ValSSIM: nan,
-			LR: 1e-6 + (1e-4-1e-6)*(1+math.Cos(math.Pi*x/float64(epochs)))/2,
+			ValLoss: nan, ValL1: nan, ValSSIM: nan, ValPSNR: nan,
+			EpochTime: 40 + math.Sin(x),
+			LR:        1e-6 + (1e-4-1e-6)*(1+math.Cos(math.Pi*x/float64(epochs)))/2,
 		}
 		if i < 5 {
 			e.LR = 1e-4 * (x + 1) / 5
 		}
 		if i%2 == 1 {
-			e.ValLoss, e.ValL1, e.ValSSIM = e.TrainLoss*1.1+0.01*math.Sin(3*x), e.TrainL1*1.1, e.TrainSSIM*0.96
+			e.ValLoss, e.ValL1, e.ValSSIM, e.ValPSNR = e.TrainLoss*1.1+0.01*math.Sin(3*x), e.TrainL1*1.1, e.TrainSSIM*0.96, 26-10*math.Exp(-x/4)
 		}
 		h.Append(e)
 	}
@@ -87,6 +88,10 @@ func TestCurvesDrawWhateverAHistoryHolds(t *testing.T) {
 	broken.TrainLoss[4], broken.TrainL1[5], broken.ValLoss[3] = nan, math.Inf(1), math.Inf(1)
 	unmeasured := &experiment.History{}
 	unmeasured.Resize(4)
+	withoutPSNR := history(36)
+	for i := range withoutPSNR.ValPSNR {
+		withoutPSNR.ValPSNR[i] = nan
+	}
 	flat := history(6)
 	for i := range flat.TrainLoss {
 		flat.TrainLoss[i], flat.ValLoss[i] = 0.25, 0.25
@@ -94,12 +99,12 @@ func TestCurvesDrawWhateverAHistoryHolds(t *testing.T) {
 	for name, h := range map[string]*experiment.History{
 		"thirty_six": history(36), "one_epoch": history(1), "two_epochs": history(2), "seven": history(7), "many": history(700),
 		"constant_rate": constantRate, "zero_rate": zeroRate, "all_zero_rate": allZeroRate,
-		"broken": broken, "unmeasured": unmeasured, "flat": flat,
+		"broken": broken, "unmeasured": unmeasured, "flat": flat, "without_psnr": withoutPSNR,
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, err := Curves(h)
-			if b := decode(t, data, err).Bounds(); b.Dx() != 1400 || b.Dy() != 1050 {
-				t.Errorf("got a picture of %v, want 1400 x 1050", b)
+			if b := decode(t, data, err).Bounds(); b.Dx() != 1400 || b.Dy() != map[bool]int{true: 1500, false: 1050}[measured(h.ValPSNR)] {
+				t.Errorf("got a picture of %v, want 1400 x 1050, or 1500 with a PSNR", b)
 			}
 		})
 	}
@@ -108,7 +113,7 @@ func TestCurvesDrawWhateverAHistoryHolds(t *testing.T) {
 func TestValidationIsDrawnOnlyWhereThereWasOne(t *testing.T) {
 	never := history(6)
 	for i := range never.ValLoss {
-		never.ValLoss[i], never.ValL1[i], never.ValSSIM[i] = nan, nan, nan
+		never.ValLoss[i], never.ValL1[i], never.ValSSIM[i], never.ValPSNR[i] = nan, nan, nan, nan
 	}
 	data, err := Curves(never)
 	if n := count(decode(t, data, err), valColor); n != 0 {

@@ -26,11 +26,11 @@ var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 func row(s, epoch int) experiment.Epoch {
 	x := float64(100*s + epoch)
 	e := experiment.Epoch{
-		TrainLoss: x + 0.125, TrainL1: x + 0.25, TrainSSIM: x + 0.375, ValLoss: x + 0.5, ValL1: x + 0.625, ValSSIM: x + 0.75, LR: 1 / x,
+		TrainLoss: x + 0.125, TrainL1: x + 0.25, TrainSSIM: x + 0.375, ValLoss: x + 0.5, ValL1: x + 0.625, ValSSIM: x + 0.75, ValPSNR: x + 0.875, LR: 1 / x,
 		EpochTime: 10 * x, InferenceTime: 20 * x, MemoryAllocatedMB: 30 * x, MemoryReservedMB: 40 * x,
 	}
 	if epoch%2 == 0 {
-		e.ValLoss, e.ValL1, e.ValSSIM, e.InferenceTime = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+		e.ValLoss, e.ValL1, e.ValSSIM, e.ValPSNR, e.InferenceTime = math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN()
 	}
 	return e
 }
@@ -97,7 +97,7 @@ func (r *trial) showsOnly(n int) {
 	for i := range n {
 		e := r.history.At(i)
 		for tag, v := range map[string]float64{
-			"Loss/train": e.TrainLoss, "L1/train": e.TrainL1, "SSIM/train": e.TrainSSIM, "Loss/val": e.ValLoss, "L1/val": e.ValL1, "SSIM/val": e.ValSSIM,
+			"Loss/train": e.TrainLoss, "L1/train": e.TrainL1, "SSIM/train": e.TrainSSIM, "Loss/val": e.ValLoss, "L1/val": e.ValL1, "SSIM/val": e.ValSSIM, "PSNR/val": e.ValPSNR,
 			"Learning_Rate": e.LR, "Time/epoch_seconds": e.EpochTime, "Time/inference_seconds": e.InferenceTime,
 			"Memory/allocated_mb": e.MemoryAllocatedMB, "Memory/reserved_mb": e.MemoryReservedMB,
 		} {

@@ -93,7 +93,7 @@ func (l *loop) epoch(ctx context.Context) error {
 	}
 	e := experiment.Epoch{
 		TrainLoss: mean(p, p.Loss), TrainL1: mean(p, p.L1), TrainSSIM: mean(p, p.SSIM),
-		ValLoss: nan, ValL1: nan, ValSSIM: nan, InferenceTime: nan, EpochTime: p.Seconds, LR: lr,
+		ValLoss: nan, ValL1: nan, ValSSIM: nan, ValPSNR: nan, InferenceTime: nan, EpochTime: p.Seconds, LR: lr,
 	}
 	validated := epoch%l.cfg.ValEvery == 0 || epoch == l.cfg.NumEpochs
 	if validated {
