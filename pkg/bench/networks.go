@@ -72,12 +72,11 @@ type session struct {
 }
 
 // hold is the Reporter that stops training after each batch.
-type hold struct{ *session }
+type hold struct {
+	train.Silent
+	*session
+}
 
-func (h hold) Start(int, int, int)                           {}
-func (h hold) EpochDone(int, experiment.Epoch, int, float64) {}
-func (h hold) Message(string, ...any)                        {}
-func (h hold) Close()                                        {}
 func (h hold) Batch(int, int, float64, float64) {
 	h.held <- struct{}{}
 	<-h.release
@@ -107,7 +106,7 @@ func startRun(ctx context.Context, engine compute.Backend, dir string, s size) (
 	r := &session{cancel, make(chan struct{}), make(chan struct{}), make(chan error, 1)}
 	data := train.Data{Train: set.Train(s.patch, cfg.PatchesPerImage, cfg.Seed), Val: set.Validation(s.patch, 1, cfg.Seed)}
 	go func() {
-		_, err := train.Run(ctx, exp, cfg, data, train.Options{Backend: engine, Reporter: hold{r}})
+		_, err := train.Run(ctx, exp, cfg, data, train.Options{Backend: engine, Reporter: hold{session: r}})
 		r.done <- err
 	}()
 	return r, r.wait() // the first step compiles

@@ -71,15 +71,13 @@ func small() config.Config {
 
 // record is a Reporter that remembers losses and times, and can stop the run.
 type record struct {
+	train.Silent
 	losses  []float64
 	times   []time.Time
 	onBatch func(n int)
 	says    bool
 }
 
-func (r *record) Start(int, int, int)                           {}
-func (r *record) EpochDone(int, experiment.Epoch, int, float64) {}
-func (r *record) Close()                                        {}
 func (r *record) Message(format string, args ...any) {
 	if r.says {
 		fmt.Printf(format+"\n", args...)

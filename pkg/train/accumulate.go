@@ -24,7 +24,7 @@ func (e *engine) gradientGraph(in []*graph.Node) []*graph.Node {
 	statistics, sums := take(in, len(e.statistics))
 
 	scope := e.scope(b.degraded.Graph(), true, weights, statistics)
-	total, l1, ssim := e.measure(scope, b)
+	total, l1, ssim := e.measure(e.restored(scope, b), b)
 	out := []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
 	updates := scope.Updates()
 	for _, entry := range e.statistics {
@@ -74,7 +74,8 @@ func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64
 		if err != nil {
 			return nil, measures{}, err
 		}
-		m := toMeasures(out.take(1))
+		var m measures
+		read(out.take(1), &m.loss, &m.l1, &m.ssim)
 		statistics, gradients = out.take(len(e.statistics)), out.take(len(e.weights))
 		sum.loss += m.loss * share
 		sum.l1 += m.l1 * share

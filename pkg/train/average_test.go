@@ -149,7 +149,7 @@ func widened(values []float32) []float64 {
 // validationLoss measures a State as the end of an epoch does.
 func validationLoss(t *testing.T, cfg config.Config, s *checkpoint.State) float64 {
 	t.Helper()
-	l, _, err := newLoop(task{exp: newExperiment(t, cfg), cfg: cfg, data: load(t, cfg), report: silent{}, now: time.Now}, Options{Backend: goEngine(t)})
+	l, _, err := newLoop(task{exp: newExperiment(t, cfg), cfg: cfg, data: load(t, cfg), report: Silent{}, now: time.Now}, Options{Backend: goEngine(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func validationLoss(t *testing.T, cfg config.Config, s *checkpoint.State) float6
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mean(sum, sum.Loss)
+	return mean(sum.Partial, sum.Loss)
 }
 
 func mustNetwork(t *testing.T, cfg config.Config) *model.Network {

@@ -45,7 +45,7 @@ func BenchmarkStep(b *testing.B) {
 		b.Run("evaluate/"+name, func(b *testing.B) {
 			at := e.upload(fresh(net, 1))
 			for b.Loop() {
-				if _, err := e.evaluate(at, e.input(batch, 0)); err != nil {
+				if _, err := e.evaluate(at, e.input(batch, 0), false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -77,13 +77,13 @@ func (d *device) step(ctx context.Context, b *input, micro int, t int64, lr floa
 	return m, nil
 }
 
-// evaluate measures a batch with the weights for use.
-func (d *device) evaluate(ctx context.Context, b *input) (measures, error) {
+// evaluate measures a batch with the weights for use; see [engine.evaluate].
+func (d *device) evaluate(ctx context.Context, b *input, restored bool) (evaluation, error) {
 	at := d.at.averaged()
 	if err := d.compile(ctx, "Validation", d.engine.compileEvaluation(at, b)); err != nil {
-		return measures{}, err
+		return evaluation{}, err
 	}
-	return within(ctx, d.memory, d.grace, func() (measures, error) { return d.engine.evaluate(at, b) })
+	return within(ctx, d.memory, d.grace, func() (evaluation, error) { return d.engine.evaluate(at, b, restored) })
 }
 
 // compile does f, if there is something to compile, and says how long it took,

@@ -97,6 +97,7 @@ func release(list ...*tensors.Tensor) {
 // measures of one batch, means over its samples.
 type measures struct {
 	loss, l1, ssim float64
+	psnr           float64 // dB; only in evaluation
 	gradientNorm   float64 // before clipping; 0 in evaluation
 }
 
@@ -143,7 +144,7 @@ func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
 	second, in := take(in, len(e.weights))
 
 	scope := e.scope(b.degraded.Graph(), true, weights, in)
-	total, l1, ssim := e.measure(scope, b)
+	total, l1, ssim := e.measure(e.restored(scope, b), b)
 	gradients := graph.Gradient(total, weights...)
 	weights, first, second, norm := e.optimizer.Update(scalars, weights, gradients, first, second)
 
@@ -159,13 +160,14 @@ func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
 // evalGraph measures the loss with batch norm's running statistics.
 //
 //	in:  a batch, weights, statistics
-//	out: [loss, l1, ssim]
+//	out: [loss, l1, ssim, psnr], the restored pictures
 func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	b, in := e.takeBatch(in)
 	weights, statistics := take(in, len(e.weights))
 	scope := e.scope(b.degraded.Graph(), false, weights, statistics)
-	total, l1, ssim := e.measure(scope, b)
-	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim}, 0)}
+	restored := e.restored(scope, b)
+	total, l1, ssim := e.measure(restored, b)
+	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim, loss.PSNR(restored, b.clean, b.mask)}, 0), restored}
 }
 
 // batch is what a graph sees of an input: pictures [n, 3, size, size], and which
@@ -180,12 +182,20 @@ func (e *engine) takeBatch(in []*graph.Node) (b batch, rest []*graph.Node) {
 	return b, rest
 }
 
-// measure restores a batch and compares it with the clean one.
-func (e *engine) measure(s *nn.Scope, b batch) (total, l1, ssim *graph.Node) {
-	if b.mask == nil {
-		return e.loss.Graph(e.net.Forward(s, b.degraded), b.clean)
+// restored is what the network makes of a batch.
+func (e *engine) restored(s *nn.Scope, b batch) *graph.Node {
+	if b.mask != nil {
+		s = s.Padded(b.mask)
 	}
-	return e.loss.Padded(e.net.Forward(s.Padded(b.mask), b.degraded), b.clean, b.mask)
+	return e.net.Forward(s, b.degraded)
+}
+
+// measure compares what was restored with the clean pictures.
+func (e *engine) measure(restored *graph.Node, b batch) (total, l1, ssim *graph.Node) {
+	if b.mask == nil {
+		return e.loss.Graph(restored, b.clean)
+	}
+	return e.loss.Padded(restored, b.clean, b.mask)
 }
 
 // scope binds the network's tensors. Outside the network everything is float32:
@@ -242,7 +252,9 @@ func (e *engine) advanceAtOnce(at *arrays, b *input, t int64, lr float64) (*arra
 	}
 	head, n := out.take(1), len(e.weights)
 	next := &arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: out.take(len(e.statistics))}
-	return next, toMeasures(head), nil
+	var m measures
+	read(head, &m.loss, &m.l1, &m.ssim, &m.gradientNorm)
+	return next, m, nil
 }
 
 func inParts(b *input, micro int) bool { return micro > 0 && micro < b.samples() }
@@ -254,16 +266,28 @@ func (e *engine) scalars(t int64, lr float64) (list []float32) {
 	return list
 }
 
+// evaluation is what is measured of a batch without training.
+type evaluation struct {
+	measures
+	restored []float32 // [n, 3, size, size]; nil where it was not asked for
+}
+
 // evaluate measures one batch without training.
-func (e *engine) evaluate(at *arrays, b *input) (m measures, err error) {
+func (e *engine) evaluate(at *arrays, b *input, restored bool) (v evaluation, err error) {
 	defer backend.Catch(&err)
 	in := b.take()
 	defer release(in...)
 	out, err := e.eval.call(nil, in, at.weights, at.statistics)
 	if err != nil {
-		return measures{}, err
+		return evaluation{}, err
 	}
-	return toMeasures(out.take(1)), nil
+	read(out.take(1), &v.loss, &v.l1, &v.ssim, &v.psnr)
+	pictures := out.take(1)
+	defer release(pictures...)
+	if restored {
+		v.restored = tensors.MustCopyFlatData[float32](pictures[0])
+	}
+	return v, nil
 }
 
 // compileStep and compileEvaluation return what advance and evaluate would do
@@ -290,13 +314,10 @@ func (e *engine) compile(c *computation, b *input, lists ...[]*tensors.Tensor) f
 	}
 }
 
-// toMeasures reads what every device says alike.
-func toMeasures(each []*tensors.Tensor) measures {
+// read takes the numbers that every device says alike.
+func read(each []*tensors.Tensor, to ...*float64) {
 	defer release(each...)
-	v := tensors.MustCopyFlatData[float32](each[0])
-	m := measures{loss: float64(v[0]), l1: float64(v[1]), ssim: float64(v[2])}
-	if len(v) > 3 {
-		m.gradientNorm = float64(v[3])
+	for i, v := range tensors.MustCopyFlatData[float32](each[0]) {
+		*to[i] = float64(v)
 	}
-	return m
 }

@@ -84,7 +84,7 @@ func TestInitialWeightsAreTheNetworksOwn(t *testing.T) {
 		theirs.Model[i].Count = int64(i)
 	}
 	cfg.InitialWeights = wrapped(t, theirs, func(*pth.Dict) {})
-	b, err := find(task{exp: newExperiment(t, cfg), cfg: cfg, report: silent{}}, net)
+	b, err := find(task{exp: newExperiment(t, cfg), cfg: cfg, report: Silent{}}, net)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,7 +63,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		}
 		// The original's validation is the plain mean of batch means; ours weighs by samples.
 		for _, b := range []*dataset.Batch{batch(6, 8), batch(8, 9)} {
-			m, err := e.evaluate(at, e.input(b, 0))
+			m, err := e.evaluate(at, e.input(b, 0), false)
 			if err != nil {
 				t.Fatal(err)
 			}

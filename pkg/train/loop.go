@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/machine"
+	"rekindle/pkg/rgb"
 )
 
 // task is what does not change while a run lasts.
@@ -61,9 +62,9 @@ func (l *loop) judge(ctx context.Context) error {
 	if l.cfg.InitialWeights == "" || l.state.Epoch > 0 || l.state.Position > 0 {
 		return nil
 	}
-	sum, err := l.validate(ctx, 0)
+	v, err := l.validate(ctx, 0)
 	if err == nil {
-		l.report.Message("   Before training: val_loss: %.4f (L1: %.4f, SSIM: %.4f)", mean(sum, sum.Loss), mean(sum, sum.L1), mean(sum, sum.SSIM))
+		l.report.Message("   Before training: val_loss: %.4f (L1: %.4f, SSIM: %.4f, PSNR: %.2f dB)", mean(v.Partial, v.Loss), mean(v.Partial, v.L1), mean(v.Partial, v.SSIM), mean(v.Partial, v.psnr))
 	}
 	return err
 }
@@ -98,11 +99,12 @@ func (l *loop) epoch(ctx context.Context) error {
 	validated := epoch%l.cfg.ValEvery == 0 || epoch == l.cfg.NumEpochs
 	if validated {
 		began := l.now()
-		sum, err := l.validate(ctx, epoch)
+		v, err := l.validate(ctx, epoch)
 		if err != nil {
 			return err
 		}
-		e.ValLoss, e.ValL1, e.ValSSIM = mean(sum, sum.Loss), mean(sum, sum.L1), mean(sum, sum.SSIM)
+		e.ValLoss, e.ValL1, e.ValSSIM, e.ValPSNR = mean(v.Partial, v.Loss), mean(v.Partial, v.L1), mean(v.Partial, v.SSIM), mean(v.Partial, v.psnr)
+		l.report.Validated(epoch, v.degraded, v.restored, v.clean)
 		e.InferenceTime = l.now().Sub(began).Seconds()
 		e.EpochTime += e.InferenceTime
 	}
@@ -202,10 +204,22 @@ func (l *loop) reject(m measures) error {
 	return nil
 }
 
-// validate measures the weights on the validation crops.
-func (l *loop) validate(ctx context.Context, epoch int) (sum checkpoint.Partial, err error) {
+// validation is what is measured of the validation patches, and what a person
+// sees of them.
+type validation struct {
+	checkpoint.Partial
+	psnr                      float64 // sum over samples
+	degraded, restored, clean []*rgb.Image
+}
+
+// patchesShown is how many validation patches a person sees: the first of each of
+// the first pictures.
+const patchesShown = 3
+
+// validate measures the weights on the validation patches.
+func (l *loop) validate(ctx context.Context, epoch int) (v validation, err error) {
 	err = l.retry.do(ctx, l.retry.atOnce(), func() error {
-		sum = checkpoint.Partial{}
+		v = validation{}
 		size := min(l.retry.atOnce(), l.data.Val.Len())
 		feed := newFeed(l.data.Val.Batches(ctx, epoch, 0, size, l.cfg.NumWorkers), l.device.engine, size, l.onGPU)
 		defer feed.close()
@@ -217,15 +231,30 @@ func (l *loop) validate(ctx context.Context, epoch int) (sum checkpoint.Partial,
 			if err != nil {
 				return err
 			}
-			m, err := l.device.evaluate(ctx, batch)
+			var shown []int // of this batch
+			for k := range patchesShown {
+				if i := k*l.cfg.ValPatchesPerImage - batch.From; 0 <= i && i < batch.N {
+					shown = append(shown, i)
+				}
+			}
+			m, err := l.device.evaluate(ctx, batch, shown != nil)
 			if err != nil {
 				return err
 			}
-			addTo(&sum, m, batch.N)
+			addTo(&v.Partial, m.measures, batch.N)
+			v.psnr += m.psnr * float64(batch.N)
+			picture := func(values []float32, i int) *rgb.Image {
+				return rgb.FromPlanes(values[3*i*batch.Size*batch.Size:], batch.Size, batch.Size)
+			}
+			for _, i := range shown {
+				v.degraded = append(v.degraded, picture(batch.Degraded, i))
+				v.restored = append(v.restored, picture(m.restored, i))
+				v.clean = append(v.clean, picture(batch.Clean, i))
+			}
 			feed.done(batch)
 		}
 	})
-	return sum, err
+	return v, err
 }
 
 // complete closes the epoch in the State.

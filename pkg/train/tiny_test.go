@@ -94,7 +94,7 @@ func goEngine(t testing.TB) compute.Backend {
 
 // watch is a Reporter that remembers messages and can act after each batch.
 type watch struct {
-	silent
+	Silent
 	messages []string
 	onBatch  func(epoch, batch int)
 	batches  int

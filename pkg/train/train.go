@@ -31,6 +31,7 @@ import (
 	"rekindle/pkg/loss/vgg"
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
+	"rekindle/pkg/rgb"
 )
 
 var nan = math.NaN()
@@ -47,7 +48,7 @@ type Options struct {
 	Backend  compute.Backend  // from package backend
 	GPU      bool             // Backend computes on a GPU, where UseAMP has an effect
 	Devices  int              // of the Backend, over which each batch is divided; 0: the first one alone
-	Reporter Reporter         // nil: silent
+	Reporter Reporter         // nil: Silent
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -60,6 +61,9 @@ type Reporter interface {
 	Batch(epoch, batch int, loss, imagesPerSecond float64)
 	// EpochDone reports a finished epoch; bestEpoch is 0 before the first validation.
 	EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64)
+	// Validated shows what the weights of an epoch make of a few validation
+	// patches, always the same ones, in the same order.
+	Validated(epoch int, degraded, restored, clean []*rgb.Image)
 	// Message prints a line for people.
 	Message(format string, args ...any)
 	// Close ends the display.
@@ -92,14 +96,16 @@ var ErrOutOfMemory = errors.New("out of memory")
 // ErrDiverged is returned, wrapped, when the loss is NaN or infinite again and again.
 var ErrDiverged = errors.New("the loss is not a number")
 
-// silent is the Reporter of runs that nobody watches.
-type silent struct{}
+// Silent is the Reporter of runs that nobody watches, and what other Reporters
+// embed that look at some of it.
+type Silent struct{}
 
-func (silent) Start(int, int, int)                           {}
-func (silent) Batch(int, int, float64, float64)              {}
-func (silent) EpochDone(int, experiment.Epoch, int, float64) {}
-func (silent) Message(string, ...any)                        {}
-func (silent) Close()                                        {}
+func (Silent) Start(int, int, int)                                     {}
+func (Silent) Batch(int, int, float64, float64)                        {}
+func (Silent) EpochDone(int, experiment.Epoch, int, float64)           {}
+func (Silent) Validated(int, []*rgb.Image, []*rgb.Image, []*rgb.Image) {}
+func (Silent) Message(string, ...any)                                  {}
+func (Silent) Close()                                                  {}
 
 // Run trains on from the newest State of the experiment, or from a fresh one.
 //
@@ -113,7 +119,7 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 	}
 	t := task{exp: exp, cfg: cfg, data: data, onGPU: opts.GPU, report: opts.Reporter, now: opts.Now}
 	if t.report == nil {
-		t.report = silent{}
+		t.report = Silent{}
 	}
 	if t.now == nil {
 		t.now = time.Now
