@@ -39,3 +39,18 @@ func (c Config) WithFolders() Config {
 	}
 	return c
 }
+
+// withoutFolders is the inverse of [Config.WithFolders]: folders with the names
+// that it gives are left empty, so that they follow a change of the degradation.
+func (c Config) withoutFolders() Config {
+	named := c
+	named.TrainDegradedDir, named.ValDegradedDir = "", ""
+	named = named.WithFolders()
+	if c.TrainDegradedDir == named.TrainDegradedDir {
+		c.TrainDegradedDir = ""
+	}
+	if c.ValDegradedDir == named.ValDegradedDir {
+		c.ValDegradedDir = ""
+	}
+	return c
+}

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -26,6 +25,9 @@ var shapesLoss = []string{
 	"motion_length", "motion_angle", "jpeg_quality", "light_factor",
 }
 
+// beginning are the keys that only say what a run begins with.
+var beginning = []string{"resume_from_checkpoint", "resume_experiment", "fork_experiment", "initial_weights"}
+
 // Diff lists what differs from old to new, in the order of the struct. The keys
 // that only say what a run begins with are left out.
 func Diff(old, new Config) []Change {
@@ -33,8 +35,7 @@ func Diff(old, new Config) []Change {
 	a, b := reflect.ValueOf(old), reflect.ValueOf(new)
 	for i := range a.NumField() {
 		key := a.Type().Field(i).Tag.Get("json")
-		switch key {
-		case "resume_from_checkpoint", "resume_experiment", "fork_experiment", "initial_weights":
+		if slices.Contains(beginning, key) {
 			continue
 		}
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
@@ -51,27 +52,6 @@ func show(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(raw)
-}
-
-// Override applies a JSON object such as {"num_epochs": 2} on top of c. A key
-// that does not exist is an error that names the nearest one.
-func (c Config) Override(text string) (Config, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &keys); err != nil {
-		return c, fmt.Errorf("config: the overrides are not a JSON object such as {\"num_epochs\": 2}: %w", err)
-	}
-	known := Keys()
-	for key := range keys {
-		if !slices.Contains(known, key) {
-			return c, fmt.Errorf("config: there is no key %q; did you mean %q?", key, nearest(key, known))
-		}
-	}
-	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
-	out := c
-	if err := decoder.Decode(&out); err != nil {
-		return c, fmt.Errorf("config: the overrides do not fit: %w", err)
-	}
-	return out, nil
 }
 
 // Keys lists the JSON names of all keys, in the order of the struct.

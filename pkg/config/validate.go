@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rekindle/pkg/degrade"
@@ -15,90 +18,35 @@ func (c Config) Validate() error {
 	var problems []error
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf("config: "+format, args...)) }
 
-	atLeast := func(key string, value, least int) {
-		if value < least {
-			bad("%s is %d; it must be at least %d", key, value, least)
+	t := reflect.TypeFor[Config]()
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Tag.Get("of") != "" {
+			continue // the strength of a degradation: keys of other kinds may be anything
+		}
+		if wrong := outside(f, reflect.ValueOf(c).Field(i)); wrong != "" {
+			bad("%s is %s; it must be %s", f.Name, show(reflect.ValueOf(c).Field(i).Interface()), wrong)
 		}
 	}
-	atLeast("BatchSize", c.BatchSize, 1)
-	atLeast("AccumulationSteps", c.AccumulationSteps, 0)
-	atLeast("NumEpochs", c.NumEpochs, 1)
-	atLeast("PatchSize", c.PatchSize, 16) // four poolings by two
-	atLeast("PatchesPerImage", c.PatchesPerImage, 1)
-	atLeast("ValPatchesPerImage", c.ValPatchesPerImage, 1)
-	atLeast("NumWorkers", c.NumWorkers, 1)
-	atLeast("ModelFeatures", c.ModelFeatures, 1)
-	atLeast("ValEvery", c.ValEvery, 1)
-	atLeast("WarmupEpochs", c.WarmupEpochs, 0)
-	atLeast("Patience", c.Patience, 0)
-	atLeast("SaveEvery", c.SaveEvery, 0)
-	atLeast("KeepCheckpoints", c.KeepCheckpoints, 0)
-	atLeast("MaxSteps", c.MaxSteps, 0)
-	atLeast("NotifyEvery", c.NotifyEvery, 0)
-	atLeast("MemoryLimitMB", c.MemoryLimitMB, 0)
-	atLeast("TileOverlap", c.TileOverlap, 0)
-	atLeast("MaxEvalImages", c.MaxEvalImages, 0)
-	if c.PatchSize >= 16 && c.TileOverlap >= c.PatchSize {
-		bad("TileOverlap is %d; it must be smaller than PatchSize (%d), or tiles never advance", c.TileOverlap, c.PatchSize)
-	}
-
-	notNegative := func(key string, value float64) {
-		if math.IsNaN(value) || math.IsInf(value, 0) || value < 0 {
-			bad("%s is %g; it must be a number of at least 0", key, value)
-		}
-	}
-	notNegative("WeightDecay", c.WeightDecay)
-	notNegative("GradientClip", c.GradientClip)
-	notNegative("LossAlpha", c.LossAlpha)
-	notNegative("LossBeta", c.LossBeta)
-	notNegative("LossGamma", c.LossGamma)
-	notNegative("NoiseSigma", c.NoiseSigma)
-	notNegative("MinLR", c.MinLR)
-	notNegative("SaveEveryMinutes", c.SaveEveryMinutes)
-	notNegative("MaxMinutes", c.MaxMinutes)
-	if !(c.LearningRate > 0) || math.IsInf(c.LearningRate, 0) {
-		bad("LearningRate is %g; it must be above 0", c.LearningRate)
-	}
-	if !(c.EMADecay >= 0 && c.EMADecay < 1) {
-		bad("EMADecay is %g; it must be at least 0 (no average) and below 1, such as 0.999", c.EMADecay)
-	}
-	if c.LossAlpha == 0 && c.LossBeta == 0 && c.LossGamma == 0 {
-		bad("LossAlpha, LossBeta and LossGamma are all 0; there is nothing to learn from")
-	}
-	if c.LossGamma > 0 && strings.TrimSpace(c.VGGWeights) == "" {
-		bad("LossGamma is %g, but VGGWeights names no file; get torchvision's vgg16-397923af.pth and name it, or set LossGamma to 0", c.LossGamma)
-	}
-
-	if c.ForkExperiment != "" && c.InitialWeights != "" {
-		bad("ForkExperiment is %q and InitialWeights is %q; a run begins with the weights of one of them, so leave the other empty", c.ForkExperiment, c.InitialWeights)
-	}
-
-	oneOf := func(key, value string, allowed ...string) {
+	oneOf := func(key, value string, allowed []string) bool {
 		if !slices.Contains(allowed, value) {
 			bad("%s is %q; it must be one of %q", key, value, allowed)
+			return false
 		}
+		return true
 	}
-	oneOf("Scheduler", c.Scheduler, "cosine", "none")
-	oneOf("Device", c.Device, "auto", "cuda", "cpu", "go")
-	oneOf("Devices", c.Devices, "one", "all")
-	oneOf("Degradation", c.Degradation, degrade.Names()...)
-	if slices.Contains(degrade.Names(), c.Degradation) && c.Degradation != "gaussian" { // whose NoiseSigma was looked at above
-		if _, err := c.NewDegradation(); err != nil { // the strength: keys of other kinds may be anything
+	oneOf("Model", c.Model, Models)
+	if oneOf("Degradation", c.Degradation, degrade.Names()) && c.Degradation != "gaussian" { // whose NoiseSigma was looked at above
+		if _, err := c.NewDegradation(); err != nil {
 			bad("%s", strings.TrimPrefix(err.Error(), "degrade: "))
 		}
 	}
-	oneOf("OOMPolicy", c.OOMPolicy, "stop", "halve")
-
 	for _, f := range []struct{ key, value string }{
-		{"Model", c.Model}, {"ExperimentsDir", c.ExperimentsDir},
-		{"TrainCleanDir", c.TrainCleanDir}, {"ValCleanDir", c.ValCleanDir},
+		{"ExperimentsDir", c.ExperimentsDir}, {"TrainCleanDir", c.TrainCleanDir}, {"ValCleanDir", c.ValCleanDir},
 	} {
 		if strings.TrimSpace(f.value) == "" {
 			bad("%s is empty", f.key)
 		}
-	}
-	if strings.HasPrefix(c.Model, "/") || slices.Contains(strings.Split(c.Model, "/"), "..") {
-		bad("Model is %q; it becomes part of a folder's path and must not leave it", c.Model)
 	}
 	for _, f := range []struct{ key, value string }{
 		{"ExperimentName", c.ExperimentName}, {"ResumeExperiment", c.ResumeExperiment}, {"ForkExperiment", c.ForkExperiment},
@@ -107,5 +55,108 @@ func (c Config) Validate() error {
 			bad("%s is %q; it must be the plain name of a folder", f.key, f.value)
 		}
 	}
+	for _, contradiction := range c.contradictions() {
+		bad("%s", contradiction)
+	}
 	return errors.Join(problems...)
+}
+
+// outside says what a value must be that is not in the range of its field, ""
+// where it is.
+func outside(f reflect.StructField, v reflect.Value) string {
+	if list := f.Tag.Get("oneof"); list != "" {
+		if allowed := strings.Split(list, ","); !slices.Contains(allowed, v.String()) {
+			return fmt.Sprintf("one of %q", allowed)
+		}
+		return ""
+	}
+	tag := f.Tag.Get("range")
+	if tag == "" {
+		return ""
+	}
+	limits := parseRange(tag)
+	if v.CanInt() {
+		switch {
+		case float64(v.Int()) < limits.low:
+			return fmt.Sprintf("at least %.0f", limits.low)
+		case float64(v.Int()) > limits.high:
+			return fmt.Sprintf("at most %.0f", limits.high)
+		}
+		return ""
+	}
+	if x := v.Float(); !math.IsInf(x, 0) && (x > limits.low || x == limits.low && !limits.openLow) && (x < limits.high || x == limits.high && !limits.openHigh) {
+		return ""
+	}
+	return "a number " + limits.String()
+}
+
+// limits are those of a tag such as "[0,1)": an interval as mathematics writes it.
+type limits struct {
+	low, high         float64
+	openLow, openHigh bool
+}
+
+func parseRange(tag string) limits {
+	low, high, _ := strings.Cut(tag[1:len(tag)-1], ",")
+	l := limits{openLow: tag[0] == '(', openHigh: tag[len(tag)-1] == ')', high: math.Inf(1)}
+	l.low, _ = strconv.ParseFloat(low, 64) // a test reads all tags
+	if high != "" {
+		l.high, _ = strconv.ParseFloat(high, 64)
+	}
+	return l
+}
+
+func (l limits) String() string {
+	low, high := "of at least ", " and at most "
+	if l.openLow {
+		low = "above "
+	}
+	if l.openHigh {
+		high = " and below "
+	}
+	text := low + strconv.FormatFloat(l.low, 'f', -1, 64)
+	if !math.IsInf(l.high, 1) {
+		text += high + strconv.FormatFloat(l.high, 'f', -1, 64)
+	}
+	return text
+}
+
+// contradictions lists keys that do not go together.
+func (c Config) contradictions() (found []string) {
+	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	if c.PatchSize >= 16 && c.TileOverlap >= c.PatchSize {
+		say("TileOverlap is %d; it must be smaller than PatchSize (%d), or tiles never advance", c.TileOverlap, c.PatchSize)
+	}
+	if c.NumEpochs > 0 && c.WarmupEpochs > c.NumEpochs {
+		say("WarmupEpochs is %d, longer than the whole run of %d epochs (NumEpochs); the learning rate would never be reached", c.WarmupEpochs, c.NumEpochs)
+	}
+	if c.Scheduler == "cosine" && c.MinLR > c.LearningRate && c.LearningRate > 0 {
+		say("MinLR is %g, above LearningRate (%g), and the cosine falls from the one to the other; lower MinLR", c.MinLR, c.LearningRate)
+	}
+	if c.LossAlpha == 0 && c.LossBeta == 0 && c.LossGamma == 0 {
+		say("LossAlpha, LossBeta and LossGamma are all 0; there is nothing to learn from")
+	}
+	if c.LossGamma > 0 && strings.TrimSpace(c.VGGWeights) == "" {
+		say("LossGamma is %g, but VGGWeights names no file; get torchvision's vgg16-397923af.pth and name it, or set LossGamma to 0", c.LossGamma)
+	}
+	if c.ForkExperiment != "" && c.InitialWeights != "" {
+		say("ForkExperiment is %q and InitialWeights is %q; a run begins with the weights of one of them, so leave the other empty", c.ForkExperiment, c.InitialWeights)
+	}
+	folder := func(dir string) string {
+		if strings.TrimSpace(dir) == "" {
+			return ""
+		}
+		return filepath.Clean(dir)
+	}
+	if dir := folder(c.TrainDegradedDir); dir != "" && dir == folder(c.ValDegradedDir) && folder(c.TrainCleanDir) != folder(c.ValCleanDir) {
+		say("TrainDegradedDir and ValDegradedDir are both %q; the copies of two sets need two folders", c.TrainDegradedDir)
+	}
+	for _, f := range []struct{ key, degraded, clean string }{
+		{"Train", c.TrainDegradedDir, c.TrainCleanDir}, {"Val", c.ValDegradedDir, c.ValCleanDir},
+	} {
+		if dir := folder(f.degraded); dir != "" && dir == folder(f.clean) {
+			say("%sDegradedDir and %sCleanDir are both %q; a network cannot learn from pictures that are their own originals", f.key, f.key, f.degraded)
+		}
+	}
+	return found
 }

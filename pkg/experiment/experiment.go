@@ -23,6 +23,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"rekindle/pkg/config"
 )
 
@@ -85,10 +87,11 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("experiment: %q: no such experiment under %s; nearest: %s", e.Name, e.Folder, strings.Join(have, ", "))
 }
 
-// Values of ResumeExperiment other than a folder's name.
+// Values of ResumeExperiment other than a folder's name. Both mean the newest
+// experiment of cfg's Model, Degradation and ExperimentName, see [Choose].
 const (
-	Latest = "latest" // the newest experiment, whatever its name
-	Auto   = "auto"   // the newest one that ends in cfg.ExperimentName: a job's own, among those of others
+	Latest = "latest"
+	Auto   = "auto" // a job's own: where there is none, a new one is begun
 )
 
 const stampLayout = "20060102_150405"
@@ -111,6 +114,10 @@ func Folder(cfg config.Config) (string, error) {
 // back (as at the end of summer time), the second after the newest is taken, so that "latest" always means the
 // one that was created last.
 func Create(cfg config.Config, now time.Time) (*Experiment, error) {
+	return createFrom(cfg, now, Maker{}, nil)
+}
+
+func createFrom(cfg config.Config, now time.Time, maker Maker, unused *Experiment) (*Experiment, error) {
 	parent, err := Folder(cfg)
 	if err != nil {
 		return nil, err
@@ -125,9 +132,12 @@ func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(names) > 0 {
-			if newest, err := time.Parse(stampLayout, names[0][:len(stampLayout)]); err == nil && !wall.After(newest) {
-				wall = newest.Add(time.Second)
+		for _, name := range names {
+			if newest, err := time.Parse(stampLayout, name[:len(stampLayout)]); err == nil { // somebody's own 99999999_999999 is no time
+				if !wall.After(newest) {
+					wall = newest.Add(time.Second)
+				}
+				break
 			}
 		}
 		dir := filepath.Join(parent, wall.Format(stampLayout)+suffix(cfg))
@@ -140,7 +150,13 @@ func Create(cfg config.Config, now time.Time) (*Experiment, error) {
 			return nil, fmt.Errorf("experiment: %w", err)
 		}
 		e := &Experiment{dir}
-		if err := cfg.Save(e.ConfigPath()); err != nil {
+		if unused != nil {
+			// The new folder is empty, so the old one can take its place; os.Rename would not do that.
+			if err := unix.Rename(unused.Dir, dir); err != nil {
+				return nil, fmt.Errorf("experiment: %w", err)
+			}
+		}
+		if err := e.sign(cfg, maker); err != nil {
 			return nil, err
 		}
 		return e, e.makeSubfolders()
@@ -187,42 +203,6 @@ func List(cfg config.Config) ([]string, error) {
 	slices.Sort(names)
 	slices.Reverse(names)
 	return names, nil
-}
-
-// Find returns the experiment that cfg.ResumeExperiment names: a folder's name,
-// [Latest] or [Auto]. It creates nothing. Without any experiment to choose from
-// the error wraps [ErrNone]; a name that does not exist is a [NotFoundError].
-func Find(cfg config.Config) (*Experiment, error) {
-	parent, err := Folder(cfg)
-	if err != nil {
-		return nil, err
-	}
-	names, err := List(cfg)
-	if err != nil {
-		return nil, err
-	}
-	name := cfg.ResumeExperiment
-	switch name {
-	case Auto:
-		own := slices.DeleteFunc(names, func(n string) bool { return n[len(stampLayout):] != suffix(cfg) })
-		if len(own) == 0 {
-			return nil, fmt.Errorf("experiment: %w named %q under %s; set ResumeFromCheckpoint = false to start one", ErrNone, cfg.ExperimentName, parent)
-		}
-		return &Experiment{filepath.Join(parent, own[0])}, nil
-	case Latest, "":
-		if len(names) == 0 {
-			return nil, fmt.Errorf("experiment: %w under %s; set ResumeFromCheckpoint = false to start one", ErrNone, parent)
-		}
-		return &Experiment{filepath.Join(parent, names[0])}, nil
-	}
-	if name != filepath.Base(name) || name == "." || name == ".." {
-		return nil, fmt.Errorf("experiment: %q is no plain folder name; give that of a folder in %s", name, parent)
-	}
-	if info, err := os.Stat(filepath.Join(parent, name)); err != nil || !info.IsDir() {
-		slices.SortStableFunc(names, func(a, b string) int { return likeness(b, name) - likeness(a, name) })
-		return nil, &NotFoundError{name, parent, names}
-	}
-	return &Experiment{filepath.Join(parent, name)}, nil
 }
 
 // likeness counts the letters that two names share at the start and at the end.

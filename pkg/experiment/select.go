@@ -43,7 +43,7 @@ func All(root string) ([]*Experiment, error) {
 }
 
 // Select returns the experiments under root that any of the patterns means, the
-// newest first: "latest"; a name; a pattern of names such as "20251230_*"; one
+// newest first: "latest", the newest that has a checkpoint; a name; a pattern of names such as "20251230_*"; one
 // of places under root such as "unet/gaussian/*"; or the path of a folder
 // anywhere. No pattern means all. A pattern that means nothing is a
 // [NotFoundError].
@@ -76,8 +76,16 @@ func Select(root string, patterns ...string) ([]*Experiment, error) {
 }
 
 func matching(all []*Experiment, root, pattern string) ([]*Experiment, error) {
-	if pattern == "latest" {
-		return all[:min(1, len(all))], nil
+	if pattern == Latest {
+		counts := func(e *Experiment) bool { return e.strange() == "" }
+		i := slices.IndexFunc(all, func(e *Experiment) bool { return counts(e) && e.HasCheckpoint() })
+		if i < 0 {
+			i = slices.IndexFunc(all, counts)
+		}
+		if i < 0 {
+			return nil, nil
+		}
+		return all[i : i+1], nil
 	}
 	if info, err := os.Stat(pattern); err == nil && info.IsDir() && strings.ContainsRune(pattern, filepath.Separator) {
 		if e, err := Open(pattern); err == nil && isExperiment(e) {
@@ -110,7 +118,7 @@ func isExperiment(e *Experiment) bool {
 }
 
 func notFound(pattern, root string, all []*Experiment) error {
-	if pattern == "latest" {
+	if pattern == Latest {
 		return fmt.Errorf("experiment: %w under %s; train one first", ErrNone, root)
 	}
 	var have []string

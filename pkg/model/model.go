@@ -6,8 +6,8 @@
 //	weights := net.Init(42)
 //	y := net.Forward(scope, x) // inside a GoMLX graph
 //
-// A new network is one file with a type that implements [architecture], and one
-// line in the registry.
+// A new network is one file with a type that implements [architecture], one line in
+// the registry, and its name in config.Models.
 package model
 
 import (

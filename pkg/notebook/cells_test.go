@@ -21,10 +21,8 @@ func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
-	if err := markConfigured(); err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv(RunDirVariable, "")
+	t.Setenv(ConfigVariable, "")
 	printed = &strings.Builder{}
 	out, side := Out, builtInSide
 	Out, builtInSide = printed, 64
@@ -72,9 +70,6 @@ func TestANewKernelStartsWithoutExperiment(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	mustSetUp(t, cfg, false)
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
-	if err := markConfigured(); err != nil {
-		t.Fatal(err)
-	}
 	_, err := current(cfg)
 	wants(t, err, "no experiment", "3. Create Output Directories")
 }
@@ -254,21 +249,6 @@ func TestAFailedChoiceForgetsTheExperimentBefore(t *testing.T) {
 	wants(t, err, "3. Create Output Directories")
 }
 
-func TestCellsRefuseAConfigurationThatDidNotCompile(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	mustSetUp(t, cfg, false)
-	if err := os.Remove(configuredMark()); err != nil { // as the cell's first line does
-		t.Fatal(err)
-	}
-	_, err := current(cfg)
-	wants(t, err, "2. Configuration")
-	_, err = setUp(cfg, false, noon)
-	wants(t, err, "2. Configuration")
-	if names, err := experiment.List(cfg); err != nil || len(names) != 1 {
-		t.Errorf("got %v, %v, want the one experiment", names, err)
-	}
-}
-
 func TestAWrongNameListsWhatThereIs(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	exp := mustSetUp(t, cfg, false)
@@ -280,6 +260,7 @@ func TestAWrongNameListsWhatThereIs(t *testing.T) {
 func TestAMismatchIsSaidOnceAndTheChoiceStays(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	older := mustSetUp(t, cfg, false)
+	trainedTo(t, older, cfg, 1)
 	chosen := mustSetUp(t, cfg, false)
 	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment = true, older.Name()
 	for range 2 {
@@ -298,22 +279,6 @@ func TestAMismatchIsSaidOnceAndTheChoiceStays(t *testing.T) {
 	}
 }
 
-func TestAConfigurationIsCheckedAndOverridden(t *testing.T) {
-	cfg, _ := kernelIn(t)
-	t.Setenv(ConfigVariable, `{"num_epochs": 2, "batch_size": 3}`)
-	got, err := configure(cfg)
-	if err != nil || got.NumEpochs != 2 || got.BatchSize != 3 || got.PatchSize != cfg.PatchSize {
-		t.Errorf("got %+v, %v, want two keys overridden", got, err)
-	}
-	t.Setenv(ConfigVariable, `{"num_epoch": 2}`)
-	_, err = configure(cfg)
-	wants(t, err, ConfigVariable, "num_epochs")
-	t.Setenv(ConfigVariable, "")
-	cfg.BatchSize, cfg.NoiseSigma = 0, -1
-	_, err = configure(cfg)
-	wants(t, err, "BatchSize", "NoiseSigma")
-}
-
 func TestFoldersAreThoseOfTheCloneWhereverTheNotebookLies(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	clone := t.TempDir()
@@ -325,7 +290,7 @@ func TestFoldersAreThoseOfTheCloneWhereverTheNotebookLies(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Chdir(deep)
-	if _, err := configure(cfg); err != nil {
+	if _, err := configure(func(c *config.Config) { *c = cfg }); err != nil {
 		t.Fatal(err)
 	}
 	dir, err := os.Getwd()

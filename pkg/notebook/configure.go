@@ -1,11 +1,18 @@
 package notebook
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
+	"rekindle/pkg/experiment"
 )
 
 // ConfigVariable names an environment variable with a JSON object of keys that
@@ -14,51 +21,342 @@ import (
 //	REKINDLE_CONFIG='{"num_epochs": 2}' make run
 const ConfigVariable = "REKINDLE_CONFIG"
 
-// Configure completes a configuration: it applies [ConfigVariable], names the
-// folders of degraded copies that are left empty, and checks every key. A configuration that cannot work ends the cell with a sentence for
-// each problem. It prints nothing, because GoNB runs it again before every
-// later cell.
-func Configure(cfg config.Config) config.Config {
-	cfg, err := configure(cfg)
+// Configure makes the settings of a run. Their base is the preset of this machine
+// and its engine or, where an experiment is resumed or forked, the settings of
+// that. On it comes what edit writes, the lines of the cell, and then
+// [ConfigVariable]; nothing changes them afterwards. Every setting that is not the
+// default is printed with where it comes from, and all are remembered for the cells
+// below, which get them with [Settings].
+//
+// Settings that cannot work end the cell with a sentence for each problem. edit is
+// run a few times, to learn which experiment is meant and which keys it sets.
+func Configure(edit func(cfg *config.Config)) config.Config {
+	s, err := configure(edit)
 	Check(err)
-	return cfg
+	Check(s.remember())
+	s.show()
+	return s.Config
 }
 
-func configure(cfg config.Config) (config.Config, error) {
+// settings are what section 2 has found, as cells below and [SetUp] need it.
+type settings struct {
+	Config config.Config `json:"config"`
+
+	Preset     string         `json:"preset"`     // the engine that it is for
+	Base       config.Config  `json:"base"`       // what the cell's lines were applied to
+	BaseFrom   string         `json:"base_from"`  // in words
+	Experiment string         `json:"experiment"` // folder of the experiment whose settings Base is, "" for the preset
+	Cell       []config.Entry `json:"cell"`       // keys that the cell sets
+	Variable   []config.Entry `json:"variable"`   // keys that ConfigVariable sets
+}
+
+func configure(edit func(*config.Config)) (*settings, error) {
 	if err := enterClone(); err != nil {
-		return cfg, err
+		return nil, err
 	}
+	s := &settings{}
+	var err error
 	if text := os.Getenv(ConfigVariable); text != "" {
-		var err error
-		if cfg, err = cfg.Override(text); err != nil {
-			return cfg, fmt.Errorf("%s: %w", ConfigVariable, err)
+		if s.Variable, err = config.Entries(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", ConfigVariable, err)
 		}
 	}
-	return cfg.WithFolders(), cfg.Validate()
+	written := func(base config.Config) (config.Config, error) {
+		edit(&base)
+		return base.Apply(s.Variable)
+	}
+	// Which engine and which experiment are meant is itself among the settings.
+	wanted, err := written(config.Preset(Engine("auto")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", ConfigVariable, err)
+	}
+	s.Preset = Engine(wanted.Device)
+	s.Base, s.BaseFrom = config.Preset(s.Preset), "the preset for "+engineName(s.Preset)
+	if exp := meant(wanted); exp != nil {
+		if err := s.rebase(exp); err != nil {
+			return nil, err
+		}
+	}
+	if s.Config, err = written(s.Base); err != nil {
+		return nil, fmt.Errorf("%s: %w", ConfigVariable, err)
+	}
+	s.Cell = s.Base.Edited(edit)
+	s.Config = s.Config.WithFolders()
+	return s, s.Config.Validate()
 }
 
-// HasGPU reports whether training with Device "auto" will run on a GPU. It
-// decides how large a run the configuration cell chooses.
-func HasGPU() bool { return Engine("auto") == "xla:cuda" }
-
-// ShowConfig prints what differs from the original's settings, and every key
-// that [ConfigVariable] overrides.
-func ShowConfig(cfg config.Config) {
-	Check(markConfigured())
-	say("📋 Configuration: every key is valid")
-	if text := os.Getenv(ConfigVariable); text != "" {
-		say("   %s: %s", ConfigVariable, strings.Join(strings.Fields(text), " "))
+func engineName(engine string) string {
+	if name := map[string]string{"xla:cuda": "a GPU", "xla:cpu": "XLA on a CPU", "go": "the Go engine on a CPU"}[engine]; name != "" {
+		return name
 	}
-	changes := config.Diff(config.Default().WithFolders(), cfg)
-	if len(changes) == 0 {
-		say("   The original's settings, for DIV2K on a GPU")
+	return engine
+}
+
+// meant is the experiment whose settings are the base, nil for a new one. One that
+// cannot be found is no error here: section 3 says so.
+func meant(wanted config.Config) *experiment.Experiment {
+	switch {
+	case wanted.ResumeFromCheckpoint:
+		// The one that this kernel works on is meant even where another one is newer by now.
+		if m, err := recall(); err == nil && m.Experiment != "" {
+			name := filepath.Base(m.Experiment)
+			folder, err := experiment.Folder(wanted)
+			_, gone := os.Stat(m.Experiment)
+			switch wanted.ResumeExperiment {
+			case experiment.Latest, experiment.Auto, "", name:
+				if err == nil && gone == nil && filepath.Dir(m.Experiment) == folder {
+					return &experiment.Experiment{Dir: m.Experiment}
+				}
+			}
+		}
+		if exp, err := experiment.Find(wanted); err == nil {
+			return exp
+		}
+		if wanted.ResumeExperiment != experiment.Auto {
+			return nil
+		}
+		fallthrough // "auto" begins a new one, which may be a fork
+	case wanted.ForkExperiment != "":
+		if wanted.ForkExperiment == "" {
+			return nil
+		}
+		if exp, err := experiment.FindParent(wanted); err == nil {
+			return exp
+		}
+	}
+	return nil
+}
+
+// rebase makes an experiment's own settings the base: those of its newest
+// checkpoint, else those it began with.
+func (s *settings) rebase(exp *experiment.Experiment) error {
+	own, unread, from, err := checkpoint.Settings(exp.CheckpointsDir())
+	if err != nil {
+		return err
+	}
+	if from.Path == "" {
+		raw, err := os.ReadFile(exp.ConfigPath())
+		if err == nil {
+			own, unread, err = config.Decode(raw)
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			warn(fmt.Sprintf("%s has no config.json: settings that the cell does not mention are those of this machine", exp.Name()))
+			return nil
+		case err != nil:
+			warn(fmt.Sprintf("the settings of %s cannot be read (%v): those that the cell does not mention are this machine's", exp.Name(), err))
+			return nil
+		}
+	}
+	for _, key := range unread {
+		warn(fmt.Sprintf("a setting of %s does not fit and is left out: %s", exp.Name(), key))
+	}
+	s.Base, s.Experiment = config.Preset(s.Preset).Resumed(own), exp.Dir
+	s.BaseFrom = "the settings of " + exp.Name()
+	if from.Path != "" {
+		s.BaseFrom += fmt.Sprintf(", after epoch %d", from.Epoch)
+	}
+	return nil
+}
+
+// moveTo makes the settings those of a run that goes on with exp, where they were
+// made for another one or for none.
+func (s *settings) moveTo(exp *experiment.Experiment) error {
+	if err := s.rebase(exp); err != nil {
+		return err
+	}
+	cfg, err := s.Base.Apply(s.Cell)
+	if err == nil {
+		cfg, err = cfg.Apply(s.Variable)
+	}
+	if err != nil {
+		return err
+	}
+	s.Config = cfg.WithFolders()
+	if err := s.Config.Validate(); err != nil {
+		return err
+	}
+	return s.remember()
+}
+
+// show prints every setting that is not the default, and where it comes from.
+func (s *settings) show() {
+	say("📋 Settings: every value is valid")
+	say("   Base: %s", s.BaseFrom)
+	origin := map[string]string{}
+	for _, e := range s.Cell {
+		origin[e.Key] = "the cell"
+	}
+	for _, e := range s.Variable {
+		origin[e.Key] = ConfigVariable
+	}
+	usual, base, now := config.Default().WithFolders().Fields(), s.Base.WithFolders().Fields(), s.Config.Fields()
+	said := false
+	for i, f := range now {
+		from := origin[f.Key]
+		if f.Value == usual[i].Value && f.Value == base[i].Value {
+			continue
+		}
+		if !said {
+			said = true
+			say("   Other than the defaults, which are the original's for DIV2K on a GPU:")
+			say("      %-22s %-24s %s", "setting", "value", "comes from")
+		}
+		note := "the default is " + usual[i].Value
+		switch {
+		case from == "" && strings.HasSuffix(f.Name, "DegradedDir"):
+			from = "Degradation and its strength"
+		case from == "" && s.Experiment != "" && !config.OfTheMachine(f.Key):
+			from = "the experiment"
+		case from == "":
+			from = "this machine"
+		case f.Value == base[i].Value:
+		case s.Experiment != "":
+			note = "the experiment's is " + base[i].Value
+		case base[i].Value != usual[i].Value:
+			note = "this machine's is " + base[i].Value
+		}
+		say("      %-22s %-24s %s; %s", f.Name, f.Value, from, note)
+	}
+	if !said {
+		say("   All are the defaults, which are the original's for DIV2K on a GPU")
+	}
+}
+
+// inProcessSettings are those of programs that are not cells.
+var inProcessSettings *settings
+
+// settingsPath is a file that the configuration cell empties before its Go code is
+// compiled, and [Configure] writes anew: cells below must not run with settings that
+// are no longer on the page, whatever became of the cell.
+func settingsPath() string {
+	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
+		return filepath.Join(dir, "rekindle_settings.json")
+	}
+	return ""
+}
+
+func (s *settings) remember() error {
+	path := settingsPath()
+	if path == "" {
+		inProcessSettings = s
+		return nil
+	}
+	raw, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, raw)
+}
+
+const configurationCell = `"2. Configuration"`
+
+func recallSettings() (*settings, error) {
+	none := fmt.Errorf("this kernel has no settings yet; run the cell under %s first, and then the one under %s", configurationCell, directoriesCell)
+	path := settingsPath()
+	if path == "" {
+		if inProcessSettings == nil {
+			return nil, none
+		}
+		return inProcessSettings, nil
+	}
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, none
+	}
+	if err == nil && len(strings.TrimSpace(string(raw))) == 0 {
+		return nil, fmt.Errorf("the cell under %s did not run to its end; mend it and run it again", configurationCell)
+	}
+	s := &settings{}
+	if err == nil {
+		err = json.Unmarshal(raw, s)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the settings that this kernel remembers cannot be read (%w); run the cell under %s again", err, configurationCell)
+	}
+	return s, nil
+}
+
+// Settings returns what the cell under "2. Configuration" has set up in this
+// kernel. Where the cells work on another experiment than that one resumes, because
+// "3. Create Output Directories" was not run again, they are those of the
+// experiment that is used.
+func Settings() config.Config {
+	s, err := currentSettings()
+	Check(err)
+	return s.Config
+}
+
+func currentSettings() (*settings, error) {
+	if err := enterClone(); err != nil {
+		return nil, err
+	}
+	s, err := recallSettings()
+	if err != nil || !s.Config.ResumeFromCheckpoint {
+		return s, err
+	}
+	m, err := recall()
+	if err != nil || m.Experiment == "" || m.Experiment == s.Experiment {
+		return s, err
+	}
+	exp, err := experiment.Open(m.Experiment)
+	folder, e := experiment.Folder(s.Config)
+	if err != nil || e != nil || filepath.Dir(exp.Dir) != folder {
+		return s, nil // whoever needs the experiment says what is wrong with it
+	}
+	return s, s.moveTo(exp)
+}
+
+// SkipTraining remembers the switch SKIP_TRAINING for the cells below: with it they
+// train nothing and create no experiment.
+func SkipTraining(skip bool) {
+	Check(rememberSkip(skip))
+	if skip {
+		say("⏭️  SKIP_TRAINING = true: the cells below train nothing and show what is on disk")
 	} else {
-		say("   Other than the original's settings for DIV2K on a GPU:")
-	}
-	for _, c := range changes {
-		say("      %-22s %s instead of %s", c.Key, c.New, c.Old)
-	}
-	if cfg.ResumeFromCheckpoint {
-		say("   Resume: %s", cfg.ResumeExperiment)
+		say("▶️  SKIP_TRAINING = false: the cells below train")
 	}
 }
+
+var inProcessSkip *bool
+
+// skipPath is emptied and written like settingsPath.
+func skipPath() string {
+	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
+		return filepath.Join(dir, "rekindle_skip")
+	}
+	return ""
+}
+
+func rememberSkip(skip bool) error {
+	if path := skipPath(); path != "" {
+		return os.WriteFile(path, fmt.Append(nil, skip), 0o666)
+	}
+	inProcessSkip = &skip
+	return nil
+}
+
+// SkipsTraining returns the switch of the cell with SKIP_TRAINING.
+func SkipsTraining() bool {
+	skip, err := recallSkip()
+	Check(err)
+	return skip
+}
+
+func recallSkip() (bool, error) {
+	path := skipPath()
+	if path == "" && inProcessSkip != nil {
+		return *inProcessSkip, nil
+	}
+	raw, err := os.ReadFile(path)
+	switch text := strings.TrimSpace(string(raw)); {
+	case err == nil && (text == "true" || text == "false"):
+		return text == "true", nil
+	case err == nil && text == "":
+		return false, errors.New("the cell with SKIP_TRAINING did not run to its end; mend it and run it again")
+	}
+	return false, fmt.Errorf("the cell with SKIP_TRAINING has not run in this kernel; run it first, it stands below the one under %s", configurationCell)
+}
+
+// HasGPU reports whether training with Device "auto" will run on a GPU.
+func HasGPU() bool { return Engine("auto") == "xla:cuda" }

@@ -187,10 +187,7 @@ func TestEveryDegradationFillsItsFolders(t *testing.T) {
 	for _, name := range degrade.Names() {
 		printed.Reset()
 		cfg.Degradation, cfg.TrainDegradedDir, cfg.ValDegradedDir = name, "", ""
-		cfg, err := configure(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		cfg := cfg.WithFolders()
 		d, err := cfg.NewDegradation()
 		if err != nil {
 			t.Fatal(err)
@@ -238,10 +235,7 @@ func TestRunsWithOtherStrengthsKeepTheirCopiesApart(t *testing.T) {
 	first, printed := kernelIn(t)
 	second := config.Default()
 	second.Degradation, second.JPEGQuality = "jpeg", 25
-	second, err := configure(second)
-	if err != nil {
-		t.Fatal(err)
-	}
+	second = second.WithFolders()
 	for _, cfg := range []config.Config{first, second, first, second} {
 		printed.Reset()
 		if err := prepareData(context.Background(), cfg); err != nil {

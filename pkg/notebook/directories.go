@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -34,13 +35,13 @@ func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
 }
 
 func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Experiment, error) {
-	if err := checkConfigured(); err != nil {
-		return nil, err
-	}
 	if err := checkVGG(cfg); err != nil && !skipTraining {
 		return nil, err
 	}
 	exp, found, err := choose(cfg, skipTraining, now)
+	if err == nil && found {
+		err = settle(exp)
+	}
 	if skipTraining && errors.Is(err, experiment.ErrNone) {
 		folder, _ := experiment.Folder(cfg) // Find has got past it
 		if err := remember(memory{NoneUnder: folder}); err != nil {
@@ -66,9 +67,26 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 	say("   Folder: %s", Short(exp.Dir))
 	if found {
 		say("   %s", progressSoFar(exp))
+		say("   %s", newestCheckpoint(exp))
 		say("%s", rule)
 	}
 	return exp, nil
+}
+
+// settle makes the settings those of an experiment that was found, where they are
+// not: with SKIP_TRAINING one is opened that section 2 did not know of, and between
+// the two cells a newer one may have appeared.
+func settle(exp *experiment.Experiment) error {
+	s, err := recallSettings()
+	if err != nil || s.Experiment == exp.Dir {
+		return nil // called by a program, or nothing to do
+	}
+	if err := s.moveTo(exp); err != nil {
+		return err
+	}
+	say("ℹ️  The settings are those of %s now:", exp.Name())
+	s.show()
+	return nil
 }
 
 // checkVGG reads the weights that the perceptual loss needs: better an error now
@@ -83,6 +101,9 @@ func checkVGG(cfg config.Config) error {
 	return nil
 }
 
+// fewPassed is how many folders are named that were passed over.
+const fewPassed = 8
+
 // choose finds the experiment that the configuration resumes, or makes a new
 // one. A job that is always started with the same command, [experiment.Auto],
 // makes one where it has none yet.
@@ -91,7 +112,17 @@ func choose(cfg config.Config, skipTraining bool, now time.Time) (exp *experimen
 		exp, err = begin(cfg, now)
 		return exp, false, err
 	}
-	exp, err = experiment.Find(cfg)
+	exp, passed, err := experiment.Choose(cfg)
+	if err == nil && len(passed) > 0 {
+		say("⏩ Passed over, and why:")
+		for i, p := range passed {
+			if i == fewPassed {
+				say("      and %d more", len(passed)-fewPassed)
+				break
+			}
+			say("      %-32s %s", p.Name, p.Why)
+		}
+	}
 	if skipTraining || cfg.ResumeExperiment != experiment.Auto {
 		return exp, true, err
 	}
@@ -115,7 +146,11 @@ func begin(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
 	if err := checkFolders(cfg); err != nil {
 		return nil, err
 	}
-	return experiment.Create(cfg, now)
+	exp, reused, err := experiment.Begin(cfg, now, experiment.MakerIn(os.Getenv("GONB_TMP_DIR")))
+	if err == nil && reused != "" {
+		say("♻️  %s never got going: its folder is used for the new experiment", reused)
+	}
+	return exp, err
 }
 
 // fork starts a new experiment from the newest checkpoint of ForkExperiment.
@@ -154,9 +189,7 @@ func completeFork(cfg config.Config, exp *experiment.Experiment) error {
 // forked returns ForkExperiment and what a fork begins with: its best_model.pth,
 // which holds the epoch that the newest checkpoint calls the best, and that one.
 func forked(cfg config.Config) (parent *experiment.Experiment, paths []string, err error) {
-	of := cfg
-	of.ResumeExperiment = cfg.ForkExperiment
-	parent, err = experiment.Find(of)
+	parent, err = experiment.FindParent(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -201,6 +234,24 @@ func progressSoFar(exp *experiment.Experiment) string {
 	return text
 }
 
+// newestCheckpoint says in one line what there is to go on with.
+func newestCheckpoint(exp *experiment.Experiment) string {
+	entries, err := checkpoint.List(exp.CheckpointsDir())
+	switch {
+	case err != nil:
+		return fmt.Sprintf("⚠️  Its checkpoints cannot be read: %v", err)
+	case len(entries) == 0:
+		return "No checkpoint yet: nothing was trained here"
+	case entries[0].Err != nil:
+		return fmt.Sprintf("⚠️  None of its %d checkpoints can be read", len(entries))
+	}
+	text := fmt.Sprintf("Newest checkpoint: %s, epoch %d", entries[0].Name(), entries[0].Epoch)
+	if p := entries[0].Position; p > 0 {
+		text += fmt.Sprintf(" and %d patches", p)
+	}
+	return text
+}
+
 // Experiment returns the experiment that [SetUp] chose in this kernel. Where
 // the configuration now resumes another one it prints a warning, once, and
 // keeps to the choice.
@@ -211,9 +262,6 @@ func Experiment(cfg config.Config) *experiment.Experiment {
 }
 
 func current(cfg config.Config) (*experiment.Experiment, error) {
-	if err := checkConfigured(); err != nil {
-		return nil, err
-	}
 	m, err := recall()
 	if err != nil {
 		return nil, err
@@ -254,6 +302,7 @@ func current(cfg config.Config) (*experiment.Experiment, error) {
 	say("   Expected: %s", Short(exp.Dir))
 	say("   Got: %s", Short(got))
 	say("   Using: %s", Short(exp.Dir))
+	say("   To use the other one, run the cell under %s again", directoriesCell)
 	m.Warned = got
 	return exp, remember(m)
 }

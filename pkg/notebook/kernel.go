@@ -67,35 +67,6 @@ func remember(m memory) error {
 	return durable.WriteFile(path, raw)
 }
 
-// The configuration cell removes this file before its Go code is compiled, and
-// [ShowConfig] makes it anew. GoNB goes on with the declarations before when a
-// cell does not compile; without the mark the cells below would run with a
-// configuration that is no longer on the page.
-func configuredMark() string {
-	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
-		return filepath.Join(dir, "rekindle_configured")
-	}
-	return ""
-}
-
-func markConfigured() error {
-	if path := configuredMark(); path != "" {
-		return os.WriteFile(path, nil, 0o666)
-	}
-	return nil
-}
-
-func checkConfigured() error {
-	path := configuredMark()
-	if path == "" {
-		return nil
-	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return errors.New(`the cell under "2. Configuration" did not run to its end; mend it and run it again`)
-	}
-	return nil
-}
-
 // module is the first line of the go.mod at the top of a clone.
 const module = "module rekindle"
 

@@ -2,14 +2,18 @@
 // section that neither trains nor infers, and the glue to GoNB for those that do
 // (their functions are in package notebook/compute).
 //
-//	var cfg = notebook.Configure(config.Default())
 //	%%
-//	notebook.SetUp(cfg, SKIP_TRAINING)
+//	notebook.Configure(func(cfg *config.Config) { cfg.BatchSize = 4 })
+//	%%
+//	notebook.SetUp(notebook.Settings(), notebook.SkipsTraining())
+//	%%
+//	notebook.PlotCurves(notebook.Settings())
 //
 // GoNB runs every cell as a program of its own, so nothing stays in memory from
-// one cell to the next. The experiment that [SetUp] chose is remembered in the
-// kernel's own folder, and everything else is read from the experiment's folder.
-// A new kernel starts with no experiment.
+// one cell to the next. The settings of [Configure] and the experiment that [SetUp]
+// chose are remembered in the kernel's own folder, and everything else is read from
+// the experiment's folder. A new kernel starts with neither, and a cell that needs
+// them says which cell to run first.
 //
 // What goes wrong is shown as one sentence that says what to do, and ends the
 // cell with exit status 1. No function here needs the engine that computes, so

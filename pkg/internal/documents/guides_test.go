@@ -16,7 +16,7 @@ import (
 )
 
 // documents whose blocks are played.
-var documents = []string{"resume.md", "scaling.md", "coming-from-pytorch.md"}
+var documents = []string{"resume.md", "settings.md", "scaling.md", "coming-from-pytorch.md"}
 
 func TestEveryBlockOfTheGuidesIsTrue(t *testing.T) {
 	t.Parallel()

@@ -112,9 +112,9 @@ func TestTheNetworkOfTheDocuments(t *testing.T) {
 }
 `
 
-// TestANewNetworkIsOneFileAndOneLine builds the packages with what models.md
+// TestANewNetworkIsOneFileAndTwoLines builds the packages with what models.md
 // adds, and runs their tests of all networks.
-func TestANewNetworkIsOneFileAndOneLine(t *testing.T) {
+func TestANewNetworkIsOneFileAndTwoLines(t *testing.T) {
 	t.Parallel()
 	top, err := filepath.Abs(clone)
 	must(t, err)
@@ -125,15 +125,19 @@ func TestANewNetworkIsOneFileAndOneLine(t *testing.T) {
 		overlay[filepath.Join(top, path)] = file
 	}
 	blocks := blocksOf(t, "models.md")
-	added, lines := only(blocks, "adds"), only(blocks, "registers")
-	if len(added) != 1 || len(lines) != 1 || len(blocks) != 2 {
-		t.Fatalf("models.md has %d blocks, want a file and a line of the registry", len(blocks))
+	added, lines, names := only(blocks, "adds"), only(blocks, "registers"), only(blocks, "names")
+	if len(added) != 1 || len(lines) != 1 || len(names) != 1 || len(blocks) != 3 {
+		t.Fatalf("models.md has %d blocks, want a file, a line of the registry and one of the names", len(blocks))
 	}
 	replace(added[0].value, added[0].text)
-	const registry, beginning = "pkg/model/model.go", "architecture{\n"
-	source, err := os.ReadFile(filepath.Join(top, registry))
-	must(t, err)
-	replace(registry, strings.Replace(string(source), beginning, beginning+lines[0].text, 1))
+	for _, line := range []struct{ file, after, text string }{
+		{"pkg/model/model.go", "architecture{\n", lines[0].text},
+		{"pkg/config/config.go", "var Models = []string{\n", names[0].text},
+	} {
+		source, err := os.ReadFile(filepath.Join(top, line.file))
+		must(t, err)
+		replace(line.file, strings.Replace(string(source), line.after, line.after+line.text, 1))
+	}
 	name := lines[0].value
 	replace("pkg/train/documented_test.go", fmt.Sprintf(trial, name))
 	raw, err := json.Marshal(map[string]any{"Replace": overlay})

@@ -116,7 +116,9 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 	},
 	"mismatch": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)
-		must(t, os.CopyFS(filepath.Join(filepath.Dir(k.only().Dir), "20251231_080000_bilinear"), os.DirFS(k.only().Dir)))
+		other := filepath.Join(filepath.Dir(k.only().Dir), "20251231_080000_bilinear")
+		must(t, os.CopyFS(filepath.Join(k.top, exampleName), os.DirFS(k.only().Dir)))
+		rename(t, filepath.Join(k.top, exampleName), other)
 		k.cfg.ResumeFromCheckpoint, k.cfg.ResumeExperiment = true, exampleName
 		k.works(k.run("configuration directories"))
 		k.cfg.ResumeExperiment = "latest"
@@ -195,7 +197,42 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 	},
 	"unconfigured": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)
+		must(t, os.WriteFile(filepath.Join(k.memory, "rekindle_settings.json"), []byte("\n"), 0o666)) // the cell's first line
 		return k.fails(k.run("directories"))
+	},
+	"restarted": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		return k.fails(k.run("curves"))
+	},
+	"passed-over": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		must(t, os.CopyFS(k.only().Dir+"_backup", os.DirFS(k.only().Dir)))
+		must(t, os.Mkdir(filepath.Join(filepath.Dir(k.experiment(exampleName).Dir), "20260101_120000_bilinear"), 0o777))
+		k.cfg.ResumeFromCheckpoint = true
+		return k.works(k.run("configuration directories"))
+	},
+	"unnamed": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		k.cfg.ResumeFromCheckpoint, k.cfg.ExperimentName = true, "v2"
+		return k.fails(k.run("configuration directories"))
+	},
+	"reused": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, nil)
+		k.works(k.run("configuration directories"))
+		name := k.only().Name()
+		text := k.works(k.run("configuration directories"))
+		k.only()
+		return strings.ReplaceAll(text, name, exampleName)
+	},
+	"origins": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		k.cfg.ResumeFromCheckpoint, k.cfg.NumEpochs = true, 6
+		return k.works(k.run("configuration"))
+	},
+	"own-cell": func(t *testing.T, s *stage) string {
+		k := s.kernel(t, example)
+		k.cfg.ResumeFromCheckpoint = true
+		return k.works(k.run("configuration directories own-cell"))
 	},
 	"fresh-kernel": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)

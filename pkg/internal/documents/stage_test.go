@@ -57,26 +57,37 @@ func main() {
 	for _, cell := range strings.Fields(os.Getenv("PLAY_CELLS")) {
 		switch cell {
 		case "configuration":
-			cfg = notebook.Configure(cfg)
-			notebook.ShowConfig(cfg)
+			var lines []config.Entry // what stands in the cell: the rest is the base's
+			usual := config.Preset("go").WithFolders().Fields()
+			for i, f := range cfg.Fields() {
+				if f.Value != usual[i].Value {
+					lines = append(lines, config.Entry{Key: f.Key, Value: json.RawMessage(f.Value)})
+				}
+			}
+			cfg = notebook.Configure(func(c *config.Config) {
+				edited, err := c.Apply(lines)
+				notebook.Check(err)
+				*c = edited
+			})
+			notebook.SkipTraining(skip)
 		case "directories":
-			notebook.SetUp(cfg, skip)
+			notebook.SetUp(notebook.Settings(), notebook.SkipsTraining())
 		case "data":
-			notebook.PrepareData(cfg)
+			notebook.PrepareData(notebook.Settings())
 		case "model":
-			network.Describe(cfg)
+			network.Describe(notebook.Settings())
 		case "training":
-			if skip {
-				notebook.LoadResults(cfg)
+			if notebook.SkipsTraining() {
+				notebook.LoadResults(notebook.Settings())
 			} else {
-				compute.Train(cfg)
+				compute.Train(notebook.Settings())
 			}
 		case "curves":
-			notebook.PlotCurves(cfg)
+			notebook.PlotCurves(notebook.Settings())
 		case "inference":
-			compute.RestoreSamples(cfg)
+			compute.RestoreSamples(notebook.Settings())
 		case "evaluation":
-			compute.Evaluate(cfg)
+			compute.Evaluate(notebook.Settings())
 		default:
 			play, found := plays[cell]
 			if !found {
@@ -112,9 +123,19 @@ func build(t *testing.T, blocks []block) *stage {
 	}
 	k := s.kernel(t, nil)
 	k.works(k.run("configuration directories data model training curves inference evaluation"))
-	must(t, os.Rename(k.only().Dir, filepath.Join(filepath.Dir(k.only().Dir), exampleName)))
+	rename(t, k.only().Dir, filepath.Join(filepath.Dir(k.only().Dir), exampleName))
 	must(t, os.Rename(filepath.Join(k.top, "experiments"), s.done))
 	return s
+}
+
+// rename gives an experiment another name, as if it had been made under it.
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	must(t, os.Rename(from, to))
+	path := filepath.Join(to, "config.json")
+	raw, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, bytes.ReplaceAll(raw, []byte(filepath.Base(from)), []byte(filepath.Base(to))), 0o666))
 }
 
 // small is a training of a moment: three epochs of two batches.

@@ -35,7 +35,6 @@ func untrained(t *testing.T) (config.Config, *experiment.Experiment) {
 		}
 	}
 	state := fresh(t, cfg)
-	notebook.ShowConfig(cfg)
 	exp := notebook.SetUp(cfg, false)
 	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), state); err != nil {
 		t.Fatal(err)

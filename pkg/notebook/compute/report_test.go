@@ -30,7 +30,6 @@ func small(t *testing.T) (config.Config, *experiment.Experiment) {
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
 	cfg := settings(t)
 	cfg.ModelFeatures, cfg.PatchesPerImage, cfg.NumEpochs, cfg.SaveEveryMinutes = 2, 4, 2, 10
-	notebook.ShowConfig(cfg)
 	return cfg, notebook.SetUp(cfg, false)
 }
 

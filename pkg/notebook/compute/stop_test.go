@@ -28,7 +28,6 @@ func TestMain(m *testing.M) {
 		if err := json.Unmarshal([]byte(text), &cfg); err != nil {
 			panic(err)
 		}
-		notebook.ShowConfig(cfg)
 		notebook.SetUp(cfg, false)
 		Train(cfg)
 		os.Exit(0)

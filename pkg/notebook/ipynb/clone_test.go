@@ -65,7 +65,7 @@ func TestTrainingNotebooksHaveTheSameCells(t *testing.T) {
 		if !n.Trains() {
 			continue
 		}
-		found[n.key("Model")+n.key("ModelBilinear")] = true
+		found[n.key("Model")+" "+n.key("ModelBilinear")] = true
 		synced := n.Sync(main)
 		if len(synced.Cells) != len(n.Cells) {
 			t.Errorf("%s has %d cells, the main notebook %d: run \"make sync\"", file, len(n.Cells), len(main.Cells))
@@ -83,15 +83,15 @@ func TestTrainingNotebooksHaveTheSameCells(t *testing.T) {
 	if len(all) < 5 {
 		return // some are being edited
 	}
-	for _, want := range []string{`"unet",true,`, `"unet",false,`, `"unet_residual",true,`, `"unet_residual",false,`, `"attention_unet",true,`} {
+	for _, want := range []string{`"unet" true`, `"unet" false`, `"unet_residual" true`, `"unet_residual" false`, `"attention_unet" true`} {
 		if !found[want] {
 			t.Errorf("no notebook trains %s", want)
 		}
 	}
 }
 
-// value is a value without quotes and comma.
-func (n *Notebook) value(key string) string { return strings.Trim(n.key(key), `",`) }
+// value is a value without quotes.
+func (n *Notebook) value(key string) string { return strings.Trim(n.key(key), `"`) }
 
 func TestStoredOutputsAreThoseOfTheCells(t *testing.T) {
 	var size int64

@@ -19,7 +19,7 @@ import (
 func notebook(model, title string) *Notebook {
 	return &Notebook{Metadata: map[string]any{}, Format: 4, FormatMinor: 5, Cells: []*Cell{
 		{Type: "markdown", ID: "title", Source: Text("# " + title + "\n\nThis one trains " + title + ".\n\nWhat all say.")},
-		{Type: "code", ID: "configuration", Source: Text("!*rm mark\nvar c = Config{\n    Model:     \"" + model + "\", // a network\n    NumEpochs: 7,\n}\n\n%%\nShow(c)")},
+		{Type: "code", ID: "configuration", Source: Text("!*rm mark\n%%\nConfigure(func(cfg *Config) {\n    cfg.Model = \"" + model + "\" // a network\n    // cfg.NoiseSigma = 50 // strength\n    cfg.NumEpochs = 7\n})")},
 		{Type: "markdown", ID: "data-text", Source: "## 5. Data\n\nNoise."},
 		{Type: "code", ID: "training", Source: "%%\nTrain(c)"},
 	}}
@@ -70,8 +70,10 @@ func TestOtherFilesAreRefused(t *testing.T) {
 
 func TestSyncSpreadsTheMainNotebookAndKeepsWhatIsOwn(t *testing.T) {
 	main, other := notebook("unet", "UNet"), notebook("attention_unet", "Attention")
+	cell := other.Cell("configuration")
+	cell.Source = Text(strings.Replace(string(cell.Source), "// cfg.NoiseSigma = 50 // strength", "// cfg.QuantizationBits = 3 // bits", 1))
 	main.Cell("title").Source += "\n\nMore that all say."
-	main.Cell("configuration").Source = "!*rm mark\nvar c = Config{\n\tModel:     \"unet\", // a network by name\n\tNumEpochs: 9,\n\tSeed:  1,\n}\n\n%%\nShow(c)"
+	main.Cell("configuration").Source = "!*rm mark\n%%\nConfigure(func(cfg *Config) {\n\tcfg.Model = \"unet\" // a network by name\n\t// cfg.NoiseSigma = 25 // how strong\n\tcfg.NumEpochs  = 9\n\tcfg.Seed = 1\n})"
 	main.Cell("training").Source = "%%\nTrain( c )"
 	main.Cells = append(main.Cells, &Cell{Type: "code", ID: "new", Source: "%%\nNew(c)"})
 	one := 1
@@ -79,7 +81,7 @@ func TestSyncSpreadsTheMainNotebookAndKeepsWhatIsOwn(t *testing.T) {
 	synced := other.Sync(main)
 	for id, want := range map[string]Text{
 		"title":         "# Attention\n\nThis one trains Attention.\n\nWhat all say.\n\nMore that all say.",
-		"configuration": "!*rm mark\nvar c = Config{\n    Model:     \"attention_unet\", // a network by name\n    NumEpochs: 9,\n    Seed:      1,\n}\n\n%%\nShow(c)",
+		"configuration": "!*rm mark\n%%\nConfigure(func(cfg *Config) {\n    cfg.Model = \"attention_unet\" // a network by name\n    // cfg.QuantizationBits = 3 // bits\n    cfg.NumEpochs = 9\n    cfg.Seed = 1\n})",
 		"data-text":     "## 5. Data\n\nNoise.",
 		"training":      "%%\nTrain(c)",
 		"new":           "%%\nNew(c)",
@@ -104,7 +106,7 @@ func TestTextsAboutAnotherDegradationAreOwn(t *testing.T) {
 		main, other := notebook("unet", "UNet"), notebook("unet", "UNet")
 		for n, degradation := range map[*Notebook]string{main: "gaussian", other: c.degradation} {
 			cell := n.Cell("configuration")
-			cell.Source = Text(strings.Replace(string(cell.Source), "}", "    Degradation: \""+degradation+"\",\n}", 1))
+			cell.Source = Text(strings.Replace(string(cell.Source), "})", "    cfg.Degradation = \""+degradation+"\"\n})", 1))
 		}
 		other.Cell("data-text").Source = "## 5. Data\n\nDots."
 		if got := other.Sync(main).Cell("data-text").Source; got != c.want {

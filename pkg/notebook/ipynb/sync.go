@@ -12,14 +12,12 @@ const Main = "notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb"
 
 // The training notebooks are the same but for these: the first paragraph of
 // texts about the network and, where the degradation is another, of texts about
-// that; and keys of the configuration cell.
+// that; keys of the configuration cell; and its line with the strength.
 var (
 	OwnTexts         = []string{"title", "model-text"}
 	DegradationTexts = []string{"data-text", "inference-text", "extremes-text"}
-	OwnKeys          = []string{
-		"Model", "Degradation", "ExperimentName", "ModelBilinear",
-		"NoiseSigma", "SaltPepperDensity", "SaltRatio", "QuantizationBits", "BlurSigma", "MotionLength", "MotionAngle", "JPEGQuality", "LightFactor",
-	}
+	OwnKeys          = []string{"Model", "Degradation", "ExperimentName", "ModelBilinear"}
+	StrengthKeys     = []string{"NoiseSigma", "SaltPepperDensity", "QuantizationBits", "BlurSigma", "MotionLength", "JPEGQuality", "LightFactor"}
 )
 
 // configuration is the id of the cell with [OwnKeys].
@@ -54,9 +52,9 @@ func (n *Notebook) Sync(main *Notebook) *Notebook {
 	return synced
 }
 
-// keyLine is a line of the configuration's literal: its key, the value with the
-// comma, and a comment.
-var keyLine = regexp.MustCompile(`(?m)^[ \t]+(\w+): +(.*?,)( *//.*)?$`)
+// keyLine is a line that assigns a key: whether it is commented out, the key, the
+// value, and a comment.
+var keyLine = regexp.MustCompile(`(?m)^[ \t]+(// )?cfg\.(\w+) += (.*?)( *//.*)?$`)
 
 // withOwnParagraph returns text with the heading and the first paragraph of own.
 func withOwnParagraph(text, own Text) Text {
@@ -69,24 +67,34 @@ func withOwnParagraph(text, own Text) Text {
 func (n *Notebook) key(name string) string {
 	if c := n.Cell(configuration); c != nil {
 		for _, found := range keyLine.FindAllStringSubmatch(string(c.Source), -1) {
-			if found[1] == name {
-				return found[2]
+			if found[1] == "" && found[2] == name {
+				return found[3]
 			}
 		}
 	}
 	return ""
 }
 
-// withOwnKeys returns text with the values of [OwnKeys] as they are in own.
+// withOwnKeys returns text with the values of [OwnKeys] and the line of a strength
+// as they are in own.
 func withOwnKeys(text, own Text) Text {
-	values := map[string]string{}
+	values, strength := map[string]string{}, ""
 	for _, found := range keyLine.FindAllStringSubmatch(string(own), -1) {
-		values[found[1]] = found[2]
+		if found[1] == "" {
+			values[found[2]] = found[3]
+		}
+		if slices.Contains(StrengthKeys, found[2]) {
+			strength = found[0]
+		}
 	}
 	return Text(keyLine.ReplaceAllStringFunc(string(text), func(line string) string {
 		found := keyLine.FindStringSubmatch(line)
-		if mine, has := values[found[1]]; has && slices.Contains(OwnKeys, found[1]) {
-			return strings.Replace(line, found[2], mine, 1)
+		mine, has := values[found[2]]
+		switch {
+		case slices.Contains(StrengthKeys, found[2]) && strength != "":
+			return strength
+		case has && slices.Contains(OwnKeys, found[2]):
+			return strings.Replace(line, "= "+found[3], "= "+mine, 1)
 		}
 		return line
 	}))

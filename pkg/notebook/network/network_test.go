@@ -2,9 +2,19 @@ package network
 
 import (
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/model"
 )
+
+func TestSection2KnowsAllNetworks(t *testing.T) {
+	if known := slices.Sorted(slices.Values(config.Models)); !slices.Equal(known, model.Names()) {
+		t.Errorf("config.Models are %q, package model makes %q", known, model.Names())
+	}
+}
 
 // What the package does link of GoMLX, its graphs, costs the cell a tenth more
 // processor time than one without; an engine would cost twice as much.

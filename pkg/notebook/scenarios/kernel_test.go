@@ -57,7 +57,7 @@ func setUp(t *testing.T) *machine {
 		must(t, err)
 	}
 	n := open(t, m, tiny)
-	n.works(n.run("control", "environment", "configuration", "data"))
+	n.works(n.run("control", "environment", "configuration", "skip", "data"))
 	return m
 }
 
@@ -176,19 +176,28 @@ func (n *notebook) edit(cell, old, new string) {
 	n.source[cell] = strings.Replace(n.source[cell], old, new, 1)
 }
 
-// set gives a key of the configuration a value, in a line at the bottom of the
-// cell, where whatever is set last wins. An earlier such line is replaced.
+// set gives a key of the configuration a value, as somebody would: in the line that
+// assigns it, also where that stands as a comment, else in a new line at the end.
 func (n *notebook) set(key string, value any) {
 	n.t.Helper()
-	const bottom = "    return notebook.Configure(cfg)"
-	earlier := regexp.MustCompile(`(?m)^ {4}cfg\.` + key + ` = .*\n`)
+	line := fmt.Sprintf("    cfg.%s = %#v", key, value)
 	cell := n.source["configuration"]
-	head, tail, found := strings.Cut(cell, "    // Your own changes")
-	if !found {
-		n.t.Fatal("the configuration cell has no place for changes")
+	there := regexp.MustCompile(`(?m)^ {4}(// )?cfg\.` + key + ` = [^ \n]+`)
+	if there.MatchString(cell) {
+		n.source["configuration"] = there.ReplaceAllLiteralString(cell, line)
+		return
 	}
-	n.source["configuration"] = head + "    // Your own changes" + earlier.ReplaceAllString(tail, "")
-	n.edit("configuration", bottom, fmt.Sprintf("    cfg.%s = %#v\n%s", key, value, bottom))
+	const end = "\n})"
+	if !strings.HasSuffix(cell, end) {
+		n.t.Fatalf("the configuration cell does not end as it did:\n%s", cell)
+	}
+	n.source["configuration"] = strings.TrimSuffix(cell, end) + "\n" + line + end
+}
+
+// unset makes the line that assigns a key a comment again.
+func (n *notebook) unset(key string) {
+	n.t.Helper()
+	n.edit("configuration", "    cfg."+key+" = ", "    // cfg."+key+" = ")
 }
 
 // output is what a front end shows under a cell.

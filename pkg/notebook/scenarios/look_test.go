@@ -28,7 +28,7 @@ func lookIsQuick(t *testing.T, m *machine) {
 		contents = append(contents, n.contents(path))
 	}
 
-	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	n.edit("skip", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
 	var best outputs
 	least := time.Duration(math.MaxInt64)
 	var slow []string

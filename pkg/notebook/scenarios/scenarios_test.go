@@ -33,6 +33,8 @@ func TestScenarios(t *testing.T) {
 		{"interrupted in the middle of an epoch", interrupted},
 		{"SKIP_TRAINING with nothing on disk", skipWithNothing},
 		{"an experiment by name", byName},
+		{"the latest experiment among others", latest},
+		{"settings that the cell does not mention", kept},
 		{"cells that fail harm nothing", failuresHarmNothing},
 		{"two notebooks that begin together", twoTogether},
 		{"killed without a warning", killed},
@@ -69,7 +71,7 @@ func runAllThenMore(t *testing.T, m *machine) {
 
 	// More epochs: one edit for them, one to go on.
 	n.set("NumEpochs", 4)
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.set("ResumeFromCheckpoint", true)
 	all = n.runAll()
 	n.works(all)
 	n.says(all.of("directories"), "RESUME MODE: Loading existing experiment", exp.Name())
@@ -130,11 +132,13 @@ func outOfMemory(t *testing.T, m *machine) {
 		t.Error("training that ran out of memory and saved counts as killed")
 	}
 
+	// The advice names the line to write; the one that stands there is changed.
 	n.set("BatchSize", 4)
-	n.set("MemoryLimitMB", 0)
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.unset("MemoryLimitMB")
+	n.set("ResumeFromCheckpoint", true)
 	again := n.run("configuration", "training")
 	n.works(again)
+	n.says(again.of("configuration"), "Base: the settings of "+exp.Name())
 	n.says(again.of("training"), "Resuming from emergency_checkpoint_oom_epoch_1.pth", "batch_size: 16 → 4", "Training completed: 2 epochs")
 	n.history(n.only(), 2)
 	n.status(exp, "completed")
@@ -158,7 +162,7 @@ func outOfMemoryAndRestart(t *testing.T, m *machine) {
 
 	n.set("NumEpochs", 4)
 	n.set("MemoryLimitMB", 5)
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.set("ResumeFromCheckpoint", true)
 	all := n.run("configuration", "training")
 	n.fails(all.of("training"), "OUT OF MEMORY in epoch 3", "emergency_checkpoint_oom_epoch_3.pth")
 	n.continues(n.history(exp, 2), first)
@@ -188,7 +192,7 @@ func outOfMemoryAtOnce(t *testing.T, m *machine) {
 	n.restart()
 	n.set("BatchSize", 4)
 	n.set("MemoryLimitMB", 0)
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.set("ResumeFromCheckpoint", true)
 	all := n.runAll()
 	n.works(all)
 	n.says(all.of("directories"), "RESUME MODE", exp.Name())
@@ -201,7 +205,7 @@ func outOfMemoryAtOnce(t *testing.T, m *machine) {
 
 func skipWithNothing(t *testing.T, m *machine) {
 	n := open(t, m, tiny)
-	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	n.edit("skip", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
 	for _, resume := range []bool{false, true} {
 		n.set("ResumeFromCheckpoint", resume)
 		all := n.runAll()
@@ -216,7 +220,7 @@ func skipWithNothing(t *testing.T, m *machine) {
 }
 
 // upToTraining are the cells that training needs.
-var upToTraining = []string{"control", "environment", "configuration", "directories", "data", "training"}
+var upToTraining = []string{"control", "environment", "configuration", "skip", "directories", "data", "training"}
 
 func byName(t *testing.T, m *machine) {
 	n := open(t, m, tiny)
@@ -262,6 +266,97 @@ func byName(t *testing.T, m *machine) {
 			before = after
 		}
 	}
+}
+
+// latest has two experiments of different names, and beside them an empty, a
+// failed, a copied and an impossible folder.
+func latest(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.set("NumEpochs", 1)
+	n.works(n.run(upToTraining...))
+	mine := n.only()
+	n.set("ExperimentName", "other")
+	n.works(n.run("configuration", "directories", "training"))
+	others := n.experiments()
+	if len(others) != 2 {
+		t.Fatalf("got the experiments %q, want two", others)
+	}
+	other := n.experiment(others[1])
+
+	parent := filepath.Dir(mine.Dir)
+	must(t, os.CopyFS(mine.Dir+"_backup", os.DirFS(mine.Dir)))
+	must(t, os.CopyFS(filepath.Join(parent, "99999999_999999_keep"), os.DirFS(mine.Dir)))
+	must(t, os.MkdirAll(filepath.Join(parent, "20991231_000000_bilinear/checkpoints"), 0o777))
+	// One that failed: the disk was full when it began.
+	failed := filepath.Join(parent, "20991231_000001_bilinear")
+	must(t, os.MkdirAll(filepath.Join(failed, "checkpoints"), 0o777))
+	settings, err := os.ReadFile(mine.ConfigPath())
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(failed, "config.json"), []byte(strings.Replace(string(settings), mine.Name(), filepath.Base(failed), 1)), 0o666))
+	before := n.contents(other.Dir)
+
+	n.restart()
+	n.set("ExperimentName", "bilinear")
+	n.set("NumEpochs", 2)
+	n.set("ResumeFromCheckpoint", true)
+	all := n.runAll()
+	n.works(all)
+	n.says(all.of("configuration"), "Base: the settings of "+mine.Name()+", after epoch 1")
+	n.says(all.of("directories"), "RESUME MODE", "Experiment: "+mine.Name()+"\n", "Newest checkpoint: ", "epoch 1",
+		"99999999_999999_keep", "its name does not begin with a date", mine.Name()+"_backup", "it is a copy of "+mine.Name(),
+		"20991231_000000_bilinear", "Rekindle did not make it", filepath.Base(failed), "it has no checkpoint", other.Name(), `it is not called "bilinear"`)
+	n.history(mine, 2)
+	if n.contents(other.Dir) != before {
+		t.Error("the other experiment was changed")
+	}
+	if now := n.experiments(); len(now) != 6 {
+		t.Errorf("there are %q, want the six folders of before", now)
+	}
+
+	// A name that there is none of.
+	n.set("ExperimentName", "third")
+	n.fails(n.run("configuration", "directories").of("directories"), `no experiment yet named "third"`, "ResumeExperiment")
+}
+
+// kept resumes an experiment in a cell that no longer has the lines which it was
+// begun with, and looks at it without resuming.
+func kept(t *testing.T, m *machine) {
+	n := open(t, m, strings.Replace(tiny, `"patience": 0`, `"patience": 7`, 1))
+	n.set("NumEpochs", 2)
+	n.set("BatchSize", 3)
+	n.works(n.run(upToTraining...))
+	exp := n.only()
+	n.restart()
+	n.set("ResumeFromCheckpoint", true)
+	n.set("NumEpochs", 3)
+	n.unset("BatchSize")
+	all := n.runAll()
+	n.works(all)
+	n.says(all.of("configuration"), fmt.Sprintf("%-22s %-24s the experiment;", "BatchSize", "3"), fmt.Sprintf("%-22s %-24s the cell; the experiment's is 2", "NumEpochs", "3"))
+	said := all.of("training").said()
+	if !strings.Contains(said, "num_epochs: 2 → 3") || strings.Contains(said, "batch_size:") {
+		t.Errorf("settings changed that nobody mentioned:\n%s", said)
+	}
+	n.history(exp, 3)
+
+	n.restart()
+	n.set("ResumeFromCheckpoint", false)
+	n.unset("NumEpochs")
+	n.edit("skip", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	all = n.runAll()
+	n.works(all)
+	n.says(all.of("directories"), "The settings are those of "+exp.Name(), "BatchSize")
+	n.says(all.of("evaluation"), "evaluated already")
+	n.only()
+
+	// A slip in the small cell must not train.
+	n.edit("skip", "SKIP_TRAINING = true", "SKIP_TRAINING = ture")
+	all = n.run("skip", "directories", "training")
+	n.says(all.of("skip"), "undefined: ture")
+	for _, cell := range []string{"directories", "training"} {
+		n.fails(all.of(cell), "SKIP_TRAINING did not run to its end")
+	}
+	n.only()
 }
 
 func failuresHarmNothing(t *testing.T, m *machine) {
@@ -314,14 +409,14 @@ func failuresHarmNothing(t *testing.T, m *machine) {
 	all = n.runAll()
 	n.fails(all.of("configuration"), "BatchSize is 0; it must be at least 1")
 	for _, cell := range []string{"directories", "training", "curves"} {
-		n.fails(all.of(cell), "BatchSize")
+		n.fails(all.of(cell), "2. Configuration", "did not run to its end")
 	}
 	n.only()
 
 	// A slip of the pen: the cells below must not go on with the configuration before it.
 	n.set("BatchSize", 8)
 	n.works(n.run("configuration"))
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: ture")
+	n.edit("configuration", "ResumeFromCheckpoint = false", "ResumeFromCheckpoint = ture")
 	all = n.runAll()
 	n.says(all.of("configuration"), "undefined: ture")
 	for _, cell := range []string{"directories", "training", "curves", "inference", "summary", "evaluation", "extremes"} {
@@ -329,11 +424,24 @@ func failuresHarmNothing(t *testing.T, m *machine) {
 	}
 	n.says(all.of("directories"), "2. Configuration")
 	n.only()
-	n.edit("configuration", "ResumeFromCheckpoint: ture", "ResumeFromCheckpoint: false")
+	n.edit("configuration", "ResumeFromCheckpoint = ture", "ResumeFromCheckpoint = false")
 
-	// Cells of a new kernel, run before those they need.
+	// Cells of a new kernel, run alone: one sentence says which cells they need.
 	n.restart()
-	n.works(n.run("control", "environment", "configuration"))
+	for _, cell := range n.ids {
+		switch cell {
+		case "control", "environment", "configuration", "skip":
+			continue
+		case "training":
+			n.fails(n.run(cell).of(cell), "SKIP_TRAINING has not run in this kernel", "2. Configuration")
+		default:
+			n.fails(n.run(cell).of(cell), "this kernel has no settings yet", "2. Configuration")
+		}
+	}
+	if n.contents(exp.CheckpointsDir()) != before {
+		t.Error("cells run alone changed the checkpoints")
+	}
+	n.works(n.run("control", "environment", "configuration", "skip"))
 	for _, o := range n.run("training", "curves", "inference", "evaluation", "extremes", "summary") {
 		n.fails(o, "no experiment is chosen in this kernel yet", "3. Create Output Directories")
 	}

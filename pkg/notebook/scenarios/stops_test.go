@@ -38,7 +38,7 @@ func interrupted(t *testing.T, m *machine) {
 	stopped := n.history(exp, at.Epoch)
 
 	// Only a look.
-	n.edit("control", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
+	n.edit("skip", "SKIP_TRAINING = false", "SKIP_TRAINING = true")
 	look := n.runAll()
 	n.works(look)
 	n.says(look.of("directories"), exp.Name())
@@ -49,8 +49,8 @@ func interrupted(t *testing.T, m *machine) {
 	}
 
 	// Go on.
-	n.edit("control", "SKIP_TRAINING = true", "SKIP_TRAINING = false")
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.edit("skip", "SKIP_TRAINING = true", "SKIP_TRAINING = false")
+	n.set("ResumeFromCheckpoint", true)
 	epochs := at.Epoch + 4 // a few seconds, so that something is seen of them
 	n.set("NumEpochs", epochs)
 	all = n.runAll()
@@ -90,7 +90,7 @@ func killed(t *testing.T, m *machine) {
 	n.says(below.of("summary"), "did not end properly", "was killed, or the machine went down", "ResumeFromCheckpoint = true")
 
 	at := n.newest(exp)
-	n.edit("configuration", "ResumeFromCheckpoint: false", "ResumeFromCheckpoint: true")
+	n.set("ResumeFromCheckpoint", true)
 	n.set("NumEpochs", at.Epoch+1)
 	all := n.runAll()
 	n.works(all)
@@ -107,7 +107,7 @@ func dataInterrupted(t *testing.T, m *machine) {
 	alone := *m
 	alone.data = t.TempDir()
 	n := open(t, &alone, tiny)
-	n.works(n.run("control", "environment", "configuration", "directories"))
+	n.works(n.run("control", "environment", "configuration", "skip", "directories"))
 	n.start("data")
 	first := filepath.Join(alone.data, "degraded/gaussian/sigma_100/train")
 	n.waitForFile(first)
