@@ -128,7 +128,7 @@ func (c Config) contradictions() (found []string) {
 		say("TileOverlap is %d; it must be smaller than PatchSize (%d), or tiles never advance", c.TileOverlap, c.PatchSize)
 	}
 	if c.NumEpochs > 0 && c.WarmupEpochs > c.NumEpochs {
-		say("WarmupEpochs is %d, longer than the whole run of %d epochs (NumEpochs); the learning rate would never be reached", c.WarmupEpochs, c.NumEpochs)
+		say("WarmupEpochs is %d, longer than the whole run of %d epochs (NumEpochs), and the learning rate would never be reached; lower WarmupEpochs", c.WarmupEpochs, c.NumEpochs)
 	}
 	if c.Scheduler == "cosine" && c.MinLR > c.LearningRate && c.LearningRate > 0 {
 		say("MinLR is %g, above LearningRate (%g), and the cosine falls from the one to the other; lower MinLR", c.MinLR, c.LearningRate)

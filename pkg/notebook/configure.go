@@ -18,7 +18,7 @@ import (
 // ConfigVariable names an environment variable with a JSON object of keys that
 // override those of the configuration cell, for runs without an editor:
 //
-//	REKINDLE_CONFIG='{"num_epochs": 2}' make run
+//	REKINDLE_CONFIG='{"num_epochs": 20}' make run
 const ConfigVariable = "REKINDLE_CONFIG"
 
 // Configure makes the settings of a run. Their base is the preset of this machine

@@ -43,7 +43,7 @@ func settings(t *testing.T) config.Config {
 	cfg.TrainCleanDir, cfg.TrainDegradedDir = filepath.Join(root, "clean"), filepath.Join(root, "noisy")
 	cfg.ValCleanDir, cfg.ValDegradedDir = cfg.TrainCleanDir, cfg.TrainDegradedDir
 	cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.TileOverlap = 4, 32, 200, 8
-	cfg.ModelFeatures, cfg.NumEpochs, cfg.SaveEveryMinutes = 4, 1000, 1e-9
+	cfg.ModelFeatures, cfg.NumEpochs, cfg.WarmupEpochs, cfg.SaveEveryMinutes = 4, 1000, 1, 1e-9
 	cfg.Device, cfg.UseAMP = "go", false
 	if err := os.MkdirAll(cfg.TrainCleanDir, 0o755); err != nil {
 		t.Fatal(err)

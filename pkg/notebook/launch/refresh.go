@@ -16,7 +16,7 @@ import (
 
 // quick is the configuration of stored runs: the main notebook trains as long as
 // it does by itself, the others only until they show what they can.
-const quick = `{"num_epochs": 3}`
+const quick = `{"num_epochs": 3, "warmup_epochs": 1}`
 
 // syncAll spreads the cells of the main notebook to all training notebooks, and
 // formats those of the others, which may show what was trained.
