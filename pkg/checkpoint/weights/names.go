@@ -6,11 +6,11 @@ import "strings"
 // the middle of them; no network has such names of its own.
 var inner = []string{"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."}
 
-// outer are what wrappers and Lightning modules call the network that they hold.
+// outer are what wrappers and the modules of Lightning and MMEngine call the network that they hold.
 var outer = []string{"module.", "model.", "net.", "network.", "net_g.", "netG.", "generator.", "denoiser."}
 
 // averaged are the outer names of moving averages, which are preferred to what lies beside them.
-var averaged = []string{"ema_model.", "model_ema.", "ema."}
+var averaged = []string{"ema_model.", "model_ema.", "generator_ema.", "ema."}
 
 // unwrap takes off what wrappers put in front of the names of a network.
 func (w *Weights) unwrap() {
@@ -32,7 +32,7 @@ func (w *Weights) takeOff() bool {
 		}
 	}
 	for _, prefix := range outer {
-		if (w.lightning || w.all(prefix)) && w.only(prefix) {
+		if (w.parts || w.all(prefix)) && w.only(prefix) {
 			return true
 		}
 	}

@@ -20,7 +20,7 @@ const maxNesting = 4
 
 // search finds the state_dict of a network in a checkpoint.
 type search struct {
-	lightning bool
+	parts     bool        // other modules, losses for example, may lie beside the network
 	optimizer bool        // there is the state of one
 	networks  []string    // keys of state_dicts that nothing tells apart
 	objects   [][2]string // keys under which a whole object stands instead, and its class
@@ -56,7 +56,12 @@ func (s *search) first(items []any, at string, depth int) (*pth.Dict, string) {
 
 func (s *search) dict(d *pth.Dict, at string, depth int) (*pth.Dict, string) {
 	if _, ok := d.Get("pytorch-lightning_version"); ok {
-		s.lightning = true
+		s.parts = true
+	}
+	if meta, ok := d.Get("meta"); ok { // MMEngine
+		if _, ok := meta.(*pth.Dict); ok {
+			s.parts = true
+		}
 	}
 	for _, k := range []string{"optimizer", "optimizers", "optimizer_states", "param_groups"} {
 		if _, ok := d.Get(k); ok {

@@ -39,13 +39,14 @@ type Weights struct {
 	Tensors []Tensor
 
 	// Unused lists what stood among the tensors and does not belong to them: values
-	// that are no tensors, and of a Lightning module the parts that are not the network.
+	// that are no tensors, and of a module of Lightning or MMEngine the parts that are
+	// not the network.
 	Unused []string
 
 	Metadata map[string]string // of a safetensors file, may be nil
 
-	lightning bool // other modules, losses for example, may lie beside the network
-	index     map[string]int
+	parts bool // other modules, losses for example, may lie beside the network
+	index map[string]int
 }
 
 // Tensor is one of a network's arrays, row-major.
@@ -144,7 +145,7 @@ func openPyTorch(path string) (*Weights, error) {
 	if state == nil {
 		return nil, fmt.Errorf("weights: %s: %w: %s", path, ErrNoWeights, s.why())
 	}
-	w := &Weights{Format: "PyTorch", Key: key, lightning: s.lightning}
+	w := &Weights{Format: "PyTorch", Key: key, parts: s.parts}
 	for k, v := range state.All() {
 		name, text := k.(string)
 		stored, tensor := v.(*pth.Tensor)

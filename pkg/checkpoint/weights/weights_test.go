@@ -70,6 +70,8 @@ func TestTheNetworkIsFoundWhereverItStands(t *testing.T) {
 		"AveragedModel":          {network("module.", 1, "n_averaged", pth.FromInt64([]int64{4})), "", "module."},
 		"Lightning":              {dict("pytorch-lightning_version", "2.5.0", "state_dict", network("model.", 1, "loss.vgg.weight", pth.FromFloat32([]float32{5}, 1))), "state_dict", "model."},
 		"Lightning of one part":  {dict("pytorch-lightning_version", "2.5.0", "state_dict", network("net._orig_mod.", 1)), "state_dict", "_orig_mod.net."},
+		"MMEngine":               {dict("meta", dict("epoch", 1), "state_dict", network("generator.", 1, "perceptual_loss.vgg.weight", pth.FromFloat32([]float32{5}, 1))), "state_dict", "generator."},
+		"MMEngine's average":     {dict("meta", dict("epoch", 1), "state_dict", network("generator_ema.", 1, "generator.inc.weight", pth.FromFloat32([]float32{5}, 1))), "state_dict", "generator_ema."},
 		"ema_pytorch":            {network("ema_model.", 1, "online_model.inc.weight", pth.FromFloat32([]float32{5}, 1), "step", pth.FromInt64([]int64{5})), "", "ema_model."},
 		"state_dict of a module": {network("model.", 1), "", "model."},
 	} {
