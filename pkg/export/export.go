@@ -87,7 +87,8 @@ func hasLearnt(s *checkpoint.State) bool {
 }
 
 // strength says how strongly the pictures were degraded that the network was
-// trained with: "sigma_100", or in which folder somebody's own ones lie.
+// trained with: "sigma_100", or that they were somebody's own, whose folder is
+// nobody else's business.
 func strength(c config.Config) string {
 	d, err := c.NewDegradation()
 	if err != nil {
@@ -96,7 +97,7 @@ func strength(c config.Config) string {
 	made := c
 	made.TrainDegradedDir = ""
 	if own := c.TrainDegradedDir; own != "" && own != made.WithFolders().TrainDegradedDir && !c.DegradeOnTheFly {
-		return "pictures in " + own
+		return "own pictures"
 	}
 	name := d.Name() // "dithering/bayer/2_bits": the last part is the strength
 	return name[strings.LastIndex(name, "/")+1:]

@@ -325,7 +325,7 @@ func TestAnExportSaysWhatTheNetworkWasTrainedFor(t *testing.T) {
 		{func(s *checkpoint.State) { s.Config.NoiseSigma = 25 }, "sigma_25", "true", "unet for gaussian (sigma 25), 4 epochs"},
 		{func(s *checkpoint.State) { s.Config.Degradation = "jpeg" }, "quality_10", "true", "unet for jpeg (quality 10), 4 epochs"},
 		{func(s *checkpoint.State) { s.Config = s.Config.WithFolders() }, "sigma_100", "true", "unet for gaussian (sigma 100), 4 epochs"},
-		{func(s *checkpoint.State) { s.Config.TrainDegradedDir = "my/noisy" }, "pictures in my/noisy", "true", "unet for gaussian (pictures in my/noisy), 4 epochs"},
+		{func(s *checkpoint.State) { s.Config.TrainDegradedDir = "my/noisy" }, "own pictures", "true", "unet for gaussian (own pictures), 4 epochs"},
 		{func(s *checkpoint.State) { s.Config.Degradation = "my own" }, "", "true", "unet for my own, 4 epochs"},
 		{func(s *checkpoint.State) { s.Epoch = 0 }, "sigma_100", "false", "unet for gaussian (sigma 100), 0 epochs"},
 		{func(s *checkpoint.State) { s.Epoch, s.Step = 0, 3 }, "sigma_100", "true", "unet for gaussian (sigma 100), 0 epochs"},
