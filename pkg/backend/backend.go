@@ -34,7 +34,19 @@ type Choice struct {
 
 // OnGPU reports whether the engine computes on an NVIDIA GPU.
 func (e *Engine) OnGPU() bool {
-	return e.Name() == "xla" && strings.Contains(strings.ToLower(e.Description()), "cuda")
+	return NameOf(e) == "xla:cuda"
+}
+
+// NameOf is the short name of an engine that was opened: "go", "xla:cuda",
+// "xla:cpu", or "xla" with a plugin that is neither.
+func NameOf(engine compute.Backend) string {
+	name, description := engine.Name(), strings.ToLower(engine.Description())
+	for _, plugin := range []string{"cuda", "cpu"} {
+		if name == "xla" && strings.Contains(description, plugin) {
+			return name + ":" + plugin
+		}
+	}
+	return name
 }
 
 // Divide returns over how many devices a batch is divided for a Devices key of

@@ -86,7 +86,7 @@ func decode(v any) (*State, error) {
 	}
 	s.Position, s.Step, s.Seed, s.MicroBatch = x.Position, x.Step, x.Seed, x.MicroBatch
 	s.BestEpoch, s.Patience, s.Partial, s.Anchor = x.BestEpoch, x.Patience, x.Partial, x.Anchor
-	s.Reason, s.Data, s.History = x.Reason, x.Data, x.History
+	s.Engine, s.Reason, s.Data, s.History = x.Engine, x.Reason, x.Data, x.History
 	if x.BestLoss != nil {
 		s.BestLoss = *x.BestLoss
 	}

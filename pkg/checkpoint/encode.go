@@ -33,6 +33,7 @@ type extra struct {
 	Reason     string             `json:"saved_because"`
 	Checksum   string             `json:"tensors_crc32c"`
 	Config     json.RawMessage    `json:"config"`
+	Engine     string             `json:"engine,omitempty"`
 	Data       json.RawMessage    `json:"data,omitempty"`
 	History    experiment.History `json:"history"`
 }
@@ -152,7 +153,7 @@ func encodeExtra(s *State) (*pth.Dict, error) {
 	x := extra{
 		Format: format, Position: s.Position, Step: s.Step, Seed: s.Seed, BestEpoch: s.BestEpoch, Patience: s.Patience, MicroBatch: s.MicroBatch,
 		Partial: s.Partial, Anchor: s.Anchor, Reason: s.Reason, Checksum: fmt.Sprintf("%08x", s.checksum()),
-		Config: cfg, Data: s.Data, History: s.History,
+		Config: cfg, Engine: s.Engine, Data: s.Data, History: s.History,
 	}
 	if s.HasBest() {
 		x.BestLoss = &s.BestLoss

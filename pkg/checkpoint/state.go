@@ -48,6 +48,7 @@ type State struct {
 	Anchor  Anchor             // where the learning-rate curve was last re-planned
 	Config  config.Config      // in force when the State was saved
 	Data    json.RawMessage    // what it was trained on; nil: not known
+	Engine  string             // that computed it, e.g. "go" or "xla:cpu, 4 devices"; "": not known
 	Reason  string             // why it was saved, e.g. "epoch" or "out of memory"
 
 	Cosine *Cosine // of a file made by PyTorch, which knows no Config; else nil

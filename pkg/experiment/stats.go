@@ -30,6 +30,7 @@ type Session struct {
 	FromEpoch int             `json:"from_epoch"` // the first one trained, 1-based
 	ToEpoch   int             `json:"to_epoch"`   // the last one completed
 	Status    string          `json:"status"`
+	Engine    string          `json:"engine,omitempty"`  // that computed it, e.g. "xla:cpu"
 	Changes   []config.Change `json:"changes,omitempty"` // keys changed before it
 }
 

@@ -3,15 +3,13 @@ package nn
 import (
 	"math"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/gomlx/compute/dtypes"
-	"github.com/gomlx/compute/support/envutil"
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"rekindle/pkg/internal/plugin"
 )
 
 // every is a chain of all layers that have a gradient on the Go engine in the
@@ -40,33 +38,11 @@ func everyForward(s *Scope, x Map) Map {
 	return every.last.Forward(s, every.four.Forward(s, x))
 }
 
-// withoutAVX2 runs the test that calls it in a process of its own, without the Go
-// engine's AVX2 code: that of compute v0.1.2 multiplies bfloat16 by transposed
-// matrices wrongly (float32 is right). Only tests compute bfloat16 there.
-func withoutAVX2(t *testing.T) (here bool) {
-	t.Helper()
-	const name = envutil.SIMD_AVX2_Env
-	if os.Getenv(name) == "false" {
-		return true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), name+"=false")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("%v\n%s", err, out)
-	}
-	return false
-}
-
-// TestMixedPrecision runs the native lowering with and without bfloat16: what
+// TestMixedPrecision runs the native lowering on XLA with and without bfloat16: what
 // goes in and comes out is float32, weights, gradients and statistics included,
 // and the values differ by what 8 bits of mantissa explain.
 func TestMixedPrecision(t *testing.T) {
-	if !withoutAVX2(t) {
-		return
-	}
-	forceNative = true
-	defer func() { forceNative = false }()
+	backend := plugin.XLA(t)
 	const n, side = 2, 8
 	r := rand.New(rand.NewPCG(1, 2))
 	var names []string
@@ -87,7 +63,6 @@ func TestMixedPrecision(t *testing.T) {
 			weights = len(names)
 		}
 	}
-	backend := engine(t)
 	results := map[bool][]*tensors.Tensor{}
 	for _, mixed := range []bool{false, true} {
 		halves := 0

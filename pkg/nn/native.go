@@ -57,7 +57,7 @@ func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 	kernel := graph.TransposeAllAxes(l.half(w), 2, 3, 1, 0)
 	y := graph.Convolve(nativeJoin(xs), kernel).ChannelsAxis(images.ChannelsLast).PadSame().Done()
 	if bias != nil {
-		y = graph.Add(y, perChannel(full(bias, y), y))
+		y = l.biased(y, bias)
 	}
 	if rectify {
 		y = relu(y)
@@ -69,10 +69,17 @@ func perChannel(v, like *graph.Node) *graph.Node {
 	return graph.BroadcastToShape(graph.Reshape(v, 1, 1, 1, v.Shape().Size()), like.Shape())
 }
 
+// biased adds a bias to each channel in the bias's own precision: its gradient is
+// a sum over all pixels, of which bfloat16 would keep two digits.
+func (l native) biased(y, bias *graph.Node) *graph.Node {
+	y = full(y, bias)
+	return l.half(graph.Add(y, perChannel(bias, y)))
+}
+
 func (l native) conv1x1(x Map, w, bias *graph.Node) Map {
 	m := graph.Reshape(l.half(w), w.Shape().Dim(0), w.Shape().Dim(1))
 	y := graph.DotGeneral(l.half(x.parts[0]), []int{3}, nil, m, []int{1}, nil)
-	return x.alone(graph.Add(y, perChannel(full(bias, y), y)))
+	return x.alone(l.biased(y, bias))
 }
 
 func (l native) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
@@ -135,7 +142,7 @@ func (native) pad(x Map, left, right, top, bottom int) Map {
 func (l native) transpose2x2(x Map, w, bias *graph.Node) Map {
 	y := graph.Einsum("nhwi,iokl->nhkwlo", l.half(x.parts[0]), l.half(w))
 	y = graph.Reshape(y, x.n, 2*x.H, 2*x.W, w.Shape().Dim(1))
-	return x.alone(graph.Add(y, perChannel(full(bias, y), y)))
+	return x.alone(l.biased(y, bias))
 }
 
 // transpose4x4 is a sum of four shifted products, see products.transpose4x4:
@@ -158,7 +165,7 @@ func (l native) transpose4x4(x Map, w, bias *graph.Node) Map {
 		rows = append(rows, graph.Stack(pair, 3)) // [n, h, w, 2, out]
 	}
 	y := graph.Reshape(graph.Stack(rows, 2), x.n, 2*x.H, 2*x.W, w.Shape().Dim(1))
-	return x.alone(graph.Add(y, perChannel(full(bias, y), y)))
+	return x.alone(l.biased(y, bias))
 }
 
 func (native) zip(f func(nodes ...*graph.Node) *graph.Node, xs ...Map) Map {

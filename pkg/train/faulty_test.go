@@ -21,6 +21,8 @@ type faulty struct {
 	compiled                   atomic.Int64 // how often
 	always                     atomic.Bool  // every execution fails
 	dead                       atomic.Bool  // and nothing can be read any more
+
+	build func(compute.Builder) (compute.Executable, error) // nil: as the engine does
 }
 
 func (f *faulty) due(left *atomic.Int64) error {
@@ -82,7 +84,11 @@ func (b *faultyBuilder) Compile() (compute.Executable, error) {
 		return nil, err
 	}
 	b.f.compiled.Add(1)
-	e, err := b.Builder.Compile()
+	build := b.f.build
+	if build == nil {
+		build = compute.Builder.Compile
+	}
+	e, err := build(b.Builder)
 	return &faultyExecutable{e, b.f}, err
 }
 

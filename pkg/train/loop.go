@@ -21,6 +21,7 @@ type task struct {
 	cfg    config.Config
 	data   Data
 	onGPU  bool
+	engine string // its name, see [engineName]
 	report Reporter
 	now    func() time.Time
 }

@@ -65,7 +65,7 @@ func find(t task, net *model.Network) (*start, error) {
 	if prepareAverage(b.state, t.cfg.EMADecay) && b.state.Step > 0 {
 		t.report.Message("ℹ️  EMADecay: the average of the weights begins with those of this checkpoint")
 	}
-	b.state.Config = t.cfg
+	b.state.Config, b.state.Engine = t.cfg, t.engine
 	if t.data.Identity != nil {
 		b.state.Data = t.data.Identity
 	}
@@ -222,6 +222,9 @@ func (b *start) sayResumed(entry checkpoint.Entry) {
 	}
 	if b.state.HasBest() {
 		b.report.Message("   Best so far: epoch %d (val_loss: %.4f)", b.state.BestEpoch, b.state.BestLoss)
+	}
+	if was := b.state.Engine; was != "" && was != b.engine {
+		b.report.Message("   It was computed by %s, this run is by %s: sums are rounded otherwise, so losses differ in their last digits from those of a run that stays with one engine", was, b.engine)
 	}
 	for _, c := range b.changes {
 		b.report.Message("   ✏️  %s: %s → %s", c.Key, c.Old, c.New)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomlx/compute"
+
 	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
@@ -38,19 +40,24 @@ func TestKilledAtAnyMomentLosesNothing(t *testing.T) {
 		trainInThisProcess(t, dir)
 		return
 	}
-	cfg := tiny(t)
+	torture(t, tiny(t), goEngine(t), kills(t), 600*time.Millisecond)
+}
+
+// torture kills runs of a Device, that of the configuration, so often, each after
+// at most so long. engine is the same in this process.
+func torture(t *testing.T, cfg config.Config, engine compute.Backend, total int, longest time.Duration) {
+	t.Helper()
 	cfg.NumEpochs, cfg.ValEvery = 8, 2
 	cfg.SaveEveryMinutes = 1e-9
-	_, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{})
+	_, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{Backend: engine})
 
 	cfg.ResumeFromCheckpoint = true
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	total := kills(t)
 	finished := 0
 	for killed := 0; killed < total; {
 		exp := newExperiment(t, cfg)
 		for {
-			ended, err := trainAndKill(t, exp, time.Duration(50+r.IntN(550))*time.Millisecond)
+			ended, err := trainAndKill(t, exp, 50*time.Millisecond+time.Duration(r.Int64N(int64(longest))))
 			if err != nil {
 				t.Fatalf("after %d kills: %v", killed, err)
 			}
@@ -120,7 +127,7 @@ func trainInThisProcess(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	defer lock.Release()
-	engine, err := backend.Open("go")
+	engine, err := backend.Open(cfg.Device)
 	if err != nil {
 		t.Fatal(err)
 	}

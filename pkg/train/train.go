@@ -24,6 +24,7 @@ import (
 
 	"github.com/gomlx/compute"
 
+	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
@@ -117,7 +118,7 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	t := task{exp: exp, cfg: cfg, data: data, onGPU: opts.GPU, report: opts.Reporter, now: opts.Now}
+	t := task{exp: exp, cfg: cfg, data: data, onGPU: opts.GPU, engine: engineName(opts.Backend, opts.Devices), report: opts.Reporter, now: opts.Now}
 	if t.report == nil {
 		t.report = Silent{}
 	}
@@ -125,7 +126,7 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 		t.now = time.Now
 	}
 	defer t.report.Close()
-	call := experiment.Session{Started: t.now()}
+	call := experiment.Session{Started: t.now(), Engine: t.engine}
 	collector := startCollector(opts.Backend)
 	defer collector.stop()
 	l, from, err := newLoop(t, opts)
@@ -144,6 +145,15 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 		err = e
 	}
 	return &Result{outcome, l.state.History, l.state.BestEpoch, l.state.BestLoss, l.saver.file}, err
+}
+
+// engineName says what computes a run. Runs of the same name are the same bit for bit.
+func engineName(on compute.Backend, devices int) string {
+	name := backend.NameOf(on)
+	if devices > 1 {
+		name += fmt.Sprintf(", %d devices", devices)
+	}
+	return name
 }
 
 // newLoop finds the State to start from, checks that it can be saved, and puts

@@ -2,14 +2,14 @@
 
 // Package dryrun is XLA without XLA: an engine on which graphs become StableHLO
 // programs, as they do on a GPU, that are kept instead of compiled. Whatever runs
-// on it computes zeros, or, slowly, what PyTorch makes of the program.
+// on it computes zeros.
 //
-// Use it to show on any machine that a computation can be written down for XLA:
-// that it knows every operation, with these shapes and types, gradients included;
-// and, where PyTorch is, that the program means what it should. What XLA makes of
-// it, only a machine with XLA can tell.
+// Use it to show on any machine that a computation can be written down for XLA
+// on a GPU: that it knows every operation, with these shapes and types, gradients
+// included. What it means, XLA on the CPU can tell; what a GPU makes of it, only a
+// machine with one.
 //
-//	engine := dryrun.New(1) // or dryrun.WithPyTorch(t)
+//	engine := dryrun.New(1)
 //	exec := graph.MustNewExec(engine, f)
 //	exec.MustCall(x)
 //	fmt.Println(engine.Programs()[0].Text)
@@ -18,7 +18,6 @@ package dryrun
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"sync"
 	"unsafe"
 
@@ -40,7 +39,6 @@ type Engine struct {
 
 	mu       sync.Mutex
 	programs []Program
-	torch    *interpreter // nil: everything is zero
 }
 
 // New returns an engine of that many GPUs.
@@ -80,8 +78,7 @@ func (e *Engine) BufferFromFlatData(d compute.DeviceNum, flat any, s shapes.Shap
 	if n := reflect.ValueOf(flat).Len(); n != s.Size() {
 		return nil, fmt.Errorf("dryrun: %d values for shape %s", n, s)
 	}
-	values, _ := flat.([]float32)
-	return &buffer{e, d, s, slices.Clone(values)}, nil
+	return &buffer{e, d, s}, nil
 }
 
 type builder struct {
@@ -114,10 +111,9 @@ func (b *builder) Compile() (compute.Executable, error) {
 	}
 	b.engine.mu.Lock()
 	b.engine.programs = append(b.engine.programs, Program{b.Name(), string(text)})
-	number := len(b.engine.programs)
 	b.engine.mu.Unlock()
 	main := field(b.Builder, "mainFn").Interface().(*xla.Function)
-	x := &executable{engine: b.engine, devices: b.devices, number: number, text: text}
+	x := &executable{engine: b.engine, devices: b.devices}
 	x.names = field(main, "parameterNames").Interface().([]string)
 	x.inputs = field(main, "parameterShapes").Interface().([]shapes.Shape)
 	for _, o := range field(main, "outputs").Interface().([]*xla.Node) {
@@ -133,8 +129,6 @@ func (b *builder) Compile() (compute.Executable, error) {
 type executable struct {
 	engine          *Engine
 	devices         int
-	number          int // of the program, from 1
-	text            []byte
 	names           []string
 	inputs, outputs []shapes.Shape
 }
@@ -147,27 +141,23 @@ func (x *executable) Execute(inputs []compute.Buffer, _ []bool, d compute.Device
 	if want := len(x.inputs) * x.devices; len(inputs) != want {
 		return nil, fmt.Errorf("dryrun: %d inputs, want %d", len(inputs), want)
 	}
-	if x.engine.torch != nil {
-		return x.engine.torch.execute(x, inputs)
-	}
 	var out []compute.Buffer
 	for device := range x.devices {
 		if x.devices > 1 {
 			d = compute.DeviceNum(device)
 		}
 		for _, s := range x.outputs {
-			out = append(out, &buffer{x.engine, d, s, nil})
+			out = append(out, &buffer{x.engine, d, s})
 		}
 	}
 	return out, nil
 }
 
-// buffer has a shape, a place, and values; nil: zeros.
+// buffer has a shape and a place, and holds zeros.
 type buffer struct {
 	engine *Engine
 	device compute.DeviceNum
 	shape  shapes.Shape
-	values []float32
 }
 
 func (b *buffer) Backend() compute.Backend              { return b.engine }
@@ -177,17 +167,9 @@ func (b *buffer) DeviceNum() (compute.DeviceNum, error) { return b.device, nil }
 func (b *buffer) Data() (any, error)                    { return nil, fmt.Errorf("dryrun: buffers are not shared") }
 func (b *buffer) ToFlatData(flat any) error {
 	reflect.ValueOf(flat).Clear()
-	if b.values == nil {
-		return nil
-	}
-	to, ok := flat.([]float32)
-	if !ok || len(to) != len(b.values) {
-		return fmt.Errorf("dryrun: a %s cannot be read into a %T", b.shape, flat)
-	}
-	copy(to, b.values)
 	return nil
 }
 
 func (b *buffer) CopyToDevice(d compute.DeviceNum) (compute.Buffer, error) {
-	return &buffer{b.engine, d, b.shape, b.values}, nil
+	return &buffer{b.engine, d, b.shape}, nil
 }
