@@ -5,10 +5,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/checkpoint/pth"
+	"rekindle/pkg/internal/bitwise"
 	"rekindle/pkg/internal/python"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
@@ -133,5 +135,36 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 	result, _ := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
 	if result.Outcome != Completed || result.History.Len() != 6 || !w.said("checkpoint_epoch_004.pth") {
 		t.Errorf("resume from PyTorch's file ended %q with %d epochs; messages %q", result.Outcome, result.History.Len(), w.messages)
+	}
+}
+
+// TestPyTorchLoadsEveryKindOfCheckpoint with weights_only=True, and Go reads what
+// PyTorch makes of it when it saves it again.
+func TestPyTorchLoadsEveryKindOfCheckpoint(t *testing.T) {
+	for _, decay := range []float64{0, 0.9} {
+		cfg := tiny(t)
+		cfg.EMADecay = decay
+		exp := newExperiment(t, cfg)
+		ctx, w := interruptAfter(12) // in epoch 3
+		mustRun(t, ctx, exp, cfg, Options{Reporter: w})
+		files, err := filepath.Glob(filepath.Join(exp.CheckpointsDir(), "*.pth"))
+		if err != nil || len(files) != 4 { // best, last, of epoch 2, emergency
+			t.Fatalf("there are %q, want four checkpoints", files)
+		}
+		python.Run(t, "torch", "testdata/again.py", append([]string{strconv.Itoa(cfg.ModelFeatures)}, files...)...)
+		for _, file := range files {
+			want, err := checkpoint.Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := checkpoint.Load(file + ".again")
+			if err != nil {
+				t.Fatal(err)
+			}
+			bitwise.SameTraining(t, got, want)
+			if got.HasAverage() != (decay > 0) {
+				t.Errorf("EMADecay %g: %s has an average: %v", decay, filepath.Base(file), got.HasAverage())
+			}
+		}
 	}
 }
