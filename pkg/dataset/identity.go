@@ -63,20 +63,35 @@ func (p *Picture) UnmarshalText(line []byte) error {
 // Pictures identifies the pictures that the set holds. Files are read once: their
 // checksums are kept in the user's cache folder, see [machine.CacheFolder], and
 // found again by path, size, time of change and inode.
-func (s *Set) Pictures() (Pictures, error) {
-	degradedDir, cleanDir := filepath.Dir(s.scenes[0].degraded), filepath.Dir(s.scenes[0].clean)
-	p := Pictures{Folder: cleanDir, Pictures: make([]Picture, len(s.scenes))}
+func (s *Set) Pictures() (Pictures, error) { return identify(s.scenes) }
+
+// CleanPictures identifies all pictures of a folder of clean ones.
+func CleanPictures(dir string) (Pictures, error) {
+	names, err := listFolder("clean", dir)
+	if err != nil {
+		return Pictures{}, err
+	}
+	scenes := make([]scene, len(names))
+	for i, name := range names {
+		path := filepath.Join(dir, name)
+		scenes[i] = scene{clean: path, degraded: path}
+	}
+	return identify(scenes)
+}
+
+func identify(scenes []scene) (Pictures, error) {
+	degradedDir, cleanDir := filepath.Dir(scenes[0].degraded), filepath.Dir(scenes[0].clean)
+	p := Pictures{Folder: cleanDir, Drawn: leaves.Drew(cleanDir), Pictures: make([]Picture, len(scenes))}
 	if abs, err := filepath.Abs(cleanDir); err == nil {
 		p.Folder = abs
 	}
-	p.Drawn = leaves.Drew(cleanDir)
 	made := derived.Sources(degradedDir)
 	if by, ok := derived.RecipeOf(degradedDir); ok && degradedDir != cleanDir && len(made) > 0 {
 		p.Degraded = fmt.Sprintf("%s, seed %d", by.Name, by.Seed)
 	}
 	clean, degraded := openDigests(cleanDir), openDigests(degradedDir)
-	err := parallel(len(s.scenes), func(i int) (err error) {
-		scene, picture := s.scenes[i], &p.Pictures[i]
+	err := parallel(len(scenes), func(i int) (err error) {
+		scene, picture := scenes[i], &p.Pictures[i]
 		picture.Name = filepath.Base(scene.clean)
 		if picture.SHA256, err = clean.of(picture.Name); err != nil {
 			return err
@@ -175,11 +190,29 @@ func (c Changes) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// Some names a few of the pictures.
-func (p Pictures) Some() string {
+// String says how many pictures these are, from where, and names a few.
+func (p Pictures) String() string {
 	var names []string
 	for _, picture := range p.Pictures {
 		names = append(names, picture.Name)
 	}
-	return some(names)
+	return fmt.Sprintf("%d pictures from %s (%s)", len(names), p.Folder, some(names))
+}
+
+// Continues says whether a run that used the pictures of before may go on with
+// those of now. It may not where nothing is left of what it was trained on.
+// Other pictures to validate with are no obstacle, except that built-in ones
+// never stand in for photographs: these are more likely out of reach.
+func Continues(before, now Pictures, validation bool) bool {
+	if len(before.Pictures) == 0 || now.Since(before).Remain > 0 {
+		return true
+	}
+	return validation && len(now.Pictures) > 0 && (before.Drawn || !now.Drawn)
+}
+
+// Remedy says what a person can do where a run may not go on. key names the
+// setting for the folder of clean pictures.
+func Remedy(key, experiment string) string {
+	return fmt.Sprintf("mount their disk, put them back, or set %s to where they are; "+
+		"to begin a new experiment with other pictures from these weights, set ForkExperiment = %q and ResumeFromCheckpoint = false", key, experiment)
 }

@@ -102,6 +102,16 @@ func listFolder(kind, dir string) ([]string, error) {
 	return names, nil
 }
 
+// Check reports what [Open] would have against two folders, as far as names and
+// the files' headers tell.
+func Check(degradedDir, cleanDir string) error {
+	scenes, err := match(degradedDir, cleanDir)
+	if err != nil {
+		return err
+	}
+	return measure(scenes)
+}
+
 // measure reads the sizes of all scenes from the files' headers.
 func measure(scenes []scene) error {
 	return parallel(len(scenes), func(i int) error {

@@ -36,7 +36,7 @@ func Folder(ctx context.Context, cleanDir, outDir string, d Degradation, seed in
 	if err != nil {
 		return 0, err
 	}
-	if sameFolder(cleanDir, outDir) {
+	if SameFolder(cleanDir, outDir) {
 		return 0, fmt.Errorf("degrade: clean and degraded folder are both %s: choose another for the degraded copies", cleanDir)
 	}
 	return derived.Fill(ctx, derived.Folder{
@@ -79,7 +79,8 @@ func copies(cleanDir string) ([]derived.Item, error) {
 	return items, nil
 }
 
-func sameFolder(a, b string) bool {
+// SameFolder says whether two paths lead to one folder.
+func SameFolder(a, b string) bool {
 	ia, err := os.Stat(a)
 	if err != nil {
 		return false

@@ -9,9 +9,21 @@ import (
 
 // SetAside renames a file that cannot be used, so that it is kept but no longer
 // found, and returns its new path.
-func SetAside(path string) (string, error) {
+func SetAside(path string) (string, error) { return rename(path, "invalid") }
+
+// SetAsideHistory gives a history.json that no checkpoint goes with another name,
+// before training begins anew in the folder, and returns its new path; "" where
+// there is none.
+func (e *Experiment) SetAsideHistory() (string, error) {
+	if _, err := os.Lstat(e.HistoryPath()); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return rename(e.HistoryPath(), "before")
+}
+
+func rename(path, why string) (string, error) {
 	for n := 1; ; n++ {
-		kept := fmt.Sprintf("%s.invalid-%d", path, n)
+		kept := fmt.Sprintf("%s.%s-%d", path, why, n)
 		if _, err := os.Lstat(kept); !errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -54,6 +54,10 @@ func (e *Experiment) ConfigPath() string { return filepath.Join(e.Dir, "config.j
 // HistoryPath is the [History].
 func (e *Experiment) HistoryPath() string { return filepath.Join(e.Dir, "history.json") }
 
+// DataPath names the pictures that the experiment was trained on, see package
+// dataset's Identity.
+func (e *Experiment) DataPath() string { return filepath.Join(e.Dir, "data.json") }
+
 // StatsPath is the [Stats].
 func (e *Experiment) StatsPath() string { return filepath.Join(e.Dir, "experiment_stats.json") }
 

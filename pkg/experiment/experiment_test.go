@@ -388,3 +388,25 @@ func TestScoresAsATableForSpreadsheets(t *testing.T) {
 		t.Errorf("got %q, want %q", raw, want)
 	}
 }
+
+func TestAHistoryThatIsSetAsideIsKept(t *testing.T) {
+	e := &Experiment{t.TempDir()}
+	if kept, err := e.SetAsideHistory(); kept != "" || err != nil {
+		t.Errorf("without a history: %q, %v", kept, err)
+	}
+	for _, content := range []string{"first", "second"} {
+		if err := os.WriteFile(e.HistoryPath(), []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := e.SetAsideHistory()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(kept); string(got) != content || filepath.Dir(kept) != e.Dir {
+			t.Errorf("%s holds %q (%v), want %q", kept, got, err, content)
+		}
+	}
+	if _, err := os.Stat(e.HistoryPath()); err == nil {
+		t.Error("the history is still there")
+	}
+}

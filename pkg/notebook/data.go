@@ -18,6 +18,7 @@ import (
 	"rekindle/pkg/dataset/leaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/derived"
+	"rekindle/pkg/experiment"
 	"rekindle/pkg/rgb"
 )
 
@@ -32,12 +33,43 @@ var builtInSide = 320 // pixels; smaller in tests
 
 // PrepareData makes whatever is missing of the data. Where there are no
 // photographs and the clean folders are the default ones, the built-in set is
-// drawn. Degraded copies are made where they are missing or out of date;
-// degraded pictures that were not made here are used as they are.
+// drawn, unless there is a sign that photographs were there: the experiment was
+// trained on some, or there are degraded copies of some. Degraded copies are made
+// where they are missing or out of date; degraded pictures that were not made
+// here are used as they are, and never changed.
+//
+// What it refuses, or has not finished, no later cell uses.
 func PrepareData(cfg config.Config) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	Check(prepareData(ctx, cfg))
+}
+
+const dataCell = `"5. Degraded Datasets"`
+
+// part is one of the two data sets of a configuration.
+type part struct {
+	name            string // as it begins the names of its keys
+	clean, degraded string // folders
+	usual           string // where clean lies if nobody says otherwise
+	pictures        int    // of the built-in set
+	seed            int64
+	was             *dataset.Pictures // that the current experiment was trained on; nil: none yet
+	copies          bool              // degraded copies are made
+}
+
+// parts are training and validation, in this order.
+func parts(cfg config.Config) [2]part {
+	usual := config.Default()
+	// Chance depends on the seed and the file's name: with one seed for both, pictures of the same name would share its noise.
+	valSeed := cfg.Seed + 1
+	if cfg.ValDegradedDir == cfg.TrainDegradedDir {
+		valSeed = cfg.Seed
+	}
+	return [2]part{
+		{name: "Train", clean: cfg.TrainCleanDir, degraded: cfg.TrainDegradedDir, usual: usual.TrainCleanDir, pictures: builtInTrain, seed: cfg.Seed, copies: !cfg.DegradeOnTheFly},
+		{name: "Val", clean: cfg.ValCleanDir, degraded: cfg.ValDegradedDir, usual: usual.ValCleanDir, pictures: builtInVal, seed: valSeed, copies: true},
+	}
 }
 
 func prepareData(ctx context.Context, cfg config.Config) error {
@@ -45,59 +77,180 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := downloadIfWanted(ctx, cfg); err != nil {
+	all := parts(cfg)
+	exp, err := trainedOn(all[:])
+	if err != nil {
 		return err
 	}
-	if err := checkFolders(cfg); err != nil {
-		return err
-	}
-	// Chance depends on the seed and the file's name: with one seed for both, pictures of the same name would share its noise.
-	valSeed := cfg.Seed + 1
-	if cfg.ValDegradedDir == cfg.TrainDegradedDir {
-		valSeed = cfg.Seed
-	}
-	for _, part := range []struct {
-		name, clean, degraded string
-		pictures              int
-		seed                  int64
-	}{
-		{"Train", cfg.TrainCleanDir, cfg.TrainDegradedDir, builtInTrain, cfg.Seed},
-		{"Val", cfg.ValCleanDir, cfg.ValDegradedDir, builtInVal, valSeed},
-	} {
-		if _, err := os.Stat(part.clean); errors.Is(err, fs.ErrNotExist) { // one of the usual folders, or checkFolders would have refused it
-			if err := drawLeaves(ctx, part.name, part.clean, part.pictures, part.seed); err != nil {
-				return err
+	check := func() error {
+		var failed []error
+		for _, p := range all {
+			err := p.check(cfg)
+			if err == nil {
+				err = p.checkSame(cfg, exp)
 			}
+			if e := p.mark(err); e != nil {
+				return e
+			}
+			failed = append(failed, err)
 		}
-		if cfg.DegradeOnTheFly && part.name == "Train" {
-			say("✅ Train: each patch is degraded anew when it is cut (%s); no copies are made", degradation.Name())
-			continue
+		return errors.Join(failed...)
+	}
+	if err := check(); err != nil {
+		return softly(err)
+	}
+	if cfg.DownloadDIV2K {
+		if err := downloadIfWanted(ctx, cfg); err != nil {
+			return err
 		}
-		if err := makeDegraded(ctx, part.name, part.clean, part.degraded, degradation, part.seed); err != nil {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	for _, p := range all {
+		if err := p.mark(fmt.Errorf("the cell under %s did not run to its end; run it again", dataCell)); err != nil {
+			return err
+		}
+	}
+	for _, p := range all {
+		err := p.make(ctx, degradation)
+		if err := p.mark(err); err != nil {
+			return err
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkFolders reports clean folders that are missing or empty. The usual ones
-// may be missing, because the built-in set is drawn there, and all of them where
-// DIV2K is going to be downloaded.
+// trainedOn tells the parts what the current experiment was trained on, and
+// returns its name. A data.json that cannot be read is no obstacle: training
+// compares with the checkpoint.
+func trainedOn(all []part) (name string, err error) {
+	m, err := recall()
+	if err != nil || m.Experiment == "" {
+		return "", err
+	}
+	exp, err := experiment.Open(m.Experiment)
+	if err != nil {
+		return "", nil // gone; another cell says so
+	}
+	id, err := dataset.LoadIdentity(exp.DataPath())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		warn(err.Error())
+		return "", nil
+	}
+	all[0].was, all[1].was = &id.Train, &id.Val
+	return exp.Name(), nil
+}
+
+func (p part) key() string { return p.clean + " → " + p.degraded }
+
+// mark remembers for later cells why a part cannot be used, nil if it can.
+func (p part) mark(why error) error {
+	m, err := recall()
+	if err != nil {
+		return err
+	}
+	if m.Refused == nil {
+		m.Refused = map[string]string{}
+	}
+	delete(m.Refused, p.key())
+	if why != nil {
+		m.Refused[p.key()] = why.Error()
+	}
+	return remember(m)
+}
+
+// refused is the reverse of mark.
+func (p part) refused() error {
+	m, err := recall()
+	if err != nil {
+		return err
+	}
+	if why := m.Refused[p.key()]; why != "" {
+		return fmt.Errorf("the cell under %s refused these pictures: %s", dataCell, why)
+	}
+	if p.copies && degrade.SameFolder(p.clean, p.degraded) {
+		return fmt.Errorf("%sCleanDir and %sDegradedDir are both %s; choose another folder for the degraded pictures", p.name, p.name, p.clean)
+	}
+	return nil
+}
+
+// check reports clean folders that are missing or empty. The usual ones may be
+// missing, because the built-in set is drawn there, and all of them where DIV2K
+// is going to be downloaded.
+func (p part) check(cfg config.Config) error {
+	key := p.name + "CleanDir"
+	names, err := rgb.List(p.clean)
+	missing := errors.Is(err, fs.ErrNotExist)
+	switch {
+	case cfg.DownloadDIV2K && (missing || err == nil && len(names) == 0):
+	case missing && p.was != nil && !p.was.Drawn: // checkSame says what is missing
+	case missing && p.clean == p.usual && p.copies:
+		there, err := rgb.List(p.degraded)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if other := slices.IndexFunc(there, func(name string) bool { return !leaves.IsName(name) }); other >= 0 {
+			return fmt.Errorf("%s: there is no folder %s, but %s holds degraded copies of pictures that were in it (%s): mount their disk or put them back; "+
+				"for the built-in pictures, set %sDegradedDir to a folder of their own", key, p.clean, p.degraded, there[other], p.name)
+		}
+		return err
+	case missing && p.clean == p.usual:
+	case missing:
+		return fmt.Errorf("%s: there is no folder %s; put PNG or JPEG photographs there, or set %s = %q for the built-in pictures", key, p.clean, key, p.usual)
+	case err != nil:
+		return fmt.Errorf("%s: %w", key, err)
+	case len(names) == 0 && p.was == nil:
+		return fmt.Errorf("%s: the folder %s holds no PNG or JPEG pictures; put photographs there, or remove it and set %s = %q for the built-in pictures", key, p.clean, key, p.usual)
+	}
+	return nil
+}
+
+// checkSame stops before anything is made of other pictures than those that an
+// experiment was trained on: copies of those would be thrown away.
+func (p part) checkSame(cfg config.Config, exp string) error {
+	if p.was == nil {
+		return nil
+	}
+	now, err := dataset.CleanPictures(p.clean)
+	none := errors.Is(err, fs.ErrNotExist) || errors.Is(err, dataset.ErrEmpty)
+	switch {
+	case none && cfg.DownloadDIV2K, errors.Is(err, fs.ErrNotExist) && p.was.Drawn && p.clean == p.usual:
+		return nil // to be had again
+	case err != nil && !none:
+		return err
+	}
+	if dataset.Continues(*p.was, now, p.name == "Val") {
+		return nil
+	}
+	return fmt.Errorf("%s was trained on %s, and none of them is in %s now; %s", exp, p.was, p.clean, dataset.Remedy(p.name+"CleanDir", exp))
+}
+
+// make completes the pictures of a part.
+func (p part) make(ctx context.Context, d degrade.Degradation) error {
+	if _, err := os.Stat(p.clean); errors.Is(err, fs.ErrNotExist) { // one of the usual folders, or check would have refused it
+		if err := drawLeaves(ctx, p.name, p.clean, p.pictures, p.seed); err != nil {
+			return err
+		}
+	}
+	if !p.copies {
+		say("✅ %s: each patch is degraded anew when it is cut (%s); no copies are made", p.name, d.Name())
+		return nil
+	}
+	return p.makeDegraded(ctx, d)
+}
+
+// checkFolders reports the first folder of clean pictures that will not do.
 func checkFolders(cfg config.Config) error {
-	usual := config.Default()
-	for _, f := range []struct{ key, dir, usual string }{
-		{"TrainCleanDir", cfg.TrainCleanDir, usual.TrainCleanDir}, {"ValCleanDir", cfg.ValCleanDir, usual.ValCleanDir},
-	} {
-		names, err := rgb.List(f.dir)
-		switch {
-		case cfg.DownloadDIV2K && (errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0):
-		case errors.Is(err, fs.ErrNotExist) && f.dir == f.usual:
-		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("%s: there is no folder %s; put PNG or JPEG photographs there, or set %s = %q for the built-in pictures", f.key, f.dir, f.key, f.usual)
-		case err != nil:
-			return fmt.Errorf("%s: %w", f.key, err)
-		case len(names) == 0:
-			return fmt.Errorf("%s: the folder %s holds no PNG or JPEG pictures; put photographs there, or remove it and set %s = %q for the built-in pictures", f.key, f.dir, f.key, f.usual)
+	for _, p := range parts(cfg) {
+		if err := p.check(cfg); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -126,26 +279,45 @@ func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error 
 	return err
 }
 
-func makeDegraded(ctx context.Context, name, clean, degraded string, d degrade.Degradation, seed int64) error {
-	count := NewCounter(name + ": degraded")
+func (p part) makeDegraded(ctx context.Context, d degrade.Degradation) error {
+	count := NewCounter(p.name + ": degraded")
 	began := time.Now()
-	made, err := degrade.Folder(ctx, clean, degraded, d, seed, count.Set)
+	made, err := degrade.Folder(ctx, p.clean, p.degraded, d, p.seed, count.Set)
 	count.End()
 	switch {
 	case errors.Is(err, derived.ErrForeign):
-		say("✅ %s: using the degraded pictures that are in %s", name, degraded)
+		return p.useForeign(d)
+	case errors.Is(err, derived.ErrMixed):
+		return fmt.Errorf("%w; move them away to have copies made in their place, or put all degraded pictures of your own into another folder and name it: %sDegradedDir", err, p.name)
 	case ctx.Err() != nil:
 		return fmt.Errorf("interrupted; run the cell again to complete the data")
 	case err != nil:
 		return err
 	case made == 0:
-		say("✅ %s: degraded copies are complete in %s", name, degraded)
+		say("✅ %s: degraded copies are complete in %s", p.name, p.degraded)
 	default:
-		say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", name, made, d.Name(), degraded, time.Since(began).Seconds())
-		if namedAfterAnother(degraded, d) {
-			say("   The folder's name says something else; %sDegradedDir = %q would fit", name, config.DegradedDir(d, strings.ToLower(name)))
+		say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", p.name, made, d.Name(), p.degraded, time.Since(began).Seconds())
+		if namedAfterAnother(p.degraded, d) {
+			say("   The folder's name says something else; %sDegradedDir = %q would fit", p.name, config.DegradedDir(d, strings.ToLower(p.name)))
 		}
 	}
+	return nil
+}
+
+// useForeign says that degraded pictures of somebody's own are used, if they go
+// with the clean ones.
+func (p part) useForeign(d degrade.Degradation) error {
+	dir := config.DegradedDir(d, strings.ToLower(p.name))
+	if filepath.Clean(dir) == filepath.Clean(p.degraded) {
+		dir += "_copies"
+	}
+	other := fmt.Sprintf("%sDegradedDir = %q", p.name, dir)
+	if err := dataset.Check(p.degraded, p.clean); err != nil {
+		return fmt.Errorf("%s holds degraded pictures that were not made here, and stay as they are, but do not go with those in %s: %w; to have copies made, name another folder: %s",
+			p.degraded, p.clean, err, other)
+	}
+	say("✅ %s: using the degraded pictures that are in %s; they were not made here and stay as they are", p.name, p.degraded)
+	say("   To have copies made (%s), name another folder: %s", d.Name(), other)
 	return nil
 }
 
@@ -164,24 +336,15 @@ type Data struct {
 }
 
 // OpenData reads the pictures that the configuration names. warn is told about
-// pictures that are left out.
+// pictures that are left out. What [PrepareData] refused is an error.
 func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
-	open := func(degraded, clean string) (*dataset.Set, error) {
-		some := &firstFew{to: warn}
-		set, err := dataset.Open(degraded, clean, cfg.PatchSize, some.warn)
-		some.end()
-		return set, pointToData(err)
-	}
 	var d Data
 	var err error
-	degraded := cfg.TrainDegradedDir
-	if cfg.DegradeOnTheFly {
-		degraded = cfg.TrainCleanDir // not looked at
-	}
-	if d.TrainSet, err = open(degraded, cfg.TrainCleanDir); err != nil {
+	all := parts(cfg)
+	if d.TrainSet, err = all[0].open(cfg.PatchSize, warn); err != nil {
 		return nil, err
 	}
-	if d.ValSet, err = open(cfg.ValDegradedDir, cfg.ValCleanDir); err != nil {
+	if d.ValSet, err = all[1].open(cfg.PatchSize, warn); err != nil {
 		return nil, err
 	}
 	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
@@ -194,6 +357,49 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	}
 	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	return &d, nil
+}
+
+// OpenValidation reads the validation pictures that are at least as large as a
+// patch, as [OpenData] does.
+func OpenValidation(cfg config.Config, patchSize int, warn func(string)) (*dataset.Set, error) {
+	return parts(cfg)[1].open(patchSize, warn)
+}
+
+func (p part) open(patchSize int, warn func(string)) (*dataset.Set, error) {
+	if err := p.refused(); err != nil {
+		return nil, softly(err)
+	}
+	degraded := p.degraded
+	if !p.copies {
+		degraded = p.clean // not looked at
+	}
+	some := &firstFew{to: warn}
+	set, err := dataset.Open(degraded, p.clean, patchSize, some.warn)
+	some.end()
+	return set, softly(pointToData(err))
+}
+
+// softly makes an error about pictures one that does not end Run All, where the
+// cells are only to show what there is.
+func softly(err error) error {
+	m, e := recall()
+	if err == nil || e != nil || !m.Looking {
+		return err
+	}
+	return looking{err}
+}
+
+// looking is an error that counts as [ErrNothing].
+type looking struct{ error }
+
+func (l looking) Unwrap() []error { return []error{l.error, ErrNothing} }
+
+// Identity says which pictures these are.
+func (d *Data) Identity() (id dataset.Identity, err error) {
+	if id.Train, err = d.TrainSet.Pictures(); err == nil {
+		id.Val, err = d.ValSet.Pictures()
+	}
+	return id, err
 }
 
 // pointToData adds to an error about missing pictures which cell makes them.

@@ -57,7 +57,7 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 			return nil, err
 		}
 	}
-	if err := remember(memory{Experiment: exp.Dir}); err != nil {
+	if err := remember(memory{Experiment: exp.Dir, Looking: skipTraining}); err != nil {
 		return nil, err
 	}
 	if found {

@@ -17,6 +17,10 @@ type memory struct {
 	Experiment string `json:"experiment"`           // folder
 	NoneUnder  string `json:"none_under,omitempty"` // the folder in which there was no experiment to show
 	Warned     string `json:"warned,omitempty"`     // what the last mismatch warning was about
+	Looking    bool   `json:"looking,omitempty"`    // SKIP_TRAINING: missing pictures are no failure
+
+	// Refused is why the cell that makes the data cannot vouch for a part of them.
+	Refused map[string]string `json:"refused,omitempty"`
 }
 
 // inProcess is the memory of programs that are not cells.

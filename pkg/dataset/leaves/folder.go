@@ -51,6 +51,9 @@ func Folder(dir string, n, w, h int, seed int64, report func(done, total int)) e
 	return err
 }
 
+// IsName tells the names that [Folder] gives from others.
+func IsName(name string) bool { return strings.HasPrefix(name, prefix) }
+
 // Drew reports whether all pictures of a folder were drawn by [Folder]: they can
 // be had again at any time.
 func Drew(dir string) bool {
@@ -60,7 +63,7 @@ func Drew(dir string) bool {
 	}
 	names, err := rgb.List(dir)
 	for _, name := range names {
-		if !strings.HasPrefix(name, prefix) {
+		if !IsName(name) {
 			return false
 		}
 	}

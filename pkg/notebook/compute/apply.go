@@ -33,7 +33,7 @@ func RestoreSamples(cfg config.Config) {
 
 	ctx, stop := interruptible()
 	defer stop()
-	set, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, cfg.PatchSize, warn)
+	set, err := notebook.OpenValidation(cfg, cfg.PatchSize, warn)
 	notebook.Check(err)
 	rows, err := restoredPatches(ctx, r, set, cfg)
 	notebook.Check(err)

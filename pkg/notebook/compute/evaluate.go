@@ -26,7 +26,14 @@ func Evaluate(cfg config.Config) {
 	exp := notebook.Experiment(cfg)
 	state, err := loadBest(exp)
 	notebook.Check(err)
-	set, err := dataset.Open(cfg.ValDegradedDir, cfg.ValCleanDir, 1, warn)
+	set, err := notebook.OpenValidation(cfg, 1, warn)
+	if errors.Is(err, notebook.ErrNothing) { // only looking, and the pictures are elsewhere
+		if e, none := experiment.LoadEvaluation(exp.MetricsPath()); none == nil {
+			fmt.Fprintf(notebook.Out, "ℹ️  %v\n⏭️  The scores that are on disk, of the weights of epoch %d:\n", err, e.Epoch)
+			showScores(e)
+			return
+		}
+	}
 	notebook.Check(err)
 	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
 	from := madeFrom(cfg, state, set, options)

@@ -101,6 +101,28 @@ func TestWhatIsEvaluatedAlreadyIsShownAndAnythingElseIsEvaluated(t *testing.T) {
 	}
 }
 
+func TestWhereThePicturesAreElsewhereTheScoresOnDiskAreShown(t *testing.T) {
+	cfg, exp := untrained(t)
+	captured(t, func() { Evaluate(cfg) })
+	scores, err := os.ReadFile(exp.MetricsPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(cfg.ValCleanDir); err != nil {
+		t.Fatal(err)
+	}
+	notebook.SetUp(cfg, true)
+	said := captured(t, func() { Evaluate(cfg) })
+	for _, want := range []string{cfg.ValCleanDir, "scores that are on disk", "weights of epoch 3", "Gain: "} {
+		if !strings.Contains(said, want) {
+			t.Errorf("got %q, want it to say %q", said, want)
+		}
+	}
+	if after, err := os.ReadFile(exp.MetricsPath()); err != nil || !bytes.Equal(after, scores) {
+		t.Errorf("a look changed the scores (%v)", err)
+	}
+}
+
 // spoil changes one pixel of a picture.
 func spoil(t *testing.T, dir string) {
 	t.Helper()
