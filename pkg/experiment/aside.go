@@ -13,9 +13,10 @@ func SetAside(path string) (string, error) { return rename(path, "invalid") }
 
 // SetAsideHistory gives a history.json that no checkpoint goes with another name,
 // before training begins anew in the folder, and returns its new path; "" where
-// there is none.
+// there is none, or none with an epoch in it.
 func (e *Experiment) SetAsideHistory() (string, error) {
-	if _, err := os.Lstat(e.HistoryPath()); errors.Is(err, fs.ErrNotExist) {
+	h, err := LoadHistory(e.HistoryPath())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && h.Len() == 0 {
 		return "", nil
 	}
 	return rename(e.HistoryPath(), "before")

@@ -34,13 +34,17 @@ type loop struct {
 	retry     *retry
 	saver     *saver
 	collector *collector
-	rejected  int // position of the first of the batches that were left out last, one after the other; -1: none
+	remeasure bool // the best loss, on the validation pictures of now
+	rejected  int  // position of the first of the batches that were left out last, one after the other; -1: none
 }
 
 func (l *loop) epochs(ctx context.Context) (Outcome, error) {
 	if l.finished() == "" {
 		batches := (l.data.Train.Len() + l.cfg.SamplesPerStep() - 1) / l.cfg.SamplesPerStep()
 		l.report.Start(l.state.Epoch+1, l.cfg.NumEpochs, batches)
+		if err := l.takeUpData(ctx); err != nil {
+			return l.stop(ended(ctx, err))
+		}
 	}
 	for l.finished() == "" {
 		err := l.judge(ctx)
@@ -48,10 +52,7 @@ func (l *loop) epochs(ctx context.Context) (Outcome, error) {
 			err = l.epoch(ctx)
 		}
 		if err != nil {
-			if errors.Is(err, context.Cause(ctx)) { // which may be an error of the caller's own
-				err = ctx.Err()
-			}
-			return l.stop(err)
+			return l.stop(ended(ctx, err))
 		}
 	}
 	return l.finished(), nil
@@ -66,6 +67,15 @@ func (l *loop) judge(ctx context.Context) error {
 	v, err := l.validate(ctx, 0)
 	if err == nil {
 		l.report.Message("   Before training: val_loss: %.4f (L1: %.4f, SSIM: %.4f, PSNR: %.2f dB)", mean(v.Partial, v.Loss), mean(v.Partial, v.L1), mean(v.Partial, v.SSIM), mean(v.Partial, v.psnr))
+	}
+	return err
+}
+
+// ended turns the cause of a cancelled ctx, which may be an error of the
+// caller's own, into that of ctx.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(err, context.Cause(ctx)) {
+		return ctx.Err()
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"path/filepath"
 	"strings"
 
 	"rekindle/pkg/checkpoint"
@@ -21,6 +22,11 @@ type start struct {
 	state   *checkpoint.State
 	file    string          // that holds it; "": none does
 	changes []config.Change // since it was saved
+
+	others    []string // sentences about pictures that are others now
+	known     bool     // both it and the run know their pictures
+	reordered bool     // patches come in another order than when it was saved
+	remeasure bool     // its best loss is of other validation pictures
 }
 
 // find chooses the State to start from: the newest good one of the experiment
@@ -32,6 +38,13 @@ func find(t task, net *model.Network) (*start, error) {
 	case err != nil:
 		return nil, fmt.Errorf("train: %w", err)
 	case found == nil:
+		kept, err := t.exp.SetAsideHistory()
+		if err != nil {
+			return nil, fmt.Errorf("train: %w", err)
+		}
+		if kept != "" {
+			t.report.Message("⚠️  history.json belongs to checkpoints that are gone; it is kept as %s", filepath.Base(kept))
+		}
 		if t.cfg.ResumeFromCheckpoint {
 			t.report.Message("ℹ️  %s has no checkpoint yet: training starts from the beginning in this folder", t.exp.Name())
 		}
@@ -66,9 +79,6 @@ func find(t task, net *model.Network) (*start, error) {
 		t.report.Message("ℹ️  EMADecay: the average of the weights begins with those of this checkpoint")
 	}
 	b.state.Config, b.state.Engine = t.cfg, t.engine
-	if t.data.Identity != nil {
-		b.state.Data = t.data.Identity
-	}
 	return b, nil
 }
 
@@ -91,7 +101,7 @@ func (b *start) ensureBest() error {
 	}
 	var keys []string
 	for _, c := range b.changes {
-		if c.ShapesLoss {
+		if c.ShapesLoss && !b.comparable(c.Key) {
 			keys = append(keys, c.Key)
 		}
 	}
@@ -118,6 +128,9 @@ func (b *start) forked() bool {
 // the run's own.
 func (b *start) adopt() error {
 	s := b.state
+	if err := b.compareData(); err != nil {
+		return err
+	}
 	if s.Config.Model == "" { // the file was made by PyTorch
 		s.Anchor = anchorOfPyTorch(b.cfg, s)
 	} else {
@@ -151,13 +164,19 @@ func (b *start) adopt() error {
 	return fits(b.net, s)
 }
 
-// fitPosition ends the epoch under way where it has fewer patches now than it
-// had used when it stopped.
+// fitPosition ends the epoch under way where the rest of its patches would come
+// in another order than those it has used: none is to be used twice.
 func (b *start) fitPosition() {
-	if n := b.data.Train.Len(); b.state.Position > n {
-		b.report.Message("ℹ️  An epoch has %d patches now, and %d were used: epoch %d ends here", n, b.state.Position, b.state.Epoch+1)
-		b.state.Position = n
+	s := b.state
+	for _, c := range b.changes {
+		b.reordered = b.reordered || c.Key == "seed" || c.Key == "patches_per_image"
 	}
+	n := b.data.Train.Len()
+	if s.Position == 0 || s.Position <= n && !b.reordered {
+		return
+	}
+	b.report.Message("ℹ️  An epoch has %d patches now, and %d were used in another order: epoch %d ends here", n, s.Position, s.Epoch+1)
+	s.Position = n
 }
 
 // takeUpHistory makes history.json and the State agree. The State carries its
@@ -225,6 +244,9 @@ func (b *start) sayResumed(entry checkpoint.Entry) {
 	}
 	if was := b.state.Engine; was != "" && was != b.engine {
 		b.report.Message("   It was computed by %s, this run is by %s: sums are rounded otherwise, so losses differ in their last digits from those of a run that stays with one engine", was, b.engine)
+	}
+	for _, line := range b.others {
+		b.report.Message("   🖼️  %s", line)
 	}
 	for _, c := range b.changes {
 		b.report.Message("   ✏️  %s: %s → %s", c.Key, c.Old, c.New)

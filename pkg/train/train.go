@@ -16,7 +16,6 @@ package train
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -41,7 +40,7 @@ var nan = math.NaN()
 // PatchSize, drawn with its Seed.
 type Data struct {
 	Train, Val *dataset.Sampler
-	Identity   json.RawMessage // which pictures these are, kept in the State; nil: not known
+	Identity   *dataset.Identity // which pictures these are, kept in the State; nil: not known
 }
 
 // Options are the surroundings of a run.
@@ -193,7 +192,7 @@ func newLoop(t task, opts Options) (*loop, *start, error) {
 	d.put(from.state)
 	d.memory = newMemory(t.cfg.MemoryLimitMB, opts.GPU)
 	r := &retry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
-	return &loop{task: t, state: from.state, device: d, retry: r, saver: w, rejected: -1}, from, nil
+	return &loop{task: t, state: from.state, device: d, retry: r, saver: w, rejected: -1, remeasure: from.remeasure}, from, nil
 }
 
 // lossOf returns the loss of a configuration, with the weights of VGG16 if they

@@ -52,6 +52,10 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) (err error) {
 	if err != nil {
 		return err
 	}
+	id, err := data.Identity()
+	if err != nil {
+		return err
+	}
 	engine, err := backend.Open(cfg.Device)
 	if err != nil {
 		return err
@@ -63,7 +67,7 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) (err error) {
 	}
 
 	ctx, stop = interruptible()
-	patches := train.Data{Train: data.Train, Val: data.Val}
+	patches := train.Data{Train: data.Train, Val: data.Val, Identity: &id}
 	chat.Reporter = notebook.NewProgress(exp, cfg, engine.OnGPU()) // not before: what fails until here has nothing to show
 	reporter := withTensorBoard(chat, exp)
 	result, err = train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter})

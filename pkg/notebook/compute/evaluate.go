@@ -30,7 +30,7 @@ func Evaluate(cfg config.Config) {
 	if errors.Is(err, notebook.ErrNothing) { // only looking, and the pictures are elsewhere
 		if e, none := experiment.LoadEvaluation(exp.MetricsPath()); none == nil {
 			fmt.Fprintf(notebook.Out, "ℹ️  %v\n⏭️  The scores that are on disk, of the weights of epoch %d:\n", err, e.Epoch)
-			showScores(e)
+			notebook.ShowScores(e)
 			return
 		}
 	}

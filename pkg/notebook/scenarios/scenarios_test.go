@@ -39,6 +39,9 @@ func TestScenarios(t *testing.T) {
 		{"two notebooks that begin together", twoTogether},
 		{"killed without a warning", killed},
 		{"the data cell interrupted", dataInterrupted},
+		{"pictures away, then elsewhere, then others to validate with", dataAway},
+		{"pictures added in the middle of an epoch", dataAdded},
+		{"pictures that section 5 refuses, pictures of one's own, no checkpoints", dataRefused},
 		{"a front end with an environment of its own", bareEnvironment},
 	} {
 		t.Run(s.name, func(t *testing.T) {
