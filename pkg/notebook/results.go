@@ -130,7 +130,7 @@ func summary(cfg config.Config) error {
 	}
 	if died {
 		say("\n⚠️  The training that began at %s was killed, or the machine went down.", owner.Since.Format("2006-01-02 15:04:05"))
-		say("   What it had saved is whole. To go on from there: ResumeFromCheckpoint = true")
+		say("   What it had saved is whole. To go on from there: cfg.ResumeFromCheckpoint = true")
 	}
 	say("\n📁 %s", Short(exp.Dir))
 	for _, f := range []struct{ what, path string }{

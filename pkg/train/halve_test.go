@@ -52,10 +52,10 @@ func TestAdviceAfterOutOfMemoryCanHelp(t *testing.T) {
 		batch, limitMB int
 		policy, want   string
 	}{
-		"half the batch":              {4, 0, "stop", "set BatchSize = 2 and"},
-		"one sample":                  {1, 0, "stop", "set a smaller PatchSize and"},
-		"parts of one sample":         {4, 0, "halve", "set a smaller PatchSize and"},
-		"a limit below what is there": {4, 5, "stop", "set a larger MemoryLimitMB or a smaller PatchSize and"},
+		"half the batch":              {4, 0, "stop", "set cfg.BatchSize = 2 and"},
+		"one sample":                  {1, 0, "stop", "set a smaller cfg.PatchSize and"},
+		"parts of one sample":         {4, 0, "halve", "set a smaller cfg.PatchSize and"},
+		"a limit below what is there": {4, 5, "stop", "set a larger cfg.MemoryLimitMB or a smaller cfg.PatchSize and"},
 	} {
 		cfg := tiny(t)
 		cfg.BatchSize, cfg.MemoryLimitMB, cfg.OOMPolicy = c.batch, c.limitMB, c.policy

@@ -148,9 +148,9 @@ func (m *memory) advice(cause error, batch int) (text string, smaller int) {
 func (m *memory) remedy(smaller int) string {
 	switch {
 	case smaller > 0:
-		return fmt.Sprintf("BatchSize = %d", smaller)
+		return fmt.Sprintf("cfg.BatchSize = %d", smaller)
 	case m.limit > 0:
-		return "a larger MemoryLimitMB or a smaller PatchSize"
+		return "a larger cfg.MemoryLimitMB or a smaller cfg.PatchSize"
 	}
-	return "a smaller PatchSize"
+	return "a smaller cfg.PatchSize"
 }

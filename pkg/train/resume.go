@@ -55,7 +55,7 @@ func find(t task, net *model.Network) (*start, error) {
 			}
 		}
 	case !t.cfg.ResumeFromCheckpoint && !b.forked():
-		return nil, fmt.Errorf("train: %s already holds training up to epoch %d; set ResumeFromCheckpoint = true to go on with it, "+
+		return nil, fmt.Errorf("train: %s already holds training up to epoch %d; set cfg.ResumeFromCheckpoint = true to go on with it, "+
 			"or run \"Create Output Directories\" again for a new experiment", t.exp.Dir, found.Epoch)
 	default:
 		b.state, b.file = found, entry.Path

@@ -47,7 +47,7 @@ func (l *loop) stop(cause error) (Outcome, error) {
 		advice, smaller := l.device.memory.advice(cause, l.retry.atOnce())
 		remedy := l.device.memory.remedy(smaller)
 		l.sayOutOfMemory(advice, remedy)
-		return outcome, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set %s and ResumeFromCheckpoint = true, then run \"2. Configuration\" and \"9. Training Loop\" again",
+		return outcome, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set %s and cfg.ResumeFromCheckpoint = true, then run \"2. Configuration\" and \"9. Training Loop\" again",
 			ErrOutOfMemory, l.cfg.BatchSize, epoch, remedy)
 	case Diverged:
 		l.sayDiverged()
@@ -65,7 +65,7 @@ func (l *loop) sayInterrupted() {
 	l.report.Message("⚠️  Training interrupted in epoch %d; nothing is lost", l.state.Epoch+1)
 	l.report.Message("   💾 Emergency checkpoint: %s", l.short(l.saver.file))
 	l.report.Message("   📊 History: %s", l.short(l.exp.HistoryPath()))
-	l.report.Message("   ▶️  To go on: ResumeFromCheckpoint = true, then Run All")
+	l.report.Message("   ▶️  To go on: cfg.ResumeFromCheckpoint = true, then Run All")
 	l.report.Message(rule)
 }
 
@@ -74,7 +74,7 @@ func (l *loop) sayInterrupted() {
 func (l *loop) sayDiverged() {
 	l.report.Message("")
 	l.report.Message("❌ The loss is not a number in epoch %d; the state before is in %s", l.state.Epoch+1, l.short(l.saver.file))
-	l.report.Message("   ▶️  To go on: a lower LearningRate and ResumeFromCheckpoint = true, then Run All")
+	l.report.Message("   ▶️  To go on: a lower cfg.LearningRate and cfg.ResumeFromCheckpoint = true, then Run All")
 	entries, err := checkpoint.List(l.exp.CheckpointsDir())
 	if err != nil {
 		return
@@ -97,7 +97,7 @@ func (l *loop) sayOutOfMemory(advice, remedy string) {
 	if advice != "" {
 		l.report.Message("   📐 %s", advice)
 	}
-	l.report.Message("   ▶️  To go on: %s and ResumeFromCheckpoint = true, then run Configuration and Training Loop", remedy)
+	l.report.Message("   ▶️  To go on: %s and cfg.ResumeFromCheckpoint = true, then run Configuration and Training Loop", remedy)
 	l.report.Message(rule)
 }
 
