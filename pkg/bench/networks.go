@@ -246,7 +246,7 @@ func measureOnce(ctx context.Context, device, request string) error {
 		}
 		im := leaves.Image(n[1], n[2], rand.New(rand.NewPCG(1, 1)))
 		once = func() error {
-			_, err := r.Image(ctx, im, restore.Options{TileSize: n[3], Overlap: n[4], BatchSize: 4})
+			_, err := r.RGB(ctx, im, restore.Options{TileSize: n[3], Overlap: n[4], BatchSize: 4})
 			return err
 		}
 	}

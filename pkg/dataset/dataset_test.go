@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"rekindle/pkg/rgb"
+
+	"rekindle/pkg/picture"
 )
 
 // marked is a picture whose pixel (x, y) tells x, y and mark.
@@ -126,13 +128,13 @@ func TestWhatIsWrongWithTheFoldersIsSaidInOneSentence(t *testing.T) {
 		{"unreadable picture", func(d dirs) dirs {
 			os.WriteFile(filepath.Join(d.degraded, "p001.png"), []byte("text"), 0o666)
 			return d
-		}, is(rgb.ErrFormat), []string{"degraded/p001.png"}},
+		}, is(picture.ErrFormat), []string{"degraded/p001.png"}},
 		{"picture cut short", func(d dirs) dirs {
 			path := filepath.Join(d.clean, "p002.png")
 			data, _ := os.ReadFile(path)
 			os.WriteFile(path, data[:len(data)-30], 0o666)
 			return d
-		}, is(rgb.ErrDamaged), []string{"clean/p002.png"}},
+		}, is(picture.ErrDamaged), []string{"clean/p002.png"}},
 		{"pictures without partner", func(d dirs) dirs {
 			os.Remove(filepath.Join(d.degraded, "p000.png"))
 			os.Remove(filepath.Join(d.clean, "p001.png"))

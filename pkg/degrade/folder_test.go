@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"rekindle/pkg/rgb"
+
+	"rekindle/pkg/picture"
 )
 
 // cleanFolder makes n small pictures a00.png, a01.png, ...
@@ -201,7 +203,7 @@ func TestBadFoldersGiveOneClearSentence(t *testing.T) {
 	}{
 		{"missing", missing, t.TempDir(), fs.ErrNotExist, missing},
 		{"empty", empty, t.TempDir(), ErrNoPictures, empty},
-		{"unreadable picture", broken, t.TempDir(), rgb.ErrFormat, "bad.png"},
+		{"unreadable picture", broken, t.TempDir(), picture.ErrFormat, "bad.png"},
 		{"two pictures of one stem", twins, t.TempDir(), nil, "a00.jpg"},
 		{"clean folder as output", same, same, nil, same},
 	} {

@@ -36,7 +36,7 @@ func (r *Restorer) Evaluate(ctx context.Context, set *dataset.Set, dir string, o
 	for i := range n {
 		name, degraded, clean := set.Pair(i)
 		began := time.Now()
-		restored, err := r.Image(ctx, degraded, o)
+		restored, err := r.RGB(ctx, degraded, o)
 		e.Seconds += time.Since(began).Seconds()
 		if err != nil {
 			return nil, fmt.Errorf("restore: evaluating %s: %w", name, err)

@@ -22,7 +22,7 @@ func Example() {
 	check(err)
 
 	degraded := leaves.Image(70, 45, rand.New(rand.NewPCG(1, 1)))
-	restored, err := r.Image(context.Background(), degraded, restore.Options{TileSize: 32, Overlap: 8})
+	restored, err := r.RGB(context.Background(), degraded, restore.Options{TileSize: 32, Overlap: 8})
 	check(err)
 	fmt.Println(restored.W, "x", restored.H)
 	// Output: 70 x 45

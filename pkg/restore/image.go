@@ -45,11 +45,11 @@ func (o Options) check() error {
 	return nil
 }
 
-// Image restores a picture of any size. Beside the two pictures it needs memory
+// RGB restores a picture of any size. Beside the two pictures it needs memory
 // for one batch and for one row of tiles, however high the picture is; with
 // SelfEnsemble also 12 bytes for each pixel. Between batches it looks whether
 // ctx has ended, and returns ctx's error then.
-func (r *Restorer) Image(ctx context.Context, im *rgb.Image, o Options) (*rgb.Image, error) {
+func (r *Restorer) RGB(ctx context.Context, im *rgb.Image, o Options) (*rgb.Image, error) {
 	if im.W < 1 || im.H < 1 {
 		return nil, fmt.Errorf("restore: the picture has no pixels (%dx%d)", im.W, im.H)
 	}

@@ -115,7 +115,7 @@ func TestAnIdentityNetworkReturnsThePictureAtAnySize(t *testing.T) {
 		{15, 40, tiles(32, 8, 1)}, {40, 15, tiles(16, 0, 1)}, {1, 1, tiles(32, 8, 1)}, {3, 50, tiles(32, 8, 2)}, {2, 7, tiles(16, 8, 2)}, // smaller than any network takes
 	} {
 		im := random(c.w, c.h)
-		out, err := r.Image(context.Background(), im, c.o)
+		out, err := r.RGB(context.Background(), im, c.o)
 		if err != nil {
 			t.Fatalf("%dx%d with %+v: %v", c.w, c.h, c.o, err)
 		}
@@ -160,7 +160,7 @@ func TestPicturesAndPlanesAreRestoredAlike(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := r.Image(context.Background(), im, o)
+		got, err := r.RGB(context.Background(), im, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,12 +179,12 @@ func TestWrongOptionsAndPicturesAreRefused(t *testing.T) {
 		"Overlap is 32": tiles(32, 32, 1), "Overlap is 40": tiles(32, 40, 1), "Overlap is -1": tiles(32, -1, 1), "TileSize is 8": tiles(8, 2, 1), "TileSize is 0": {}, "BatchSize is -1": tiles(32, 8, -1), "Margin is -1": {TileSize: 32, Margin: -1},
 	} {
 		for _, side := range []int{50, 4} {
-			if _, err := r.Image(context.Background(), rgb.New(side, side), o); err == nil || !strings.Contains(err.Error(), want) {
+			if _, err := r.RGB(context.Background(), rgb.New(side, side), o); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%+v on a picture of %d: got %v, want %q", o, side, err, want)
 			}
 		}
 	}
-	if _, err := r.Image(context.Background(), rgb.New(0, 5), tiles(32, 8, 1)); err == nil {
+	if _, err := r.RGB(context.Background(), rgb.New(0, 5), tiles(32, 8, 1)); err == nil {
 		t.Error("a picture without pixels: got no error")
 	}
 	if _, err := r.Planes(context.Background(), make([]float32, 7), 1, 1, tiles(32, 8, 1)); err == nil {
@@ -260,7 +260,7 @@ func BenchmarkImage(b *testing.B) {
 	for _, batch := range []int{1, 4, 16} {
 		b.Run(fmt.Sprintf("batch%d", batch), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := r.Image(context.Background(), im, tiles(128, 32, batch)); err != nil {
+				if _, err := r.RGB(context.Background(), im, tiles(128, 32, batch)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,9 +1,8 @@
-// Package restore applies a trained network: to batches of patches, to whole
-// pictures of any size by overlapping tiles, and to a set of pictures that it
-// scores.
+// Package restore applies a trained network to pictures of any size, to batches
+// of patches, and to a set of pictures that it scores.
 //
-//	r, err := restore.New(engine, net, weights)
-//	clean, err := r.Image(ctx, degraded, restore.Options{TileSize: 128, Overlap: 32, BatchSize: 8})
+//	r, err := restore.Open("best_model.pth")
+//	clean, err := r.Image(ctx, degraded)
 //
 // What GoMLX throws while it compiles or computes comes back as an error.
 package restore
@@ -11,6 +10,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
@@ -21,9 +21,14 @@ import (
 	"rekindle/pkg/nn"
 )
 
-// Restorer holds a network with its weights on the device. It serves one
-// goroutine at a time.
+// Restorer holds a network with its weights on the device. Any number of
+// goroutines may use it; they take turns, batch by batch, as each keeps the whole
+// device busy.
 type Restorer struct {
+	// About says where the weights are from, for people.
+	About About
+
+	mu      sync.Mutex
 	engine  compute.Backend
 	net     *model.Network
 	names   []string
@@ -97,6 +102,8 @@ func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) (o
 	if len(patches) != n*3*h*w {
 		return nil, fmt.Errorf("restore: %d numbers are no batch of %d patches of 3x%dx%d", len(patches), n, h, w)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	shape := [3]int{n, h, w}
 	if !r.shapes[shape] && len(r.shapes) >= maxShapes {
 		if err := r.reset(); err != nil {

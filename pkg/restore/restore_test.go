@@ -161,7 +161,7 @@ func TestAWeightThatIsNoNumberIsReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Image(context.Background(), rgb.New(20, 20), Options{TileSize: 16}); err == nil || !strings.Contains(err.Error(), "not finite") {
+	if _, err := r.RGB(context.Background(), rgb.New(20, 20), Options{TileSize: 16}); err == nil || !strings.Contains(err.Error(), "not finite") {
 		t.Errorf("got %v, want an error instead of a black picture", err)
 	}
 }
@@ -194,7 +194,7 @@ func TestCancellingStopsBetweenBatches(t *testing.T) {
 	if err := tl.run(ctx); !errors.Is(err, context.Canceled) || batches != 3 {
 		t.Errorf("got %v after %d batches, want context.Canceled after 3", err, batches)
 	}
-	if _, err := identity(t).Image(ctx, rgb.New(64, 64), tiles(32, 8, 1)); !errors.Is(err, context.Canceled) {
+	if _, err := identity(t).RGB(ctx, rgb.New(64, 64), tiles(32, 8, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 }

@@ -245,11 +245,11 @@ func TestAMarginChangesTheBorderOnly(t *testing.T) {
 	const side = 200
 	im := rgb.FromPlanes(noisy(t, side, side), side, side)
 	differences := func(o Options) (border, middle float64) {
-		plain, err := r.Image(context.Background(), im, tiles(side, 0, 1))
+		plain, err := r.RGB(context.Background(), im, tiles(side, 0, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := r.Image(context.Background(), im, o)
+		got, err := r.RGB(context.Background(), im, o)
 		if err != nil {
 			t.Fatal(err)
 		}

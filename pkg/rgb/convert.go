@@ -3,6 +3,8 @@ package rgb
 import (
 	"image"
 	"image/color"
+
+	"rekindle/pkg/picture"
 )
 
 // FromImage copies any picture of Go's image package. Grey values are repeated
@@ -98,8 +100,5 @@ func putColor(dst []uint8, c color.Color) {
 		return
 	}
 	n := color.NRGBA64Model.Convert(c).(color.NRGBA64)
-	dst[0], dst[1], dst[2] = to8(n.R), to8(n.G), to8(n.B)
+	dst[0], dst[1], dst[2] = picture.Narrow(n.R), picture.Narrow(n.G), picture.Narrow(n.B)
 }
-
-// to8 rounds: 16-bit values are 257 times 8-bit ones.
-func to8(v uint16) uint8 { return uint8((uint32(v) + 128) / 257) }

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rekindle/pkg/picture"
 )
 
 func pngBytes(t *testing.T, im image.Image) []byte {
@@ -220,12 +222,12 @@ func TestWhatCannotBeReadGetsOneSentenceThatNamesTheFile(t *testing.T) {
 		data []byte
 		want error
 	}{
-		{"an empty file", nil, ErrDamaged},
-		{"a text file", []byte("hello"), ErrFormat},
-		{"half a PNG", whole[:len(whole)/2], ErrDamaged},
-		{"a PNG's first bytes", whole[:10], ErrDamaged},
-		{"half a JPEG", jpegBytes(t, ramp(64, 64).ToImage())[:300], ErrDamaged},
-		{"a size beyond reason", huge, ErrTooLarge},
+		{"an empty file", nil, picture.ErrDamaged},
+		{"a text file", []byte("hello"), picture.ErrFormat},
+		{"half a PNG", whole[:len(whole)/2], picture.ErrDamaged},
+		{"a PNG's first bytes", whole[:10], picture.ErrDamaged},
+		{"half a JPEG", jpegBytes(t, ramp(64, 64).ToImage())[:300], picture.ErrDamaged},
+		{"a size beyond reason", huge, picture.ErrTooLarge},
 	} {
 		path := write(t, c.data)
 		_, err := Load(path)

@@ -6,19 +6,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"rekindle/pkg/picture"
 )
 
-// IsPicture says whether the name of a file ends as that of a PNG or JPEG
-// picture, in small letters or capitals. Names that begin with a dot are never
-// pictures: unfinished and hidden files have such names.
-func IsPicture(name string) bool {
-	name = filepath.Base(name)
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".png", ".jpg", ".jpeg":
-		return !strings.HasPrefix(name, ".")
-	}
-	return false
-}
+// IsPicture says whether the name of a file ends as that of a picture that
+// [Load] reads, see [picture.Is].
+func IsPicture(name string) bool { return picture.Is(name) }
 
 // Stem is a file's name without folder and ending: "0801" for "valid/0801.png".
 // Two pictures of one scene, degraded and clean, share it.

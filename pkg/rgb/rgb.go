@@ -1,8 +1,8 @@
 // Package rgb holds pictures as plain 8-bit RGB and moves them between files,
 // Go's image package and the float planes that networks read.
 //
-// Use it wherever a picture is data. It reads PNG and JPEG, writes PNG, and
-// rounds when it comes back from floats, so that a picture survives the round
+// Use it wherever a picture is data. It reads what package picture reads, writes
+// PNG, and rounds when it comes back from floats, so that a picture survives the round
 // trip through a network's value range unchanged.
 //
 //	im, err := rgb.Load("photo.jpg")

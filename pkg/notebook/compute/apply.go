@@ -64,7 +64,7 @@ func restoredPatches(ctx context.Context, r *restore.Restorer, set *dataset.Set,
 		patches.Patch(0, index, degraded, clean)
 		images := [3]*rgb.Image{rgb.FromPlanes(degraded, side, side), nil, rgb.FromPlanes(clean, side, side)}
 		var err error
-		if images[1], err = r.Image(ctx, images[0], options); err != nil {
+		if images[1], err = r.RGB(ctx, images[0], options); err != nil {
 			return nil, err
 		}
 		for k := range images {

@@ -1,0 +1,99 @@
+package picture
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"io"
+)
+
+// Beginnings of what a JPEG's APP1 and APP2 segments hold.
+const (
+	exifMark    = "Exif\x00\x00"
+	xmpMark     = "http://ns.adobe.com/xap/1.0/\x00"
+	profileMark = "ICC_PROFILE\x00"
+)
+
+// readJPEG reads what stands before the pixels. What is strange there is passed
+// over: the decoder will find what matters.
+func (h *header) readJPEG(f io.Reader) {
+	r := bufio.NewReader(f)
+	_, _ = r.Discard(2)
+	parts := map[byte][]byte{}
+	defer func() {
+		for i := range len(parts) { // numbered from 1
+			part, ok := parts[byte(i+1)]
+			if !ok {
+				h.Profile = nil
+				return
+			}
+			h.Profile = append(h.Profile, part...)
+		}
+	}()
+	for {
+		var head [4]byte
+		if _, err := io.ReadFull(r, head[:2]); err != nil || head[0] != 0xFF {
+			return
+		}
+		for head[1] == 0xFF { // filling
+			b, err := r.ReadByte()
+			if err != nil {
+				return
+			}
+			head[1] = b
+		}
+		if head[1] == 0xDA || head[1] == 0xD9 { // start of scan, end of image
+			return
+		}
+		if _, err := io.ReadFull(r, head[2:]); err != nil {
+			return
+		}
+		size := int(binary.BigEndian.Uint16(head[2:]))
+		if size < 2 {
+			return
+		}
+		body := make([]byte, size-2)
+		if _, err := io.ReadFull(r, body); err != nil {
+			return
+		}
+		switch {
+		case head[1] == 0xE1 && bytes.HasPrefix(body, []byte(exifMark)) && h.Exif == nil:
+			h.setExif(body[len(exifMark):])
+		case head[1] == 0xE1 && bytes.HasPrefix(body, []byte(xmpMark)):
+			h.XMP = body[len(xmpMark):]
+		case head[1] == 0xE2 && bytes.HasPrefix(body, []byte(profileMark)) && len(body) > len(profileMark)+2:
+			parts[body[len(profileMark)]] = body[len(profileMark)+2:]
+		}
+	}
+}
+
+// readWebP reads the chunks beside the pixels of a WebP file.
+func (h *header) readWebP(f io.ReaderAt, size int64) {
+	var total int64
+	for at := int64(12); at+8 <= size; {
+		var head [8]byte
+		if _, err := f.ReadAt(head[:], at); err != nil {
+			return
+		}
+		n := int64(binary.LittleEndian.Uint32(head[4:]))
+		kind := string(head[:4])
+		if kind == "ICCP" || kind == "EXIF" || kind == "XMP " {
+			if total += n; at+8+n > size || total > most {
+				return
+			}
+			body := make([]byte, n)
+			if _, err := f.ReadAt(body, at+8); err != nil {
+				return
+			}
+			switch kind {
+			case "ICCP":
+				h.Profile = body
+			case "EXIF":
+				h.setExif(bytes.TrimPrefix(body, []byte(exifMark))) // some programs write JPEG's mark here
+			case "XMP ":
+				h.XMP = body
+			}
+		}
+		at += 8 + n + n%2
+	}
+}
