@@ -1,6 +1,7 @@
 # make run      set up whatever is missing, then run all cells of a notebook without a browser
 # make lab      the same set-up, then open the notebook in Jupyter
 # make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
+# make restore  restore pictures with what was trained: IN=photo.jpg OUT=restored.png, or folders; see docs/restore.md
 # make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors)
 # make notebooks  run every notebook and store its outputs in it, for readers; make sync only spreads the main one's cells
 # make peers    PyTorch, ONNX Runtime and TensorBoard for tests and benchmarks, into build/python (600 MB of downloads)
@@ -40,6 +41,10 @@ setup: build/bin/launch
 export:
 	@go run ./pkg/export/command -experiment "$(or $(EXPERIMENT),latest)" -format "$(or $(FORMAT),onnx)"
 
+restore: build/bin/rekindle
+	@build/bin/rekindle restore -in "$(IN)" -out "$(OUT)" -experiment "$(or $(EXPERIMENT),latest)" $(if $(OVERWRITE),-overwrite) \
+		$(if $(SHARD),-shard "$(SHARD)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(TILE),-tile "$(TILE)")
+
 notebooks: build/bin/launch
 	@build/bin/launch refresh
 
@@ -47,10 +52,12 @@ sync: build/bin/launch
 	@build/bin/launch sync
 
 # Go knows best whether it is up to date.
-.PHONY: build/bin/launch
-build/bin/launch:
+.PHONY: build/bin/launch build/bin/rekindle
+build/bin/launch: package := ./pkg/notebook/launch
+build/bin/rekindle: package := ./pkg/cmd/rekindle
+build/bin/launch build/bin/rekindle:
 	@command -v go >/dev/null || { echo "❌ Go is missing; install Go 1.26 from https://go.dev/dl and try again"; exit 1; }
-	@go build -o $@ ./pkg/notebook/launch
+	@go build -o $@ $(package)
 
 peers:
 	@.ci/peers

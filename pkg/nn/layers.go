@@ -153,8 +153,15 @@ func (c ConvNormReLU) Forward(s *Scope, xs ...Map) Map {
 // in row-major order gets the gradient.
 func MaxPool(s *Scope, x Map) Map { return s.lower.maxPool(x) }
 
-// Upsample doubles both sides by bilinear interpolation with align_corners=True.
+// Upsample doubles both sides by bilinear interpolation with align_corners=True;
+// see [Scope.Tiled] for where it does not.
 func Upsample(s *Scope, x Map) Map {
+	if s.tiled {
+		if l, ok := s.lower.(native); ok {
+			return l.double(x)
+		}
+		return s.lower.resize(x, halfPixels(x.H, 2*x.H), halfPixels(x.W, 2*x.W))
+	}
 	return s.lower.resize(x, alignedCorners(x.H, 2*x.H), alignedCorners(x.W, 2*x.W))
 }
 

@@ -25,7 +25,7 @@ func (fullBuilder) Compile() (compute.Executable, error) {
 func TestOutOfMemorySaysWhatToDo(t *testing.T) {
 	r := identity(t)
 	r.engine = full{r.engine}
-	if err := r.reset(); err != nil {
+	if err := r.reset(&r.patches); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Batch(context.Background(), make([]float32, 2*3*32*32), 2, 32, 32)

@@ -191,7 +191,7 @@ func (o Opening) recognise(f *found, shapes map[string][]int, named string) erro
 	case len(names) == 0:
 		return fmt.Errorf("restore: %s: its %d tensors are of no network that is known here (%s)", f.about.Path, len(shapes), strings.Join(model.Names(), ", "))
 	case named == "":
-		return fmt.Errorf("restore: %s: its tensors fit %s alike, and it does not say which it is; name the network", f.about.Path, strings.Join(names, " and "))
+		return fmt.Errorf("restore: %s: its tensors fit %s alike, and it does not say which it is; name the network (NETWORK=%s)", f.about.Path, strings.Join(names, " and "), names[0])
 	}
 	return fmt.Errorf("restore: %s: its tensors are not those of %s, but of %s", f.about.Path, named, strings.Join(names, " or "))
 }

@@ -9,6 +9,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -34,8 +35,14 @@ type Restorer struct {
 	names   []string
 	weights []any // tensors, in the order of names
 
+	patches, tiles compiled // the same network, for patches and for tiles of something larger
+}
+
+// compiled is a network compiled for some shapes.
+type compiled struct {
+	tiled  bool
 	exec   *graph.Exec
-	shapes map[[3]int]bool // n, h, w that exec is compiled for
+	shapes map[[3]int]bool // n, h, w
 }
 
 // maxShapes is how many batch shapes stay compiled. Pictures smaller than a tile
@@ -48,7 +55,7 @@ const maxShapes = 16
 // ones, and ones of another size, are an error that names them.
 func New(engine compute.Backend, net *model.Network, values map[string][]float32) (r *Restorer, err error) {
 	defer backend.Catch(&err)
-	r = &Restorer{engine: engine, net: net}
+	r = &Restorer{engine: engine, net: net, tiles: compiled{tiled: true}}
 	for _, e := range net.Entries() {
 		if e.Role == nn.Counter {
 			continue
@@ -67,32 +74,40 @@ func New(engine compute.Backend, net *model.Network, values map[string][]float32
 		r.names = append(r.names, e.Name)
 		r.weights = append(r.weights, tensors.FromFlatDataAndDimensions(v, e.Shape...))
 	}
-	return r, r.reset()
+	return r, errors.Join(r.reset(&r.patches), r.reset(&r.tiles))
 }
 
 // reset forgets what is compiled.
-func (r *Restorer) reset() error {
-	if r.exec != nil {
-		r.exec.Finalize()
+func (r *Restorer) reset(c *compiled) error {
+	if c.exec != nil {
+		c.exec.Finalize()
 	}
 	exec, err := graph.NewExec(r.engine, func(in []*graph.Node) []*graph.Node {
 		byName := map[string]*graph.Node{}
 		for i, name := range r.names {
 			byName[name] = in[1+i]
 		}
-		return []*graph.Node{r.net.Forward(nn.NewScope(in[0].Graph(), false, byName), in[0])}
+		scope := nn.NewScope(in[0].Graph(), false, byName)
+		if c.tiled {
+			scope = scope.Tiled()
+		}
+		return []*graph.Node{r.net.Forward(scope, in[0])}
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
-	r.exec, r.shapes = exec, map[[3]int]bool{}
+	c.exec, c.shapes = exec, map[[3]int]bool{}
 	return nil
 }
 
 // Batch restores n patches [n, 3, h, w] in [-1, 1], sides of at least
 // [model.MinSide]. The result has the same shape and may leave the range. Each
 // new shape is compiled once. When ctx has ended, its error is returned.
-func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) (out []float32, err error) {
+func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) ([]float32, error) {
+	return r.batch(ctx, &r.patches, patches, n, h, w)
+}
+
+func (r *Restorer) batch(ctx context.Context, c *compiled, patches []float32, n, h, w int) (out []float32, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -105,12 +120,12 @@ func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) (o
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	shape := [3]int{n, h, w}
-	if !r.shapes[shape] && len(r.shapes) >= maxShapes {
-		if err := r.reset(); err != nil {
+	if !c.shapes[shape] && len(c.shapes) >= maxShapes {
+		if err := r.reset(c); err != nil {
 			return nil, err
 		}
 	}
-	r.shapes[shape] = true
+	c.shapes[shape] = true
 	defer func() {
 		if backend.IsOutOfMemory(err) {
 			err = fmt.Errorf("restore: out of memory with %d tiles of %dx%d at once; set a smaller BatchSize, or a smaller PatchSize: %w", n, w, h, err)
@@ -119,7 +134,7 @@ func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) (o
 	defer backend.Catch(&err)
 	x := tensors.FromFlatDataAndDimensions(patches, n, 3, h, w)
 	defer x.FinalizeAll()
-	results, err := r.exec.Call(append([]any{x}, r.weights...)...)
+	results, err := c.exec.Call(append([]any{x}, r.weights...)...)
 	if err != nil {
 		return nil, &backend.Error{Err: err}
 	}

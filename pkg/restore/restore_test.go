@@ -174,8 +174,8 @@ func TestManyShapesDoNotPileUp(t *testing.T) {
 		if _, err := r.Batch(context.Background(), make([]float32, 3*16*w), 1, 16, w); err != nil {
 			t.Fatalf("shape number %d: %v", w-15, err)
 		}
-		if len(r.shapes) > maxShapes {
-			t.Fatalf("%d shapes are compiled, want at most %d", len(r.shapes), maxShapes)
+		if len(r.patches.shapes) > maxShapes {
+			t.Fatalf("%d shapes are compiled, want at most %d", len(r.patches.shapes), maxShapes)
 		}
 	}
 }

@@ -23,6 +23,12 @@ type Tiles struct {
 // the same pixels pooled together.
 const grid = 16
 
+// Reach is how far from a tile's edge everything that the networks see of a place
+// lies inside the tile, in pixels: two 3x3 convolutions at each scale, down
+// 2(1+2+4+8+16) and up 2(8+4+2+1), a neighbour in each interpolation, 16+8+4+2, and
+// up to 15 where pools begin, together 137, rounded up to the grid.
+const Reach = 144
+
 func up(n int) int { return (n + grid - 1) / grid * grid }
 
 func (t Tiles) options() Options {
@@ -140,7 +146,7 @@ func (r *Restorer) Rows(ctx context.Context, info picture.Info, read, write func
 		if w.err != nil {
 			return nil, w.err
 		}
-		out, err := r.Batch(ctx, patches, n, h, w0)
+		out, err := r.batch(ctx, &r.tiles, patches, n, h, w0)
 		if done = min(all, done+n); err == nil && progress != nil {
 			progress(int64(info.W) * int64(info.H) * int64(done) / int64(all))
 		}

@@ -188,3 +188,48 @@ func TestRowsAreReadWhenTheyAreNeeded(t *testing.T) {
 		t.Errorf("%d rows were held at once, want at most those of two tiles of %d", most, tile)
 	}
 }
+
+// Away from the edges of tiles the result does not depend on their size. Reach is
+// how far that is.
+func TestTilesOfAnySizeGiveTheSame(t *testing.T) {
+	r, _ := trained(t)
+	const w, h = 416, 32 // and 16 of a frame on each side: two tiles of 304 from 0 and 144 on, or one of 448
+	im := image.NewRGBA64(image.Rect(0, 0, w, h))
+	noise := rand.New(rand.NewPCG(1, 1))
+	for i := range im.Pix {
+		if im.Pix[i] = uint8(noise.Uint32()); i%8 >= 6 {
+			im.Pix[i] = 0xFF
+		}
+	}
+	restored := func(size int) (out []uint16) {
+		in := picture.Of(im)
+		write := func(rows []uint16) error { out = append(out, rows...); return nil }
+		if err := r.Rows(context.Background(), in.Info, in.Read, write, Tiles{Size: size}, nil); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	worst := func() (away, near int) {
+		one, two := restored(448), restored(304)
+		for i := range one {
+			d := int(one[i]) - int(two[i])
+			if x := i/3%w + Margin; x < 304-Reach && x < 144 || x >= 144+Reach && x >= 304 {
+				away = max(away, d, -d)
+			} else {
+				near = max(near, d, -d)
+			}
+		}
+		return away, near
+	}
+	if away, near := worst(); away > 3 || near == 0 {
+		t.Errorf("away from tiles' edges values of 16 bits differ by %d, want rounding only; near them by %d, want something", away, near)
+	}
+	// As trained, what a place is depends on where its tile begins.
+	r.tiles.tiled = false
+	if err := r.reset(&r.tiles); err != nil {
+		t.Fatal(err)
+	}
+	if away, _ := worst(); away < 257 {
+		t.Errorf("with maps stretched as in training the difference is %d: this test would not notice", away)
+	}
+}

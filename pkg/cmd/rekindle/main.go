@@ -1,0 +1,91 @@
+// Command rekindle uses what was trained. It has sub-commands:
+//
+//	rekindle restore -in holiday -out restored
+//
+// rekindle help lists them, and rekindle restore -help says all about one. make
+// calls it: make restore IN=holiday OUT=restored.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// streams are where a command writes: results, and what is about them.
+type streams struct {
+	out, messages io.Writer
+}
+
+// command is a sub-command. run returns [errUsage] after it has said what was
+// wrong with its arguments.
+type command struct {
+	name, about string
+	run         func(ctx context.Context, args []string, s streams) error
+}
+
+var commands = []command{
+	{"restore", "restore pictures with a trained network", runRestore},
+}
+
+var (
+	errUsage  = errors.New("wrong call")
+	errFailed = errors.New("some of it failed") // and was said
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl+C ends it at once
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}))
+}
+
+// run is the program without its process; it returns the exit status: 0, 1 for
+// what failed, 2 for a wrong call, 130 for an interruption.
+func run(ctx context.Context, args []string, s streams) int {
+	name := ""
+	if len(args) > 0 {
+		name = args[0]
+	}
+	switch name {
+	case "help", "-h", "-help", "--help":
+		usage(s.out)
+		return 0
+	}
+	for _, c := range commands {
+		if c.name != name {
+			continue
+		}
+		err := c.run(ctx, args[1:], s)
+		switch {
+		case err == nil, errors.Is(err, flag.ErrHelp):
+			return 0
+		case errors.Is(err, errUsage):
+			return 2
+		case errors.Is(err, errFailed):
+			return 1
+		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+			return 130 // as of a process that SIGINT has killed
+		}
+		fmt.Fprintf(s.messages, "❌ %v\n", err)
+		return 1
+	}
+	if name != "" {
+		fmt.Fprintf(s.messages, "❌ there is no command %q\n\n", name)
+	}
+	usage(s.messages)
+	return 2
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "rekindle uses what was trained.\n\nCommands:")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  %-10s %s\n", c.name, c.about)
+	}
+	fmt.Fprintln(w, "\nrekindle COMMAND -help says all about one.")
+}

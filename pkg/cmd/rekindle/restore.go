@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
+	"rekindle/pkg/restore"
+)
+
+const restoreHelp = `Restore a picture, or all pictures of a folder, with a trained network.
+
+  rekindle restore -in photo.jpg -out restored.png
+  rekindle restore -in holiday -out restored
+  rekindle restore -in holiday -out restored -experiment 20251230_153045_v1
+  rekindle restore -in holiday -out restored -experiment net_g_latest.pth
+  rekindle restore -in archive -out restored -shard 3/16
+
+It reads PNG, JPEG, TIFF, WebP, BMP and the first picture of a GIF, whatever the
+ending of a name says, and writes PNG, JPEG, TIFF and BMP, as the ending of -out
+says. Of a folder, sub-folders and names are kept; for WebP and GIF, which cannot be
+written, ".png" is added.
+
+What is there already under -out stays: stopped by Ctrl+C, the same call goes on
+with the rest. -overwrite makes all of it anew. -in is never written to. Pictures
+that cannot be read are named at the end, and the exit status is 1; the others are
+restored.
+
+`
+
+// restoreOptions are what the command line says.
+type restoreOptions struct {
+	in, out, experiment, dir, network, shard, sigma string
+	overwrite                                       bool
+	tiles                                           restore.Tiles
+}
+
+func runRestore(ctx context.Context, args []string, s streams) error {
+	var o restoreOptions
+	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
+	flags.SetOutput(s.messages)
+	flags.Usage = func() {
+		fmt.Fprint(s.messages, restoreHelp)
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&o.in, "in", "", "picture or folder to restore")
+	flags.StringVar(&o.out, "out", "", "file or folder for the result")
+	flags.StringVar(&o.experiment, "experiment", "latest", "what restores: \"latest\", the name or folder of an experiment, or a .pth or .safetensors file")
+	flags.StringVar(&o.dir, "dir", config.Default().ExperimentsDir, "folder of all experiments")
+	flags.StringVar(&o.network, "network", "", "name of the network, for a file whose tensors fit several")
+	flags.BoolVar(&o.overwrite, "overwrite", false, "restore again what is there already")
+	flags.StringVar(&o.shard, "shard", "", "restore a part of the pictures: 3/16 is every sixteenth, from the third on; several may share one -out")
+	flags.StringVar(&o.sigma, "sigma", "", "noise level, in grey levels of 0..255, for networks that take one")
+	flags.IntVar(&o.tiles.Size, "tile", 0, "side of the tiles that large pictures are divided into (default: what docs/restore.md advises)")
+	flags.IntVar(&o.tiles.Overlap, "overlap", 0, "pixels that neighbouring tiles share")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("what is %q? name the picture or folder with -in, the result with -out", flags.Arg(0))
+	}
+	return o.run(ctx, s)
+}
+
+func (o restoreOptions) run(ctx context.Context, s streams) error {
+	if o.sigma != "" {
+		return errors.New("none of the networks here takes a noise level (SIGMA); leave it out: they restore what they were trained for")
+	}
+	k, n, err := parseShard(o.shard)
+	if err != nil {
+		return err
+	}
+	work, unreadable, err := restore.Plan(o.in, o.out)
+	if err != nil {
+		return err
+	}
+	if len(work) == 0 && len(unreadable) == 0 {
+		return fmt.Errorf("there is no picture in %s (PNG, JPEG, TIFF, WebP, BMP, GIF)", o.in)
+	}
+	if work = restore.Shard(work, k, n); k > 1 {
+		unreadable = nil // the first one names them
+	}
+	weights, err := o.weights()
+	if err != nil {
+		return err
+	}
+	warn := func(line string) { fmt.Fprintf(s.messages, "⚠️  %s\n", line) }
+	r, err := restore.Opening{Network: o.network, Say: warn}.Open(weights)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "🔥 %s\n🖥️  %s\n", r.About, r.About.Engine)
+	return o.files(ctx, s, r, work, unreadable)
+}
+
+// weights is the path of the experiment's folder or file.
+func (o restoreOptions) weights() (string, error) {
+	if info, err := os.Stat(o.experiment); err == nil && !info.IsDir() {
+		return o.experiment, nil
+	}
+	if strings.HasSuffix(o.experiment, ".pth") || strings.HasSuffix(o.experiment, ".safetensors") {
+		return "", fmt.Errorf("there is no file %s", o.experiment)
+	}
+	found, err := experiment.Select(o.dir, o.experiment)
+	if errors.Is(err, experiment.ErrNone) {
+		return "", fmt.Errorf("nothing was trained yet under %s: run \"make run\" first, or name a .pth or .safetensors file as EXPERIMENT", o.dir)
+	}
+	if err != nil {
+		return "", err
+	}
+	if len(found) > 1 {
+		return "", fmt.Errorf("%s means %d experiments; name one, such as %s", o.experiment, len(found), found[0].Dir)
+	}
+	return found[0].Dir, nil
+}
+
+// parseShard reads "3/16"; "" is the only one of one.
+func parseShard(s string) (k, n int, err error) {
+	if s == "" {
+		return 1, 1, nil
+	}
+	first, of, ok := strings.Cut(s, "/")
+	k, err1 := strconv.Atoi(first)
+	n, err2 := strconv.Atoi(of)
+	if !ok || err1 != nil || err2 != nil || k < 1 || n < k {
+		return 0, 0, fmt.Errorf("SHARD is %q; it must be two numbers such as 3/16, the first from 1 to the second", s)
+	}
+	return k, n, nil
+}
+
+func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restorer, work []restore.Work, unreadable []error) error {
+	var b bar
+	restored := 0
+	failed, err := r.Files(ctx, work, restore.FileOptions{
+		Overwrite: o.overwrite, Tiles: o.tiles,
+		Begin: func(pictures, there int, pixels int64) {
+			if there > 0 {
+				fmt.Fprintf(s.out, "⏭️  %d of %d are there already; OVERWRITE=1 restores them again\n", there, len(work))
+			}
+			b.begin(s.messages, pictures, pixels)
+		},
+		Pixels: func(done int64) { b.set(done) },
+		Done: func(d restore.FileDone) {
+			if d.Err != nil {
+				return // named at the end
+			}
+			restored++
+			b.aside(func() {
+				fmt.Fprintf(s.out, "✅ %s  %dx%d  %.1f s%s", d.To, d.W, d.H, d.Seconds, b.left(restored))
+				if d.Lost != "" {
+					fmt.Fprintf(s.out, "  (%s)", d.Lost)
+				}
+				fmt.Fprintln(s.out)
+			})
+		},
+	})
+	b.end()
+	for _, e := range unreadable {
+		fmt.Fprintf(s.messages, "❌ %v\n", e)
+	}
+	for _, d := range failed {
+		fmt.Fprintf(s.messages, "❌ %v\n", d.Err)
+	}
+	bad := len(failed) + len(unreadable)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		fmt.Fprintf(s.messages, "⏹️  Stopped; %d restored pictures stay. The same call goes on with the rest\n", restored)
+		return err
+	case err != nil:
+		return err
+	case bad > 0:
+		fmt.Fprintf(s.messages, "❌ %d of %d could not be restored\n", bad, len(work)+len(unreadable))
+		return errFailed
+	}
+	return nil
+}
+
+// duration is a time in words, as exact as anybody wants it.
+func duration(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()+0.5))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()+0.5))
+	}
+	return fmt.Sprintf("%.1f h", d.Hours())
+}
