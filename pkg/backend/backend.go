@@ -154,6 +154,6 @@ func start(config string) (engine compute.Backend, err error) {
 	if name == "xla" && !hasXLA {
 		return nil, fmt.Errorf("this program was built without cgo, so without XLA; install gcc if it is missing, and run \"make setup\" where XLA's plugin is, or set CGO_ENABLED=1")
 	}
-	keepTuning(config)
+	prepare(config)
 	return compute.NewWithConfig(config)
 }

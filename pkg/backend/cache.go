@@ -2,6 +2,7 @@ package backend
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 
 	"rekindle/pkg/machine"
@@ -14,20 +15,54 @@ import (
 // of XLA's options (field 310) has it.
 const cacheFlag = "--xla_gpu_per_fusion_autotune_cache_dir"
 
-// keepTuning sets the flag for the engine of a configuration string, unless the
-// user has. Without a folder to write to, XLA tries again: only time is lost.
-func keepTuning(config string) {
+// cudaFlag names the folder with NVIDIA's compiler and library of device code.
+const cudaFlag = "--xla_gpu_cuda_data_dir"
+
+// prepare sets XLA's flags for the engine of a configuration string, where it is
+// CUDA, unless the user has. Without a folder to write to, XLA tries again: only
+// time is lost.
+func prepare(config string) {
 	name, options, _ := strings.Cut(config, ":")
-	plugin, _, _ := strings.Cut(strings.ToLower(options), ",")
-	flags := os.Getenv("XLA_FLAGS")
-	if name != "xla" || !strings.Contains(plugin, "cuda") || strings.Contains(flags, cacheFlag) {
+	plugin, _, _ := strings.Cut(options, ",")
+	if name != "xla" || !strings.Contains(strings.ToLower(plugin), "cuda") {
 		return
 	}
-	dir, err := machine.CacheFolder("xla")
-	if err != nil || dir == "" || strings.ContainsAny(dir, " \t\n'\"") { // XLA splits flags at blanks
+	set := func(flag, dir string) {
+		flags := os.Getenv("XLA_FLAGS")
+		if !strings.Contains(flags, flag) && !strings.ContainsAny(dir, " \t\n'\"") { // XLA splits flags at blanks
+			os.Setenv("XLA_FLAGS", strings.TrimSpace(flags+" "+flag+"="+dir))
+		}
+	}
+	if dir := cudaFolder(plugin); dir != "" {
+		set(cudaFlag, dir)
+	}
+	if strings.Contains(os.Getenv("XLA_FLAGS"), cacheFlag) {
 		return
 	}
-	if os.MkdirAll(dir, 0o700) == nil { // XLA does not
-		os.Setenv("XLA_FLAGS", strings.TrimSpace(flags+" "+cacheFlag+"="+dir))
+	if dir, err := machine.CacheFolder("xla"); err == nil && dir != "" && os.MkdirAll(dir, 0o700) == nil { // XLA does not make it
+		set(cacheFlag, dir)
 	}
+}
+
+// cudaFolder finds NVIDIA's compiler beside a plugin, which is named by its path
+// or by a word: in the folder that set-up makes, or in Python's site-packages.
+// "": XLA looks for itself.
+func cudaFolder(plugin string) string {
+	if !filepath.IsAbs(plugin) {
+		for _, p := range machine.Plugins() {
+			if strings.Contains(filepath.Base(p), "cuda") {
+				plugin = p
+				break
+			}
+		}
+	}
+	dir := filepath.Dir(plugin)
+	for _, nvidia := range []string{dir, filepath.Join(dir, "../nvidia"), filepath.Join(dir, "../../nvidia")} {
+		for _, part := range []string{"cu13", "cuda_nvcc"} { // CUDA 13 and 12
+			if info, err := os.Stat(filepath.Join(nvidia, part, "bin")); err == nil && info.IsDir() {
+				return filepath.Join(nvidia, part)
+			}
+		}
+	}
+	return ""
 }

@@ -32,3 +32,31 @@ func TestXLAKeepsWhatItTriedUnlessToldOtherwise(t *testing.T) {
 		t.Errorf("the folder was not made: %v", err)
 	}
 }
+
+func TestXLAFindsNVIDIAsCompilerBesideThePlugin(t *testing.T) {
+	t.Setenv("REKINDLE_CACHE_DIR", "off")
+	dir := t.TempDir()
+	for _, bin := range []string{"go-xla/nvidia/cu13/bin", "twelve/nvidia/cuda_nvcc/bin", "site-packages/nvidia/cu13/bin", "site-packages/jax_plugins/xla_cuda13"} {
+		if err := os.MkdirAll(filepath.Join(dir, bin), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go-xla/nvidia/pjrt_c_api_cuda_plugin.so"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", filepath.Join(dir, "go-xla/nvidia"))
+	for _, c := range []struct{ config, flags, want string }{
+		{"xla:cuda,tf32=false", "", cudaFlag + "=" + filepath.Join(dir, "go-xla/nvidia/cu13")},
+		{"xla:" + dir + "/twelve/nvidia/pjrt_c_api_cuda_plugin.so", "--a=1", "--a=1 " + cudaFlag + "=" + filepath.Join(dir, "twelve/nvidia/cuda_nvcc")},
+		{"xla:" + dir + "/site-packages/jax_plugins/xla_cuda13/xla_cuda_plugin.so", "", cudaFlag + "=" + filepath.Join(dir, "site-packages/nvidia/cu13")},
+		{"xla:" + dir + "/nothing/here/xla_cuda_plugin.so", "--a=1", "--a=1"},
+		{"xla:cuda", cudaFlag + "=/mine", cudaFlag + "=/mine"},
+		{"xla:cpu", "--a=1", "--a=1"},
+	} {
+		t.Setenv("XLA_FLAGS", c.flags)
+		prepare(c.config)
+		if got := os.Getenv("XLA_FLAGS"); got != c.want {
+			t.Errorf("%s: XLA_FLAGS is %q, want %q", c.config, got, c.want)
+		}
+	}
+}

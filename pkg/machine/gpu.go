@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -112,4 +114,19 @@ func within(deadline time.Time, name string, args ...string) (out string, ok boo
 	default:
 		return "", false
 	}
+}
+
+// NVIDIADriver returns the major version of NVIDIA's driver, such as 580; 0:
+// unknown.
+func NVIDIADriver() int { return nvidiaDriver("/proc") }
+
+var driverVersion = regexp.MustCompile(`Module.*?\s(\d+)\.\d+`)
+
+func nvidiaDriver(proc string) int {
+	text, err := os.ReadFile(filepath.Join(proc, "driver/nvidia/version"))
+	if found := driverVersion.FindSubmatch(text); err == nil && found != nil {
+		n, _ := strconv.Atoi(string(found[1])) // digits
+		return n
+	}
+	return 0
 }

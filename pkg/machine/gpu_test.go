@@ -72,3 +72,26 @@ func TestAHangingDriverIsGivenUpAndLeftAlone(t *testing.T) {
 		t.Errorf("a minute later nvidia-smi was started %d times in all, want twice", len(raw))
 	}
 }
+
+func TestTheDriversVersionIsRead(t *testing.T) {
+	for text, want := range map[string]int{
+		"NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023\nGCC version:  gcc version 12.2.0\n":             535,
+		"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (dvs-builder@U16)\nGCC version:  gcc version 13.3.0\n": 580,
+		"something else 1.2": 0,
+		"":                   0,
+	} {
+		proc := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(proc, "driver/nvidia"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(proc, "driver/nvidia/version"), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got := nvidiaDriver(proc); got != want {
+			t.Errorf("%q: driver %d, want %d", text, got, want)
+		}
+	}
+	if got := nvidiaDriver(t.TempDir()); got != 0 {
+		t.Errorf("no driver: %d, want 0", got)
+	}
+}

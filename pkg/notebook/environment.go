@@ -88,10 +88,14 @@ func PinnedVersions(goMod string) (map[string]string, error) {
 	return pinned, nil
 }
 
-// XLAMayRun reports whether there is anything that XLA could run with: a GPU, a
-// plugin, or the user's word for it.
+// XLAVariable says no to XLA: with the value 0, set-up installs nothing of it, does
+// not mention it, and builds cells without it.
+const XLAVariable = "REKINDLE_XLA"
+
+// XLAMayRun reports whether there is anything that XLA could run with, a GPU, a
+// plugin, or the user's word for it, and nobody has said no.
 func XLAMayRun() bool {
-	return machine.HasGPU() || len(machine.Plugins()) > 0 || strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla")
+	return os.Getenv(XLAVariable) != "0" && (machine.HasGPU() || len(machine.Plugins()) > 0 || strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla"))
 }
 
 // Engine says which engine cells will choose for a Device key of the

@@ -1,41 +1,29 @@
-//go:build linux && amd64
+//go:build linux
 
-// Command plugin installs XLA's plugin for CUDA, and NVIDIA's libraries that it
-// needs, where Rekindle finds them:
+// Command plugin installs XLA's plugin for the CPU into a folder with go-xla's own
+// installer, from the releases of github.com/gomlx/pjrt-cpu-binaries, in the
+// version that go-xla was tested with:
 //
-//	go run ./pkg/backend/plugin
+//	go run ./pkg/backend/plugin FOLDER
 //
-// It is go-xla's own installer, in the version that go.mod pins. What it fetches
-// from pypi.org, the packages of JAX, it compares with the checksums there. What
-// ~/.local/lib/go-xla/nvidia holds is removed first.
+// Set-up calls it where PyPI has no plugin for the processor, or cannot be
+// reached. It is a program of its own so that set-up links nothing of it.
 package main
 
 import (
-	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/gomlx/go-xla/installer"
 )
 
 func main() {
-	cuda := flag.Int("cuda", 13, "major version of CUDA: 13, or 12 for NVIDIA drivers older than 580")
-	version := flag.String("version", "latest", "version of JAX whose plugin it is, such as 0.7.2")
-	flag.Parse()
-	if err := install(*cuda, *version); err != nil {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: plugin FOLDER")
+		os.Exit(2)
+	}
+	if err := installer.CPUAutoInstall(os.Args[1], false, installer.Quiet); err != nil {
 		fmt.Fprintln(os.Stderr, "❌", err)
 		os.Exit(1)
 	}
-}
-
-func install(cuda int, version string) error {
-	if cuda != 12 && cuda != 13 {
-		return fmt.Errorf("-cuda is %d: there are plugins for 12 and 13", cuda)
-	}
-	lib, err := installer.DefaultHomeLibPath()
-	if err != nil {
-		return err
-	}
-	return installer.CudaInstall(fmt.Sprintf("cuda%d", cuda), version, filepath.Join(lib, "go-xla"), true, installer.Normal)
 }

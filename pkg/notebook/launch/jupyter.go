@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,9 @@ import (
 var (
 	debianPackages = []string{"jupyter-notebook", "jupyter-nbconvert", "python3-nbclient"}
 	pipPackages    = []string{"notebook", "nbconvert", "nbclient"}
+
+	// What cells are built with where they use XLA.
+	compilerPackages = []string{"gcc", "libc6-dev"}
 )
 
 // findJupyter finds a Jupyter that can run notebooks, or installs one.
@@ -60,7 +64,11 @@ func isProgram(path string) bool {
 // then pip in a folder of this clone.
 func (s *setup) installJupyter() error {
 	var problems []string
-	if err := s.installWithApt(); err != nil {
+	packages, what := debianPackages, "Jupyter"
+	if s.wantsXLA() && !s.hasCompiler() {
+		packages, what = append(slices.Clone(packages), compilerPackages...), "Jupyter and a C compiler"
+	}
+	if err := s.installWithApt(what, packages); err != nil {
 		problems = append(problems, err.Error())
 	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
 		return nil
@@ -74,7 +82,8 @@ func (s *setup) installJupyter() error {
 		strings.Join(debianPackages, " "), strings.Join(pipPackages, " "), strings.Join(problems, "\n   "))
 }
 
-func (s *setup) installWithApt() error {
+// installWithApt installs Debian's packages where nobody would be asked for a password.
+func (s *setup) installWithApt(what string, packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("apt-get: not on this machine")
 	}
@@ -85,7 +94,7 @@ func (s *setup) installWithApt() error {
 		}
 		sudo = []string{"sudo", "-n"}
 	}
-	fmt.Printf("📥 Installing Jupyter with apt-get: %s\n", strings.Join(debianPackages, " "))
+	fmt.Printf("📥 Installing %s with apt-get: %s\n", what, strings.Join(packages, " "))
 	apt := func(args ...string) error {
 		line := append(append([]string{}, sudo...), append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"}, args...)...)
 		return s.logged(nil, line[0], line[1:]...)
@@ -93,7 +102,7 @@ func (s *setup) installWithApt() error {
 	if err := apt("update"); err != nil {
 		fmt.Println("   apt-get update failed; trying with the package lists that are there")
 	}
-	return apt(append([]string{"install", "--no-install-recommends"}, debianPackages...)...)
+	return apt(append([]string{"install", "--no-install-recommends"}, packages...)...)
 }
 
 func (s *setup) installWithPip() error {

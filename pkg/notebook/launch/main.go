@@ -1,16 +1,17 @@
 // Command launch gets a machine ready for Rekindle's notebooks and opens or runs
 // them. The Makefile calls it; there is seldom a reason to do so by hand.
 //
-//	launch setup               find or install Jupyter, build GoNB, install its kernel
+//	launch setup               find or install Jupyter, build GoNB, install XLA and the kernel
 //	launch run NOTEBOOK        the same, then run all cells without a browser
 //	launch lab [NOTEBOOK]      the same, then open Jupyter in the browser
 //	launch data                download the photographs of DIV2K
 //	launch sync                spread the main notebook's cells to all training notebooks
 //	launch refresh             the same, then run every notebook and store its outputs
 //
-// All it installs itself lies in the clone, under build/ and .venv/; only Jupyter
-// may come from apt-get, where that works without a question. What is there
-// already is not touched, so a second call starts at once.
+// All it installs itself lies in the clone, under build/ and .venv/, but for
+// XLA's plugin, which lies where go-xla finds it, ~/.local/lib/go-xla; Jupyter and
+// the C compiler may come from apt-get, where that works without a question. What
+// is there already is not touched, so a second call starts at once.
 package main
 
 import (
@@ -64,6 +65,7 @@ func launch(clone string, args []string) error {
 	s := &setup{clone: clone}
 	switch command {
 	case "setup":
+		s.insist = true
 		return s.all()
 	case "data":
 		return data()

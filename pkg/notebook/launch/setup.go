@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"debug/buildinfo"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +25,7 @@ import (
 type setup struct {
 	clone   string
 	jupyter string // the program
+	insist  bool   // to try again what has failed lately
 }
 
 func (s *setup) bin() string  { return filepath.Join(s.clone, "build", "bin") }
@@ -55,6 +59,10 @@ func (s *setup) all() error {
 		if err := s.buildTool(tool.name, tool.pkg, tool.module); err != nil {
 			return err
 		}
+	}
+	// The kernel's environment depends on what is there.
+	if err := s.installXLA(); err != nil {
+		return err
 	}
 	return s.installKernel()
 }
@@ -185,6 +193,12 @@ func withExperiment(list, name string) string {
 // logged runs a program with its output in build/setup.log, and shows the end
 // of that when it fails.
 func (s *setup) logged(env []string, name string, args ...string) error {
+	return s.loggedUntil(context.Background(), env, name, args...)
+}
+
+// loggedUntil is logged for a program that is ended with what it has started
+// when ctx ends.
+func (s *setup) loggedUntil(ctx context.Context, env []string, name string, args ...string) error {
 	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
@@ -192,9 +206,14 @@ func (s *setup) logged(env []string, name string, args ...string) error {
 	defer log.Close()
 	fmt.Fprintf(log, "$ %s %s\n", name, strings.Join(args, " "))
 	var output strings.Builder
-	cmd := exec.Command(name, args...)
+	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = s.clone
 	cmd.Env = append(s.environ(), env...)
+	if ctx.Done() != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		cmd.WaitDelay = 5 * time.Second
+	}
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err = cmd.Run()
 	fmt.Fprint(log, output.String())
