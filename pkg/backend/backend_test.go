@@ -185,3 +185,52 @@ func TestOutOfMemoryIsRecognised(t *testing.T) {
 		t.Error("no error is not out of memory")
 	}
 }
+
+func TestEnginesConvolve(t *testing.T) {
+	for _, device := range []string{"go", "cpu"} {
+		engine, err := Open(device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []dtypes.DType{dtypes.Float32, dtypes.BFloat16} {
+			if err := Convolve(engine.Backend, format); err != nil {
+				t.Errorf("%s, %s: %v", engine.Choice.Name, format, err)
+			}
+		}
+	}
+	if err := Convolve(fails{}, dtypes.BFloat16); err == nil || !strings.Contains(err.Error(), "no such algorithm") {
+		t.Errorf("an engine that cannot: got %v, want its words", err)
+	}
+}
+
+// fails is an engine whose programs do not compile.
+type fails struct{ compute.Backend }
+
+func (fails) Builder(string) compute.Builder { panic(errors.New("no such algorithm")) }
+
+func TestTheFreeMemoryIsThatOfTheGPUsInUse(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte("#!/bin/sh\nprintf '80000, 50\\n80000, 700\\n80000, 9\\n'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("CUDA_VISIBLE_DEVICES", "1,0,2")
+	for _, c := range []struct {
+		config string
+		n      int
+		want   int64 // MB
+	}{
+		{"", 1, 700},
+		{"", 2, 50},
+		{"", 3, 9},
+		{"", 4, 0},
+		{"xla:cuda,visible_devices=2;0", 1, 9},
+		{"xla:cuda,tf32=false,visible_devices=1", 1, 50},
+		{"xla:cuda,preallocate=true,visible_devices=1", 1, 0},
+	} {
+		t.Setenv("GOMLX_BACKEND", c.config)
+		if got := FreeOnGPU(c.n) / machine.MB; got != c.want {
+			t.Errorf("%q, %d GPUs: %d MB free, want %d", c.config, c.n, got, c.want)
+		}
+	}
+}

@@ -2,8 +2,37 @@ package backend
 
 import (
 	"errors"
+	"os"
 	"strings"
+
+	"github.com/gomlx/compute"
+
+	"rekindle/pkg/machine"
 )
+
+// FreeOnGPU is how many bytes are free on each of the first n GPUs that the engine
+// computes on, the least of them; 0: unknown.
+func FreeOnGPU(n int) int64 {
+	_, options, _ := strings.Cut(os.Getenv(compute.ConfigEnvVar), ",")
+	list := machine.VisibleGPUMemory()
+	for option := range strings.SplitSeq(options, ",") {
+		name, value, _ := strings.Cut(option, "=")
+		switch {
+		case option == "preallocate", option == "preallocate=true":
+			return 0 // what is free is in the engine's own pool
+		case name == "visible_devices":
+			list = machine.Chosen(list, strings.FieldsFunc(value, func(r rune) bool { return r == ';' || r == ':' || r == ' ' })) // as go-xla does
+		}
+	}
+	if len(list) < n || n == 0 {
+		return 0
+	}
+	least := list[0].Available
+	for _, m := range list[:n] {
+		least = min(least, m.Available)
+	}
+	return least
+}
 
 // IsOutOfMemory reports whether err is a device or host running out of memory.
 // GoMLX has no type for it, so the text decides: PJRT's RESOURCE_EXHAUSTED is

@@ -35,6 +35,35 @@ func gpuMemory(deadline time.Time) []Memory {
 	return list
 }
 
+// VisibleGPUMemory returns the memory of the GPUs that CUDA shows this process, in
+// CUDA's order, so that the first is the one that is used unless another is asked
+// for. None where the order cannot be told: CUDA_VISIBLE_DEVICES has something
+// else than numbers, or the GPUs differ, and CUDA puts the fastest first.
+func VisibleGPUMemory() []Memory {
+	list := GPUMemory()
+	for _, m := range list {
+		if m.Total != list[0].Total && os.Getenv("CUDA_DEVICE_ORDER") != "PCI_BUS_ID" {
+			return nil
+		}
+	}
+	if names, set := os.LookupEnv("CUDA_VISIBLE_DEVICES"); set {
+		return Chosen(list, strings.Split(names, ","))
+	}
+	return list
+}
+
+// Chosen picks from a list by numbers from 0; nil where one is none.
+func Chosen(list []Memory, numbers []string) (chosen []Memory) {
+	for _, text := range numbers {
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < 0 || n >= len(list) {
+			return nil
+		}
+		chosen = append(chosen, list[n])
+	}
+	return chosen
+}
+
 // ProcessGPUMemory returns how many bytes this process holds on the GPUs. In a
 // container, where the driver knows processes by other numbers, it is what all
 // processes hold. 0: unknown, as when nvidia-smi does not answer within half a

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -36,6 +37,34 @@ esac
 	fakeSMI(t, fmt.Sprintf(answers, `echo "1, 500"`))
 	if got := ProcessGPUMemory(); got != (559+20000)*MB {
 		t.Errorf("all processes hold %d MB, want 20559", got/MB)
+	}
+}
+
+func TestTheGPUsThatCUDAShowsCount(t *testing.T) {
+	const a, b, c = 1000 * MB, 200 * MB, 30 * MB // free
+	for _, k := range []struct {
+		smi, visible, order string
+		want                []int64
+	}{
+		{"81559, 1000\n81559, 200\n81559, 30", "", "", []int64{a, b, c}},
+		{"81559, 1000\n81559, 200\n81559, 30", "2, 0", "", []int64{c, a}},
+		{"81559, 1000\n81559, 200\n81559, 30", "GPU-5a1", "", nil},
+		{"81559, 1000\n81559, 200\n81559, 30", "7", "", nil},
+		{"81559, 1000\n24564, 200", "", "", nil},
+		{"81559, 1000\n24564, 200", "1", "PCI_BUS_ID", []int64{b}},
+	} {
+		fakeSMI(t, "printf '"+k.smi+"\n'")
+		t.Setenv("CUDA_DEVICE_ORDER", k.order)
+		if t.Setenv("CUDA_VISIBLE_DEVICES", k.visible); k.visible == "" {
+			os.Unsetenv("CUDA_VISIBLE_DEVICES")
+		}
+		var got []int64
+		for _, m := range VisibleGPUMemory() {
+			got = append(got, m.Available)
+		}
+		if !slices.Equal(got, k.want) {
+			t.Errorf("%q, visible %q, order %q: free %v, want %v", k.smi, k.visible, k.order, got, k.want)
+		}
 	}
 }
 

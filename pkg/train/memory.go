@@ -4,14 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"regexp"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/gomlx/compute"
 
 	"rekindle/pkg/backend"
 	"rekindle/pkg/machine"
@@ -26,7 +22,8 @@ type memory struct {
 	peak  int64 // held at most since
 	epoch int64 // held at most since the last epoch's end
 
-	onGPU bool
+	onGPU   bool
+	devices int // over which a batch is divided; 0: it is not
 
 	idle  chan struct{} // closed when what [within] ran last has ended
 	found int64         // Go's own limit before ours; 0: left as it was
@@ -96,14 +93,7 @@ func (m *memory) free() int64 {
 	if !m.onGPU {
 		return machine.MainMemory().Available
 	}
-	if strings.Contains(os.Getenv(compute.ConfigEnvVar), "preallocate=true") {
-		return 0 // what is free is in the engine's own pool
-	}
-	var most int64
-	for _, gpu := range machine.GPUMemory() {
-		most = max(most, gpu.Available)
-	}
-	return most
+	return backend.FreeOnGPU(max(1, m.devices))
 }
 
 // look records what is held now, and reports when it is too much.

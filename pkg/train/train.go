@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
 
 	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
@@ -182,7 +183,7 @@ func newLoop(t task, opts Options) (*loop, *start, error) {
 	optimizer := optim.Default()
 	optimizer.WeightDecay, optimizer.ClipNorm = t.cfg.WeightDecay, t.cfg.GradientClip
 	e, err := newEngine(opts.Backend, from.net, goal, optimizer, ways{
-		mixed: t.cfg.UseAMP && opts.GPU, recompute: t.cfg.GradientCheckpointing, devices: opts.Devices,
+		mixed: t.cfg.UseAMP && opts.GPU && canMix(opts.Backend, t.report), recompute: t.cfg.GradientCheckpointing, devices: opts.Devices,
 	})
 	if err != nil {
 		return nil, nil, err
@@ -191,8 +192,18 @@ func newLoop(t task, opts Options) (*loop, *start, error) {
 	d := &device{engine: e, grace: w.grace(), report: t.report}
 	d.put(from.state)
 	d.memory = newMemory(t.cfg.MemoryLimitMB, opts.GPU)
+	d.memory.devices = opts.Devices
 	r := &retry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
 	return &loop{task: t, state: from.state, device: d, retry: r, saver: w, rejected: -1, remeasure: from.remeasure}, from, nil
+}
+
+// canMix tries what UseAMP asks for, before a run depends on it.
+func canMix(on compute.Backend, report Reporter) bool {
+	err := backend.Convolve(on, dtypes.BFloat16)
+	if err != nil {
+		report.Message("⚠️  UseAMP: this engine does not convolve in bfloat16 (%v); training goes on in float32", err)
+	}
+	return err == nil
 }
 
 // lossOf returns the loss of a configuration, with the weights of VGG16 if they
