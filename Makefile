@@ -21,6 +21,9 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
+# XLA on the CPU is faster with huge pages (docs/engines.md); a notebook's kernel sets the same for its cells.
+export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.hugetlb=1)
+
 .PHONY: help run lab data setup export notebooks sync peers test torture scenarios bench check vuln clean
 
 help:

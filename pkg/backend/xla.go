@@ -3,6 +3,7 @@
 package backend
 
 import (
+	"fmt"
 	"reflect"
 
 	"github.com/gomlx/compute"
@@ -36,4 +37,16 @@ func needs(loaded reflect.Value) int64 {
 	stats := loaded.FieldByName("OnDeviceMemoryUsageStats")
 	part := func(name string) int64 { return stats.FieldByName(name).Int() }
 	return part("GeneratedCode") + part("Inputs") + part("Outputs") - part("Aliases") + part("Temporary")
+}
+
+// Plugin loads one of XLA's plugins by name, such as "cuda", or by path, and
+// returns its file and the version of PJRT's interface that it speaks.
+func Plugin(name string) (file, version string, err error) {
+	defer Catch(&err)
+	p, err := pjrt.GetPlugin(name)
+	if err != nil {
+		return "", "", &Error{err}
+	}
+	major, minor := p.Version()
+	return p.Path(), fmt.Sprintf("%d.%d", major, minor), nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gomlx/compute/dtypes"
+
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
@@ -21,7 +23,18 @@ import (
 	"rekindle/pkg/train"
 )
 
+// headerVersion is the version of PJRT's interface that go-xla is built with; a
+// plugin of another one works as far as both have what is called.
+const headerVersion = "0.104"
+
 func whichEngine(_ context.Context, s setting) (string, error) {
+	if name := pluginName(s.device, os.Getenv("GOMLX_BACKEND")); name != "" {
+		file, version, err := backend.Plugin(name)
+		if err != nil {
+			return "", fmt.Errorf("the plugin %q does not load: %w", name, err)
+		}
+		fmt.Printf("%s speaks PJRT %s, go-xla was built for %s\n", file, version, headerVersion)
+	}
 	engine, err := backend.Open(s.device)
 	if err != nil {
 		return "", err
@@ -38,6 +51,36 @@ func whichEngine(_ context.Context, s setting) (string, error) {
 		return answer, errors.New("this is no GPU")
 	}
 	return answer, nil
+}
+
+// pluginName is what XLA will load for a Device key and a value of GOMLX_BACKEND;
+// "" for the Go engine.
+func pluginName(device, config string) string {
+	if config == "" {
+		config = machine.Engine(device, true)
+	}
+	name, plugin, _ := strings.Cut(config, ":")
+	if name != "xla" {
+		return ""
+	}
+	plugin, _, _ = strings.Cut(plugin, ",")
+	return plugin
+}
+
+// convolutions tries the smallest thing that training is made of.
+func convolutions(_ context.Context, s setting) (string, error) {
+	engine, err := backend.Open(s.device)
+	if err != nil {
+		return "", err
+	}
+	if err := backend.Convolve(engine.Backend, dtypes.Float32); err != nil {
+		return "float32 does not work", err
+	}
+	fmt.Println("float32 works")
+	if err := backend.Convolve(engine.Backend, dtypes.BFloat16); err != nil {
+		return "float32 works, bfloat16 does not, so UseAMP would train in float32", err
+	}
+	return "both", nil
 }
 
 // sameNumbers trains every network a few steps on the engine and on the Go

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ import (
 func TestChecksWorkOnTheGoEngine(t *testing.T) {
 	t.Setenv("GOMLX_BACKEND", "")
 	s := setting{device: "go", python: "/nonexistent", tiny: true}
-	for _, name := range []string{"engine", "numbers", "resume", "memory", "mixed", "recomputing", "first-step"} {
+	for _, name := range []string{"engine", "convolution", "numbers", "resume", "memory", "mixed", "recomputing", "first-step"} {
 		t.Run(name, func(t *testing.T) {
 			for _, c := range append(checks, check{name: "first-step", run: firstStep}) {
 				if c.name == name {
@@ -147,5 +148,43 @@ func TestTheTableIsKeptAfterEachCheck(t *testing.T) {
 	rows, err := runAll(t.Context(), list, setting{}, func([]result) error { return full })
 	if !errors.Is(err, full) || rows != nil {
 		t.Errorf("a table that cannot be written: %v, %+v; want that known before anything runs", err, rows)
+	}
+}
+
+func TestThePluginsVersionStandsBesideThatOfTheHeader(t *testing.T) {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/gomlx/go-xla").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, err := os.ReadFile(strings.TrimSpace(string(dir)) + "/pjrt/pjrt_c_api.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(name string) string {
+		found := regexp.MustCompile(`#define ` + name + ` (\d+)`).FindSubmatch(header)
+		if found == nil {
+			t.Fatalf("go-xla's header has no %s", name)
+		}
+		return string(found[1])
+	}
+	if want := number("PJRT_API_MAJOR") + "." + number("PJRT_API_MINOR"); headerVersion != want {
+		t.Errorf("go-xla's header is of PJRT %s, not %s", want, headerVersion)
+	}
+	for _, c := range [][3]string{{"go", "", ""}, {"auto", "xla:cuda,tf32=false", "cuda"}, {"auto", "xla:/a/plugin.so", "/a/plugin.so"}, {"auto", "go", ""}} {
+		if got := pluginName(c[0], c[1]); got != c[2] {
+			t.Errorf("Device %q, GOMLX_BACKEND %q: the plugin is %q, want %q", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+func TestTheCauseIsSaidInXLAsWords(t *testing.T) {
+	var l lastError
+	for _, part := range []string{"I1127 23:40:37.1 1 a.cc:1] started\nE1127 23:40:37.1 12 cuda_d", "nn.cc:456] Could not create cudnn handle: CUDNN_STATUS_NOT_INITIALIZED\n", "W1127 23:40:37.1 1 a.cc:2] slow\nEnd"} {
+		if n, err := l.Write([]byte(part)); n != len(part) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if want := "Could not create cudnn handle: CUDNN_STATUS_NOT_INITIALIZED"; l.text != want {
+		t.Errorf("the cause is %q, want %q", l.text, want)
 	}
 }

@@ -19,10 +19,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -50,6 +52,8 @@ type check struct {
 	run     func(ctx context.Context, s setting) (answer string, err error)
 }
 
+const logLevel = "TF_CPP_MIN_LOG_LEVEL"
+
 const deterministic = "--xla_gpu_deterministic_ops=true"
 
 // The pool of the memory check: a batch of 64 at 32 features wants about twice
@@ -59,6 +63,7 @@ const smallPool = 1200 * machine.MB
 
 var checks = []check{
 	{name: "engine", asks: "Which engine and which device?", limit: time.Minute, run: whichEngine},
+	{name: "convolution", asks: "Does one convolution with its gradients work, in float32 and in bfloat16?", limit: 2 * time.Minute, run: convolutions},
 	{name: "numbers", asks: "Do all networks train like on the Go engine?", limit: 3 * time.Minute, run: sameNumbers},
 	{name: "memory", asks: "Is nothing lost when the device runs out of memory?", limit: 3 * time.Minute, pool: smallPool, run: outOfMemory},
 	{name: "speed-16", asks: "Images a second: features 64, patch 128, batch 16", limit: 3 * time.Minute, run: speed(16)},
@@ -105,6 +110,10 @@ func runAndReport(ctx context.Context, s setting, out string) error {
 	os.Setenv("TMPDIR", dir) // a check that is killed removes nothing
 	// What an earlier run has left must not shorten a first step.
 	os.Setenv("REKINDLE_CACHE_DIR", filepath.Join(dir, "cache"))
+	// XLA's log has the causes of what fails; go-xla has turned it off when this program started.
+	if os.Getenv(logLevel) == "3" {
+		os.Setenv(logLevel, "1") // warnings and errors
+	}
 	if gpus := machine.GPUMemory(); len(gpus) > 0 {
 		s.gpu = gpus[0].Total
 	}
@@ -220,7 +229,8 @@ func runApart(all context.Context, c check, s setting) result {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Stderr = os.Stderr
+	var errors lastError
+	cmd.Stderr = io.MultiWriter(os.Stderr, &errors)
 	began := time.Now()
 	raw, err := cmd.Output()
 	r.Seconds = time.Since(began).Seconds()
@@ -233,6 +243,9 @@ func runApart(all context.Context, c check, s setting) result {
 		var answered result
 		if json.Unmarshal([]byte(text), &answered) == nil {
 			answered.Seconds = r.Seconds
+			if !answered.OK && errors.text != "" {
+				answered.Answer += "; XLA's log: " + errors.text
+			}
 			return answered
 		}
 	}
@@ -243,10 +256,33 @@ func runApart(all context.Context, c check, s setting) result {
 		r.Answer = fmt.Sprintf("no answer within %.0f s", c.limit.Seconds())
 	case err != nil:
 		r.Answer = "it ended without an answer: " + err.Error()
+		if errors.text != "" {
+			r.Answer += "; XLA's log: " + errors.text
+		}
 	default:
 		r.Answer = "it ended without an answer"
 	}
 	return r
+}
+
+// lastError remembers the last error that XLA's log has shown: such a line begins
+// with E or F, for fatal, and the date, as in "E1127 23:40:37.1 1 dnn.cc:45] text".
+type lastError struct{ text, rest string }
+
+var errorLine = regexp.MustCompile(`^[EF]\d{4} [^\]]*\] (.+)`)
+
+func (l *lastError) Write(p []byte) (int, error) {
+	l.rest += string(p)
+	for {
+		line, rest, ended := strings.Cut(l.rest, "\n")
+		if !ended {
+			return len(p), nil
+		}
+		if found := errorLine.FindStringSubmatch(line); found != nil {
+			l.text = found[1]
+		}
+		l.rest = rest
+	}
 }
 
 // environment is what a check's process gets on top of ours.

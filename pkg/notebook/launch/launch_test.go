@@ -139,6 +139,7 @@ func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
 	t.Setenv("GOEXPERIMENT", "jsonv2")
 	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
 	t.Setenv("CGO_ENABLED", "0")
+	t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", t.TempDir())
 	gonb := filepath.Join(s.bin(), "gonb")
 	write(t, gonb, "", 0o777)
 	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.clone+`"], "language": "go", "env": {"OLD": "1"}}`, 0o666)
@@ -387,5 +388,47 @@ func TestAFollowerCopiesToTheLastByte(t *testing.T) {
 	f.stop()
 	if out.String() != "ab" {
 		t.Errorf("got %q, want %q", out.String(), "ab")
+	}
+}
+
+func TestXLAOnTheCPUKeepsItsMemory(t *testing.T) {
+	s, plugins, _ := bare(t, "")
+	gonb := filepath.Join(s.bin(), "gonb")
+	write(t, gonb, "", 0o777)
+	kernel := func() string {
+		write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.clone+`"]}`, 0o666)
+		if err := s.installKernel(); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(s.kernelSpec())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var spec struct{ Env map[string]string }
+		if err := json.Unmarshal(raw, &spec); err != nil {
+			t.Fatal(err)
+		}
+		return spec.Env["GLIBC_TUNABLES"]
+	}
+	if got := kernel(); got != "" {
+		t.Errorf("without a plugin the kernel sets %q, want nothing", got)
+	}
+	if machine.HasGPU() {
+		t.Skip("this machine has a GPU")
+	}
+	write(t, filepath.Join(plugins, cpuPlugin), "", 0o666)
+	for set, want := range map[string]string{
+		"":                       "glibc.malloc.hugetlb=1",
+		"glibc.cpu.x=1":          "glibc.cpu.x=1:glibc.malloc.hugetlb=1",
+		"glibc.malloc.hugetlb=2": "glibc.malloc.hugetlb=2",
+	} {
+		t.Setenv("GLIBC_TUNABLES", set)
+		if got := kernel(); got != want {
+			t.Errorf("GLIBC_TUNABLES=%q: the kernel sets %q, want %q", set, got, want)
+		}
+	}
+	t.Setenv("REKINDLE_XLA", "0")
+	if got := kernel(); got != "" {
+		t.Errorf("with REKINDLE_XLA=0 the kernel sets %q, want nothing", got)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
 )
 
@@ -123,6 +124,9 @@ func (s *setup) equipKernel() error {
 			env[name] = value
 		}
 	}
+	if notebook.XLAMayRun() && machine.Engine("auto", s.hasCompiler()) == "xla:cpu" {
+		env[tunables] = tuned(os.Getenv(tunables))
+	}
 	if old, _ := spec["env"].(map[string]any); maps.Equal(old, env) {
 		return nil
 	}
@@ -178,6 +182,26 @@ func (s *setup) environ() []string {
 		env = append(env, "GOFLAGS="+strings.Join(kept, " "))
 	}
 	return env
+}
+
+// tunables is the variable with settings of glibc's malloc. XLA on the CPU takes
+// its scratch memory anew for each execution, and pays for every page of it; huge
+// pages are fewer (docs/engines.md). Other C libraries, and a glibc that does not
+// know the setting, ignore it.
+const (
+	tunables  = "GLIBC_TUNABLES"
+	hugePages = "glibc.malloc.hugetlb"
+)
+
+// tuned adds huge pages to what the user has set, unless that is about them.
+func tuned(set string) string {
+	switch {
+	case strings.Contains(set, hugePages+"="):
+		return set
+	case set == "":
+		return hugePages + "=1"
+	}
+	return set + ":" + hugePages + "=1"
 }
 
 func withExperiment(list, name string) string {
