@@ -3,6 +3,7 @@ package nn
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -430,6 +431,39 @@ func TestAnyBatchAndSizeGivesTheSame(t *testing.T) {
 						break
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestPoolingIsTheSameInBothLowerings has windows with equal values in them, and
+// a row and a column that belong to none.
+func TestPoolingIsTheSameInBothLowerings(t *testing.T) {
+	e := engine(t)
+	for _, d := range [][4]int{{2, 3, 4, 6}, {1, 4, 5, 7}, {3, 2, 2, 2}, {5, 1, 16, 9}} {
+		n, c, h, w := d[0], d[1], d[2], d[3]
+		values, slope := make([]float32, n*c*h*w), make([]float32, n*c*(h/2)*(w/2))
+		for i := range values {
+			values[i] = float32(i * i % 3)
+		}
+		for i := range slope {
+			slope[i] = float32(i + 1)
+		}
+		x := tensors.FromFlatDataAndDimensions(values, n, c, h, w)
+		dy := tensors.FromFlatDataAndDimensions(slope, n, c, h/2, w/2)
+		var results [2]outcome
+		for i := range results {
+			var err error
+			forceNative = i == 1
+			results[i], err = run(t, e, true, MaxPool, nil, nil, x, dy)
+			forceNative = false
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for what, p := range map[string][2]*tensors.Tensor{"output": {results[0].output, results[1].output}, "gradient": {results[0].input, results[1].input}} {
+			if want, got := tensors.MustCopyFlatData[float32](p[0]), tensors.MustCopyFlatData[float32](p[1]); !slices.Equal(got, want) {
+				t.Errorf("%v: %s is %v, want %v", d, what, got, want)
 			}
 		}
 	}

@@ -9,7 +9,9 @@ import (
 // native is the lowering for XLA: compiled convolutions and pooling, channels
 // last, so that cuDNN can use tensor cores. A map is one part [n, H, W, C].
 type native struct {
-	mixed bool // convolutions and the maps between them in bfloat16
+	mixed     bool // convolutions and the maps between them in bfloat16
+	recompute bool // gradients found by GoMLX, which alone can compute anew what they need
+	processor bool // a CPU: see gradientOfKernel
 }
 
 // half takes what goes into a convolution to bfloat16 in mixed precision. What
@@ -55,7 +57,7 @@ func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 		xs[i] = x.alone(l.half(x.parts[0]))
 	}
 	kernel := graph.TransposeAllAxes(l.half(w), 2, 3, 1, 0)
-	y := graph.Convolve(nativeJoin(xs), kernel).ChannelsAxis(images.ChannelsLast).PadSame().Done()
+	y := l.convolve(nativeJoin(xs), kernel)
 	if bias != nil {
 		y = l.biased(y, bias)
 	}
@@ -63,6 +65,40 @@ func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 		y = relu(y)
 	}
 	return Map{}.alone(y)
+}
+
+// convolve takes x [n, H, W, in] and a kernel [3, 3, in, out].
+func (l native) convolve(x, kernel *graph.Node) *graph.Node {
+	plain := func(x, kernel *graph.Node) *graph.Node {
+		return graph.Convolve(x, kernel).ChannelsAxis(images.ChannelsLast).PadSame().Done()
+	}
+	if !l.processor || l.recompute {
+		return plain(x, kernel)
+	}
+	return custom([]*graph.Node{x, kernel}, func(in []*graph.Node) []*graph.Node {
+		return []*graph.Node{plain(in[0], in[1])}
+	}, func(in, _, dout []*graph.Node) []*graph.Node {
+		mirrored := graph.TransposeAllAxes(graph.Reverse(in[1], 0, 1), 0, 1, 3, 2)
+		return []*graph.Node{plain(dout[0], mirrored), gradientOfKernel(in[0], dout[0])}
+	})[0]
+}
+
+// gradientOfKernel is a convolution, too: of one map with the other as kernel,
+// channels and images exchanged, [3, 3, in, out]. XLA on the processor lays out
+// nine shifted copies of the former, so that is the one with fewer channels;
+// automatic differentiation always takes x.
+func gradientOfKernel(x, dy *graph.Node) *graph.Node {
+	shifted, kernel := x, dy
+	exchanged := dy.Shape().Dim(3) <= x.Shape().Dim(3)
+	if exchanged {
+		shifted, kernel = dy, x
+	}
+	y := graph.Convolve(graph.TransposeAllAxes(shifted, 3, 1, 2, 0), graph.TransposeAllAxes(kernel, 1, 2, 0, 3)).
+		ChannelsAxis(images.ChannelsLast).PaddingPerDim([][2]int{{1, 1}, {1, 1}}).Done()
+	if exchanged {
+		return graph.TransposeAllAxes(graph.Reverse(y, 1, 2), 1, 2, 3, 0)
+	}
+	return graph.TransposeAllAxes(y, 1, 2, 0, 3)
 }
 
 func perChannel(v, like *graph.Node) *graph.Node {
@@ -93,23 +129,87 @@ func (l native) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
 
 func (l native) normalize(x Map, shares, gamma, beta *graph.Node, rectify bool) (Map, *graph.Node, *graph.Node) {
 	s := full(x.parts[0], gamma)
-	mean := nativeMean(s, shares)
-	centred := graph.Sub(s, perChannel(mean, s))
-	variance := nativeMean(graph.Mul(centred, centred), shares)
-	scale := graph.Mul(gamma, graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, normEpsilon))))
-	return l.affine(x.alone(centred), scale, beta, rectify), mean, variance
+	var mean, variance, inverse, scale *graph.Node
+	centred := func(s *graph.Node) *graph.Node { return graph.Sub(s, perChannel(mean, s)) }
+	forward := func(in []*graph.Node) []*graph.Node {
+		s := in[0]
+		mean = nativeMean(s, shares)
+		variance = nativeMean(graph.Square(centred(s)), shares)
+		inverse = graph.Reciprocal(graph.Sqrt(graph.AddScalar(variance, normEpsilon)))
+		scale = graph.Mul(in[1], inverse)
+		return []*graph.Node{l.affine(x.alone(centred(s)), scale, in[2], rectify).parts[0]}
+	}
+	in := []*graph.Node{s, gamma, beta}
+	if l.recompute {
+		return x.alone(forward(in)[0]), mean, variance
+	}
+	// dx = scale * (dy - mean(dy) - normalised * mean(dy * normalised)), where the
+	// means, but not dy, count each image by its share. Written down by hand it
+	// goes three times through the maps, not six.
+	backward := func(in, out, dout []*graph.Node) []*graph.Node {
+		s, dy := in[0], full(dout[0], gamma)
+		if rectify {
+			dy = graph.Where(graph.GreaterThan(out[0], graph.ZerosLike(out[0])), dy, graph.ZerosLike(dy))
+		}
+		dbeta := graph.ReduceSum(dy, 0, 1, 2)
+		dgamma := graph.Mul(graph.ReduceSum(graph.Mul(dy, centred(s)), 0, 1, 2), inverse)
+		count := float64(x.n * x.H * x.W)
+		fromAll := graph.MulScalar(graph.Mul(scale, dbeta), -1/count)
+		fromCentred := graph.MulScalar(graph.Mul(graph.Mul(scale, inverse), dgamma), -1/count)
+		byStatistics := graph.Add(graph.Mul(centred(s), perChannel(fromCentred, s)), perChannel(fromAll, s))
+		return []*graph.Node{graph.Add(graph.Mul(dy, perChannel(scale, dy)), counted(byStatistics, shares)), dgamma, dbeta}
+	}
+	return x.alone(custom(in, forward, backward)[0]), mean, variance
 }
 
 // nativeMean is the mean of each channel, [C].
 func nativeMean(x, shares *graph.Node) *graph.Node {
-	if shares != nil {
-		x = graph.Mul(x, graph.BroadcastToShape(graph.Reshape(shares, x.Shape().Dim(0), 1, 1, 1), x.Shape()))
-	}
-	return graph.ReduceMean(x, 0, 1, 2)
+	return graph.ReduceMean(counted(x, shares), 0, 1, 2)
 }
 
+// counted weighs images by their shares; nil leaves all alike.
+func counted(x, shares *graph.Node) *graph.Node {
+	if shares == nil {
+		return x
+	}
+	return graph.Mul(x, graph.BroadcastToShape(graph.Reshape(shares, x.Shape().Dim(0), 1, 1, 1), x.Shape()))
+}
+
+// maxPool compares the four places of a window. XLA's own gradient of pooling
+// looks for the largest value once more and, on a processor, scatters.
 func (native) maxPool(x Map) Map {
-	return x.alone(graph.MaxPool(x.parts[0]).ChannelsAxis(images.ChannelsLast).Window(2).Strides(2).NoPadding().Done())
+	h, w := x.H/2, x.W/2
+	s := x.parts[0]
+	if s.Shape().Dim(1) != 2*h || s.Shape().Dim(2) != 2*w {
+		s = graph.Slice(s, graph.AxisRange(), graph.AxisRange(0, 2*h), graph.AxisRange(0, 2*w), graph.AxisRange())
+	}
+	place := func(s *graph.Node, i int) *graph.Node {
+		return graph.Slice(s, graph.AxisRange(), graph.AxisRange(i/2, 2*h).Stride(2), graph.AxisRange(i%2, 2*w).Stride(2), graph.AxisRange())
+	}
+	forward := func(in []*graph.Node) []*graph.Node {
+		largest := place(in[0], 0)
+		for i := 1; i < 4; i++ {
+			largest = graph.Max(largest, place(in[0], i))
+		}
+		return []*graph.Node{largest}
+	}
+	backward := func(in, out, dout []*graph.Node) []*graph.Node {
+		// The first of equal ones, in row-major order, gets the gradient.
+		one := graph.OnesLike(out[0])
+		first := graph.MulScalar(one, 3)
+		for i := 2; i >= 0; i-- {
+			first = graph.Where(graph.Equal(place(in[0], i), out[0]), graph.MulScalar(one, float64(i)), first)
+		}
+		windows := []int{x.n, h, 2, w, 2, x.C}
+		spread := func(v *graph.Node) *graph.Node {
+			return graph.BroadcastToDims(graph.Reshape(v, x.n, h, 1, w, 1, x.C), windows...)
+		}
+		places := graph.ConvertDType(graph.Const(s.Graph(), []float32{0, 1, 2, 3}), s.DType())
+		places = graph.BroadcastToDims(graph.Reshape(places, 1, 1, 2, 1, 2, 1), windows...)
+		dx := graph.Where(graph.Equal(places, spread(first)), spread(dout[0]), graph.Zeros(s.Graph(), places.Shape()))
+		return []*graph.Node{graph.Reshape(dx, x.n, 2*h, 2*w, x.C)}
+	}
+	return x.alone(custom([]*graph.Node{s}, forward, backward)[0])
 }
 
 func (native) resize(x Map, rows, columns matrix) Map {

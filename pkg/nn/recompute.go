@@ -8,8 +8,10 @@ package nn
 
 // Recomputing makes [Scope.Block] take effect.
 func (s *Scope) Recomputing() *Scope {
-	_, ok := s.lower.(native)
-	s.recompute = ok
+	if l, ok := s.lower.(native); ok {
+		s.recompute, l.recompute = true, true
+		s.lower = l
+	}
 	return s
 }
 

@@ -1,6 +1,7 @@
 package nn
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -9,9 +10,10 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 )
 
-// TestRecomputingChangesNoBit takes gradients through blocks in the native
-// lowering, with and without recomputing.
-func TestRecomputingChangesNoBit(t *testing.T) {
+// TestRecomputingChangesNothing takes gradients through blocks in the native
+// lowering, with and without recomputing. Values are the same bit for bit;
+// gradients are those that GoMLX finds instead of those written by hand.
+func TestRecomputingChangesNothing(t *testing.T) {
 	forceNative = true
 	defer func() { forceNative = false }()
 	const n, side = 2, 8
@@ -72,8 +74,17 @@ func TestRecomputingChangesNoBit(t *testing.T) {
 		t.Errorf("%d places are computed again, %d without recomputing", barriers[true], barriers[false])
 	}
 	for i, want := range results[false] {
-		if a, b := tensors.MustCopyFlatData[float32](results[true][i]), tensors.MustCopyFlatData[float32](want); !slices.Equal(a, b) {
+		a, b := tensors.MustCopyFlatData[float32](results[true][i]), tensors.MustCopyFlatData[float32](want)
+		gradient := i > 0 && i <= 1+weights
+		if !gradient && !slices.Equal(a, b) {
 			t.Errorf("result %d %v differs", i, want.Shape())
+		}
+		var off, largest float64
+		for j := range b {
+			off, largest = max(off, math.Abs(float64(a[j]-b[j]))), max(largest, math.Abs(float64(b[j])))
+		}
+		if off > 1e-4*largest {
+			t.Errorf("result %d %v is off by %g of the largest", i, want.Shape(), off/largest)
 		}
 	}
 }

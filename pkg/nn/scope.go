@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	"github.com/gomlx/gomlx/core/graph"
 )
@@ -179,7 +180,7 @@ type lowering interface {
 // Go engine is quick at matrix products only.
 func loweringFor(g *graph.Graph) lowering {
 	if g.Backend().Name() == "xla" || forceNative {
-		return native{}
+		return native{processor: !strings.Contains(strings.ToLower(g.Backend().Description()), "cuda")}
 	}
 	return products{}
 }
