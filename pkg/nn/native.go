@@ -177,7 +177,10 @@ func counted(x, shares *graph.Node) *graph.Node {
 
 // maxPool compares the four places of a window. XLA's own gradient of pooling
 // looks for the largest value once more and, on a processor, scatters.
-func (native) maxPool(x Map) Map {
+func (l native) maxPool(x Map) Map {
+	if l.recompute {
+		return x.alone(graph.MaxPool(x.parts[0]).ChannelsAxis(images.ChannelsLast).Window(2).Strides(2).NoPadding().Done())
+	}
 	h, w := x.H/2, x.W/2
 	s := x.parts[0]
 	if s.Shape().Dim(1) != 2*h || s.Shape().Dim(2) != 2*w {

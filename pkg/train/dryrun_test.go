@@ -43,14 +43,12 @@ func TestEveryComputationCanBeWrittenDownForXLA(t *testing.T) {
 						if got := strings.Contains(all.String(), "bf16"); got != amp {
 							t.Errorf("%s: bfloat16 in the programs: %v", variant, got)
 						}
-						ops := []string{"stablehlo.convolution"}
-						if strings.Contains(name, "unet") {
-							ops = append(ops, "select_and_scatter") // the gradient of pooling
+						if !strings.Contains(all.String(), "stablehlo.convolution") {
+							t.Errorf("%s: no convolution in the programs", variant)
 						}
-						for _, op := range ops {
-							if !strings.Contains(all.String(), op) {
-								t.Errorf("%s: no %s in the programs", variant, op)
-							}
+						// Slow on a processor, see nn's maxPool.
+						if variant != "recomputing" && strings.Contains(all.String(), "scatter") {
+							t.Errorf("%s: a scatter in the programs", variant)
 						}
 					}
 				})
