@@ -14,7 +14,7 @@ import (
 // level but for places near tiles' edges. Sides are rounded up to multiples of 16:
 // the networks pool four times by two, so only such tiles see the same pools.
 type Tiles struct {
-	Size    int // side in pixels; 0: 256
+	Size    int // side in pixels; 0: 512, and 256 for pictures wider than 8192
 	Overlap int // that neighbours share; 0: 64
 	Batch   int // computed at once; 0: 1
 }
@@ -31,8 +31,16 @@ const Reach = 144
 
 func up(n int) int { return (n + grid - 1) / grid * grid }
 
-func (t Tiles) options() Options {
-	o := Options{TileSize: 256, Overlap: 64, BatchSize: 1, Margin: Margin}
+// wide is from where on smaller tiles keep the memory below 1 GB: what is held of a
+// picture is in proportion to its width and the height of a tile.
+const wide = 8192
+
+// options are these tiles for a picture of some width.
+func (t Tiles) options(width int) Options {
+	o := Options{TileSize: 512, Overlap: 64, BatchSize: 1, Margin: Margin}
+	if width > wide {
+		o.TileSize = 256
+	}
 	if t.Size > 0 {
 		o.TileSize = up(t.Size)
 		o.Overlap = min(o.Overlap, o.TileSize/4/grid*grid)
@@ -48,7 +56,7 @@ func (t Tiles) options() Options {
 
 // Image restores a picture. The result is of the same kind as far as that
 // matters: grey stays grey, 16 bits stay 16 bits, alpha is kept as it is. Beside
-// the two pictures it needs memory for one row of tiles, 20 bytes for each of its
+// the two pictures it needs memory for one row of tiles, 40 bytes for each of its
 // pixels or less, and for the network's own maps of one tile. Between tiles it
 // looks whether ctx has ended, and returns ctx's error then.
 func (r *Restorer) Image(ctx context.Context, im image.Image) (image.Image, error) {
@@ -79,7 +87,7 @@ func (r *Restorer) Image(ctx context.Context, im image.Image) (image.Image, erro
 // as the middle. A grey picture goes through the network as three equal colours,
 // whose mean comes out. What alpha a pixel has does not matter.
 func (r *Restorer) Rows(ctx context.Context, info picture.Info, read, write func(rows []uint16) error, tiles Tiles, progress func(pixels int64)) error {
-	o := tiles.options()
+	o := tiles.options(info.W)
 	w := &shelf{info: info, read: read}
 	v := view{h: info.H, w: info.W, margin: o.Margin}
 	// The frame ends at a multiple of 16 too, and no picture has a shape of its own:
