@@ -17,7 +17,7 @@ import (
 	"testing"
 )
 
-var verb = regexp.MustCompile(`%[+#]?[a-z]`)
+var verb = regexp.MustCompile(`%[+#]?[0-9.]*[a-z]`)
 
 // inSource checks that each line is the wording of a string in the source.
 func inSource(t *testing.T, b block) {

@@ -133,7 +133,8 @@ func dataRefused(t *testing.T, m *machine) {
 
 	// Clean and degraded pictures that are the same have no finite score.
 	n.set("ResumeFromCheckpoint", true)
-	n.set("ValDegradedDir", "data/raw/val")
+	must(t, os.Symlink(filepath.Join(own.data, "raw/val"), filepath.Join(own.data, "linked"))) // or the configuration would tell
+	n.set("ValDegradedDir", "data/linked")
 	all := n.run("configuration", "data", "training", "inference", "evaluation")
 	n.fails(all.of("data"), "data/raw/val", "another for the degraded copies")
 	for _, cell := range []string{"training", "inference", "evaluation"} {
