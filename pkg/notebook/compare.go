@@ -70,7 +70,7 @@ func plotComparison(root string, patterns []string) error {
 }
 
 func outcomes(root string, patterns []string) ([]*experiment.Outcome, error) {
-	if err := enterClone(); err != nil {
+	if err := EnterClone(); err != nil {
 		return nil, err
 	}
 	found, err := experiment.Select(root, patterns...)

@@ -51,7 +51,7 @@ type settings struct {
 }
 
 func configure(edit func(*config.Config)) (*settings, error) {
-	if err := enterClone(); err != nil {
+	if err := EnterClone(); err != nil {
 		return nil, err
 	}
 	s := &settings{}
@@ -288,7 +288,7 @@ func Settings() config.Config {
 }
 
 func currentSettings() (*settings, error) {
-	if err := enterClone(); err != nil {
+	if err := EnterClone(); err != nil {
 		return nil, err
 	}
 	s, err := recallSettings()

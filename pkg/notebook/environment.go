@@ -13,7 +13,7 @@ import (
 // Environment prints what this notebook runs on: versions, processor, memory,
 // GPUs and XLA plugins.
 func Environment() {
-	Check(enterClone())
+	Check(EnterClone())
 	vector := "vector code off: set GOEXPERIMENT=simd for several times the speed"
 	if strings.Contains(built("GOEXPERIMENT"), "simd") {
 		vector = "vector code on"

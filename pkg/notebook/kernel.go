@@ -89,9 +89,9 @@ func root(dir string) string {
 	}
 }
 
-// enterClone makes the top of the clone the working folder. A notebook outside
+// EnterClone makes the top of the clone the working folder. A notebook outside
 // of any clone works in its own folder.
-func enterClone() error {
+func EnterClone() error {
 	dir, err := os.Getwd()
 	if err != nil {
 		return err

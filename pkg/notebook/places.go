@@ -103,3 +103,13 @@ func greatest(im *rgb.Image, value func(i int) int64) (x, y, w, h int) {
 	}
 	return x, y, w, h
 }
+
+// ShowRestored shows a picture before and after restoring; one that is wider than
+// the page also at full size, where most was changed.
+func ShowRestored(name string, before, after *rgb.Image) error {
+	if err := BeforeAfter(name, before.ToImage(), after.ToImage()); err != nil || before.W <= pageWidth {
+		return err
+	}
+	x, y, w, h := mostLeft(nil, after, before)
+	return BeforeAfter(name+", a part of it", before.Crop(x, y, w, h).ToImage(), after.Crop(x, y, w, h).ToImage())
+}

@@ -5,13 +5,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/experiment"
 	"rekindle/pkg/restore"
 )
 
@@ -90,7 +88,7 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 	if work = restore.Shard(work, k, n); k > 1 {
 		unreadable = nil // the first one names them
 	}
-	weights, err := o.weights()
+	weights, err := restore.Weights(o.dir, o.experiment)
 	if err != nil {
 		return err
 	}
@@ -101,27 +99,6 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 	}
 	fmt.Fprintf(s.out, "🔥 %s\n🖥️  %s\n", r.About, r.About.Engine)
 	return o.files(ctx, s, r, work, unreadable)
-}
-
-// weights is the path of the experiment's folder or file.
-func (o restoreOptions) weights() (string, error) {
-	if info, err := os.Stat(o.experiment); err == nil && !info.IsDir() {
-		return o.experiment, nil
-	}
-	if strings.HasSuffix(o.experiment, ".pth") || strings.HasSuffix(o.experiment, ".safetensors") {
-		return "", fmt.Errorf("there is no file %s", o.experiment)
-	}
-	found, err := experiment.Select(o.dir, o.experiment)
-	if errors.Is(err, experiment.ErrNone) {
-		return "", fmt.Errorf("nothing was trained yet under %s: run \"make run\" first, or name a .pth or .safetensors file as EXPERIMENT", o.dir)
-	}
-	if err != nil {
-		return "", err
-	}
-	if len(found) > 1 {
-		return "", fmt.Errorf("%s means %d experiments; name one, such as %s", o.experiment, len(found), found[0].Dir)
-	}
-	return found[0].Dir, nil
 }
 
 // parseShard reads "3/16"; "" is the only one of one.
