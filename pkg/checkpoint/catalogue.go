@@ -21,7 +21,9 @@ const (
 )
 
 // Periodic is the name of the checkpoint kept every SaveEvery epochs.
-func Periodic(epoch int) string { return fmt.Sprintf("checkpoint_epoch_%03d.pth", epoch) }
+func Periodic(epoch int) string { return fmt.Sprintf(periodic, epoch) }
+
+const periodic = "checkpoint_epoch_%03d.pth"
 
 // Emergency is the name of what is saved when a run stops in the middle of an
 // epoch; why is "oom", "interrupt" or another short word.
@@ -182,6 +184,30 @@ func RemoveSuperseded(dir string) error {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("checkpoint: %w", err)
+		}
+	}
+	return nil
+}
+
+// Prune removes all but the last keep of the checkpoints that [Periodic] names, up
+// to an epoch: later ones are not of the run that has come to it. Call it when
+// last_checkpoint.pth of that epoch is on the disk.
+func Prune(dir string, epoch, keep int) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	var epochs []int
+	for _, f := range files {
+		var n int
+		if _, err := fmt.Sscanf(f.Name(), periodic, &n); err == nil && f.Name() == Periodic(n) && n <= epoch {
+			epochs = append(epochs, n)
+		}
+	}
+	slices.Sort(epochs)
+	for _, n := range epochs[:max(len(epochs)-keep, 0)] {
+		if err := os.Remove(Path(dir, Periodic(n))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 	}

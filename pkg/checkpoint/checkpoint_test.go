@@ -16,6 +16,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/internal/reference"
+	"rekindle/pkg/schedule"
 )
 
 // sample is a small State at a moment of training.
@@ -37,7 +38,7 @@ func sample(epoch, position int) *State {
 			{Name: "b.num_batches_tracked", Count: int64(epoch * 10)},
 		},
 		BestLoss: math.NaN(), Patience: 1, MicroBatch: 2,
-		Partial: Partial{Samples: position, Loss: 0.1 + 0.2, Seconds: 1.5}, Anchor: Anchor{2, 1e-5}, Config: config.Default(), Reason: "test",
+		Partial: Partial{Samples: position, Loss: 0.1 + 0.2, Seconds: 1.5}, Anchor: schedule.Anchor{Epoch: 2, LR: 1e-5}, Config: config.Default(), Reason: "test",
 		Data: json.RawMessage(`{"train":["a.png",1]}`),
 	}
 	if s.Step == 0 { // before the first step the moments are zero
@@ -321,5 +322,35 @@ func TestEnsureBestCopiesTheNewest(t *testing.T) {
 	lines = nil
 	if err := EnsureBest(dir, func(l string) { lines = append(lines, l) }); err != nil || len(lines) > 0 {
 		t.Errorf("an existing best model: %v, %q", err, lines)
+	}
+}
+
+// TestPyTorchGoesOnAlongTheSameCurve applies the recursion of CosineAnnealingLR to
+// what is saved, also where the curve was planned anew.
+func TestPyTorchGoesOnAlongTheSameCurve(t *testing.T) {
+	for _, c := range []struct {
+		epoch  int
+		anchor schedule.Anchor
+	}{{5, schedule.Anchor{}}, {12, schedule.Anchor{}}, {20, schedule.Anchor{Epoch: 20, LR: 5e-5}}, {33, schedule.Anchor{Epoch: 20, LR: 5e-5}}} {
+		s := sample(c.epoch, 0)
+		s.Anchor, s.Config.NumEpochs, s.Config.MinLR = c.anchor, 40, 1e-7
+		root, err := encode(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := lookup(root, "scheduler_state_dict")
+		rate := lookup(only(lookup(root, "optimizer_state_dict", "param_groups")), "lr").(float64)
+		if told := only(lookup(plan, "_last_lr")); told != rate {
+			t.Errorf("epoch %d: the scheduler's last rate is %v, the optimizer's %g", c.epoch, told, rate)
+		}
+		done, epochs := float64(lookup(plan, "last_epoch").(int64)), float64(lookup(plan, "T_max").(int64))
+		least := lookup(plan, "eta_min").(float64)
+		for epoch := c.epoch + 1; epoch <= 40; epoch++ {
+			if want := schedule.Rate(s.Config, s.Anchor, epoch); math.Abs(rate-want) > 1e-12 {
+				t.Errorf("anchor %+v, saved after epoch %d: PyTorch uses %g in epoch %d, want %g", c.anchor, c.epoch, rate, epoch, want)
+			}
+			rate = (1+math.Cos(math.Pi*(done+1)/epochs))/(1+math.Cos(math.Pi*done/epochs))*(rate-least) + least
+			done++
+		}
 	}
 }

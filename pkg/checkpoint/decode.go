@@ -4,13 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"path/filepath"
 
 	"rekindle/pkg/checkpoint/pth"
 	"rekindle/pkg/config"
-	"rekindle/pkg/durable"
 )
 
 // Load reads a checkpoint written by [Save] or by the Python original and
@@ -30,47 +27,30 @@ func Load(path string) (*State, error) {
 }
 
 // peek reads how far a checkpoint's training had come, not its tensors.
-func peek(path string) (c Cursor, err error) {
+func peek(path string) (Cursor, error) {
 	f, err := pth.Open(path)
 	if err != nil {
-		return c, unusable(path, err)
+		return Cursor{}, unusable(path, err)
 	}
 	defer f.Close()
-	root, ok := f.Root.(*pth.Dict)
-	if !ok {
-		return c, unusable(path, errNoDictionary)
+	var s State
+	if _, err := s.readNumbers(f.Root); err != nil {
+		return Cursor{}, unusable(path, err)
 	}
-	if c.Epoch, err = integer(root, "epoch"); err != nil {
-		return c, unusable(path, err)
-	}
-	x, err := decodeExtra(root)
-	if err != nil {
-		return c, unusable(path, err)
-	}
-	c.Position, c.Step = x.Position, x.Step
-	return c, nil
+	return s.Cursor, nil
 }
 
-var errNoDictionary = errors.New("it holds no dictionary")
-
 func decode(v any) (*State, error) {
-	root, ok := v.(*pth.Dict)
-	if !ok {
-		return nil, errNoDictionary
-	}
 	s := &State{BestLoss: math.NaN()}
-	var err error
-	if s.Epoch, err = integer(root, "epoch"); err != nil {
+	x, err := s.readNumbers(v)
+	if err != nil {
 		return nil, err
 	}
+	root := v.(*pth.Dict)
 	if err := s.readModel(root); err != nil {
 		return nil, err
 	}
-	if err := s.readMoments(root); err != nil {
-		return nil, err
-	}
-	x, err := decodeExtra(root)
-	if err != nil {
+	if err := s.readMoments(root, x.Format == 0); err != nil {
 		return nil, err
 	}
 	if err := s.readAverage(root, x.Format > 1); err != nil {
@@ -81,12 +61,9 @@ func decode(v any) (*State, error) {
 		s.readCosine(root)
 		return s, nil
 	}
-	if got := fmt.Sprintf("%08x", s.checksum()); got != x.Checksum {
+	if got := s.checksum(); got != x.Checksum {
 		return nil, fmt.Errorf("its tensors have checksum %s, it was saved with %s", got, x.Checksum)
 	}
-	s.Position, s.Step, s.Seed, s.MicroBatch = x.Position, x.Step, x.Seed, x.MicroBatch
-	s.BestEpoch, s.Patience, s.Partial, s.Anchor = x.BestEpoch, x.Patience, x.Partial, x.Anchor
-	s.Engine, s.Reason, s.Data, s.History = x.Engine, x.Reason, x.Data, x.History
 	if x.BestLoss != nil {
 		s.BestLoss = *x.BestLoss
 	}
@@ -95,6 +72,36 @@ func decode(v any) (*State, error) {
 		return nil, fmt.Errorf("its configuration: %w", err)
 	}
 	return s, nil
+}
+
+// readNumbers reads all but tensors. A file made by PyTorch has no extra.
+func (s *State) readNumbers(v any) (x extra, err error) {
+	root, ok := v.(*pth.Dict)
+	if !ok {
+		return x, errors.New("it holds no dictionary")
+	}
+	epoch, ok := lookup(root, "epoch").(int64)
+	if !ok {
+		return x, errors.New("it has no epoch, or none that is a whole number")
+	}
+	s.Epoch = int(epoch)
+	own := lookup(root, "metadata", "rekindle")
+	if own == nil {
+		return x, nil
+	}
+	text, err := json.Marshal(fromPickle(own))
+	if err != nil {
+		return x, fmt.Errorf("its metadata: %w", err)
+	}
+	x.State = s
+	err = json.Unmarshal(text, &x)
+	if x.Format > format { // what else it says may mean something else
+		return x, fmt.Errorf("was written by a newer version (format %d, this one knows %d): %w", x.Format, format, errNewer)
+	}
+	if err != nil {
+		return x, fmt.Errorf("its metadata: %w", err)
+	}
+	return x, nil
 }
 
 func (s *State) readModel(root *pth.Dict) error {
@@ -128,7 +135,7 @@ func (s *State) readModel(root *pth.Dict) error {
 
 // readMoments reads AdamW's state, keyed by parameter index; a checkpoint from
 // before the first step has none, which means zeros.
-func (s *State) readMoments(root *pth.Dict) error {
+func (s *State) readMoments(root *pth.Dict, steps bool) error {
 	optimizer, err := subDict(root, "optimizer_state_dict")
 	if err != nil {
 		return err
@@ -163,7 +170,9 @@ func (s *State) readMoments(root *pth.Dict) error {
 		if err != nil {
 			return fmt.Errorf("optimizer state of %s: %w", t.Name, err)
 		}
-		s.Step = int64(step[0])
+		if steps {
+			s.Step = int64(step[0])
+		}
 	}
 	return nil
 }
@@ -192,54 +201,50 @@ func (s *State) readAverage(root *pth.Dict, statistics bool) error {
 // readPythonBest takes the best loss from a best_model.pth of the original,
 // whose own validation loss it is. In other files of the original it is unknown.
 func (s *State) readPythonBest(root *pth.Dict) {
-	meta, err := subDict(root, "metadata")
-	if err != nil {
-		return
-	}
-	best, err := integer(meta, "best_epoch")
-	if err != nil || best != s.Epoch {
-		return
-	}
-	metrics, err := subDict(root, "metrics")
-	if err != nil {
-		return
-	}
-	val, err := subDict(metrics, "val")
-	if err != nil {
-		return
-	}
-	if loss, ok := val.Get("loss"); ok {
-		if loss, ok := loss.(float64); ok {
-			s.BestEpoch, s.BestLoss = best, loss
-		}
+	best, ok := lookup(root, "metadata", "best_epoch").(int64)
+	loss, also := lookup(root, "metrics", "val", "loss").(float64)
+	if ok && also && int(best) == s.Epoch {
+		s.BestEpoch, s.BestLoss = s.Epoch, loss
 	}
 }
 
 // readCosine reads the scheduler's plan, where it has one that is understood.
 func (s *State) readCosine(root *pth.Dict) {
-	scheduler, err := subDict(root, "scheduler_state_dict")
-	if err != nil {
+	plan := lookup(root, "scheduler_state_dict")
+	epochs, hasEpochs := lookup(plan, "T_max").(int64)
+	steps, hasSteps := lookup(plan, "last_epoch").(int64)
+	base, hasBase := number(only(lookup(plan, "base_lrs")))
+	least, hasLeast := number(lookup(plan, "eta_min"))
+	if !hasEpochs || !hasSteps || !hasBase || !hasLeast || epochs < 1 || steps < 0 || int(steps) > s.Epoch {
 		return
 	}
-	epochs, err := integer(scheduler, "T_max")
-	if err != nil || epochs < 1 {
-		return
+	s.Cosine = &Cosine{BaseLR: base, MinLR: least, Epochs: int(epochs), Steps: int(steps), LR: base}
+	if next, ok := number(only(lookup(plan, "_last_lr"))); ok {
+		s.Cosine.LR = next
 	}
-	steps, err := integer(scheduler, "last_epoch")
-	if err != nil || steps < 0 || steps > s.Epoch {
-		return
+	if whole, ok := number(lookup(only(lookup(root, "optimizer_state_dict", "param_groups")), "initial_lr")); ok {
+		s.Cosine.BaseLR = whole // should the curve have been planned anew
 	}
-	rates, _ := scheduler.Get("base_lrs")
-	floor, _ := scheduler.Get("eta_min")
-	list, ok := rates.(pth.List)
-	if !ok || len(list) != 1 {
-		return
+}
+
+// lookup follows keys through dictionaries; nil is not there.
+func lookup(v any, keys ...string) any {
+	for _, key := range keys {
+		d, ok := v.(*pth.Dict)
+		if !ok {
+			return nil
+		}
+		v, _ = d.Get(key)
 	}
-	base, ok := number(list[0])
-	least, also := number(floor)
-	if ok && also {
-		s.Cosine = &Cosine{BaseLR: base, MinLR: least, Epochs: epochs, Steps: steps}
+	return v
+}
+
+// only is what a list of one entry holds; nil is no such list.
+func only(v any) any {
+	if list, ok := v.(pth.List); ok && len(list) == 1 {
+		return list[0]
 	}
+	return nil
 }
 
 // number reads what Python writes as 0.5 or as 0.
@@ -251,29 +256,6 @@ func number(v any) (float64, bool) {
 		return float64(v), true
 	}
 	return 0, false
-}
-
-func decodeExtra(root *pth.Dict) (x extra, err error) {
-	meta, err := subDict(root, "metadata")
-	if err != nil {
-		return x, nil // made by PyTorch
-	}
-	v, ok := meta.Get("rekindle")
-	if !ok {
-		return x, nil
-	}
-	text, err := json.Marshal(fromPickle(v))
-	if err != nil {
-		return x, fmt.Errorf("its metadata: %w", err)
-	}
-	err = json.Unmarshal(text, &x)
-	if x.Format > format { // what else it says may mean something else
-		return x, fmt.Errorf("was written by a newer version (format %d, this one knows %d): %w", x.Format, format, errNewer)
-	}
-	if err != nil {
-		return x, fmt.Errorf("its metadata: %w", err)
-	}
-	return x, nil
 }
 
 func fromPickle(v any) any {
@@ -306,18 +288,6 @@ func subDict(d *pth.Dict, key string) (*pth.Dict, error) {
 	return sub, nil
 }
 
-func integer(d *pth.Dict, key string) (int, error) {
-	v, ok := d.Get(key)
-	if !ok {
-		return 0, fmt.Errorf("it has no %s", key)
-	}
-	i, ok := v.(int64)
-	if !ok {
-		return 0, fmt.Errorf("its %s is no whole number", key)
-	}
-	return int(i), nil
-}
-
 // floats reads a tensor of n numbers; PyTorch before 1.12 kept step as a plain number.
 func floats(d *pth.Dict, key string, n int) ([]float32, error) {
 	v, _ := d.Get(key)
@@ -334,23 +304,4 @@ func floats(d *pth.Dict, key string, n int) ([]float32, error) {
 		}
 	}
 	return nil, fmt.Errorf("it has no tensor %s", key)
-}
-
-func trial(dir string, write func(io.Writer) error) (int64, error) {
-	f, err := durable.Create(filepath.Join(dir, "trial"))
-	if err != nil {
-		return 0, err
-	}
-	defer f.Abort()
-	if err := write(f); err != nil {
-		return 0, err
-	}
-	if err := f.Sync(); err != nil {
-		return 0, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return info.Size(), nil
 }

@@ -5,37 +5,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
 
 	"rekindle/pkg/checkpoint/pth"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/durable"
+	"rekindle/pkg/schedule"
 )
 
 // format is the version of what stands under metadata.rekindle. Version 1 kept no
 // averages of batch norm's statistics: those in its ema_state_dict are not averaged.
 const format = 2
 
-// extra is everything of a State that PyTorch's own dictionaries have no place
-// for. It stands under metadata.rekindle as plain dicts, lists and numbers.
+// extra is what stands under metadata.rekindle as plain dicts, lists and numbers.
 type extra struct {
-	Format     int                `json:"format"`
-	Position   int                `json:"position"` // samples used of the unfinished epoch
-	Step       int64              `json:"step"`
-	Seed       int64              `json:"seed"`
-	BestEpoch  int                `json:"best_epoch"`
-	BestLoss   *float64           `json:"best_val_loss"` // null: not validated yet
-	Patience   int                `json:"patience_counter"`
-	MicroBatch int                `json:"micro_batch"`
-	Partial    Partial            `json:"partial_epoch"`
-	Anchor     Anchor             `json:"lr_anchor"`
-	Reason     string             `json:"saved_because"`
-	Checksum   string             `json:"tensors_crc32c"`
-	Config     json.RawMessage    `json:"config"`
-	Engine     string             `json:"engine,omitempty"`
-	Data       json.RawMessage    `json:"data,omitempty"`
-	History    experiment.History `json:"history"`
+	Format   int      `json:"format"`
+	Checksum string   `json:"tensors_crc32c"`
+	BestLoss *float64 `json:"best_val_loss"` // null: not validated yet
+	*State
+	Config json.RawMessage `json:"config"` // the State's
 }
 
 // Save writes the State as a PyTorch checkpoint, all or nothing: after an error
@@ -104,15 +94,19 @@ func optimizerDict(s *State) *pth.Dict {
 }
 
 // schedulerDict is what torch.optim.lr_scheduler.CosineAnnealingLR's state_dict
-// returns when it is stepped at the end of each epoch after the warm-up.
+// returns when it is stepped at the end of each epoch after the warm-up, or after
+// the epoch from which the curve goes on since it was planned anew.
 func schedulerDict(s *State) any {
 	if s.Config.Scheduler != "cosine" {
 		return nil
 	}
-	steps := int64(max(0, s.Epoch-s.Config.WarmupEpochs))
+	epochs, steps, base := s.Config.NumEpochs-s.Config.WarmupEpochs, int64(max(0, s.Epoch-s.Config.WarmupEpochs)), s.Config.LearningRate
+	if a := s.Anchor; a.Epoch > 0 { // that epoch had the rate of step 0, the first after the warm-up has it
+		epochs, steps, base = s.Config.NumEpochs-a.Epoch, int64(max(0, s.Epoch-a.Epoch+1)), a.LR
+	}
 	return dict(
-		"T_max", int64(max(1, s.Config.NumEpochs-s.Config.WarmupEpochs)), "eta_min", s.Config.MinLR,
-		"base_lrs", pth.List{s.Config.LearningRate}, "last_epoch", steps, "verbose", false,
+		"T_max", int64(max(1, epochs)), "eta_min", min(s.Config.MinLR, base),
+		"base_lrs", pth.List{base}, "last_epoch", steps, "verbose", false,
 		"_step_count", steps+1, "_get_lr_called_within_step", false, "_last_lr", pth.List{s.nextRate()})
 }
 
@@ -120,14 +114,13 @@ func schedulerDict(s *State) any {
 // epochs of s: that of the cosine after its last step, or the last warm-up rate.
 func (s *State) nextRate() float64 {
 	c := s.Config
-	if s.Epoch <= c.WarmupEpochs || c.Scheduler != "cosine" {
-		if n := s.History.Len(); n > 0 && !math.IsNaN(s.History.LR[n-1]) {
-			return s.History.LR[n-1]
-		}
-		return c.LearningRate
+	if s.Anchor.Epoch > 0 || s.Epoch > c.WarmupEpochs && c.Scheduler == "cosine" {
+		return schedule.Rate(c, s.Anchor, s.Epoch+1)
 	}
-	done := float64(s.Epoch-c.WarmupEpochs) / float64(max(1, c.NumEpochs-c.WarmupEpochs))
-	return c.MinLR + (c.LearningRate-c.MinLR)*(1+math.Cos(math.Pi*min(done, 1)))/2
+	if n := s.History.Len(); n > 0 && !math.IsNaN(s.History.LR[n-1]) {
+		return s.History.LR[n-1]
+	}
+	return c.LearningRate
 }
 
 // metricsDict holds the last epoch's numbers, and the last validated ones.
@@ -150,11 +143,7 @@ func encodeExtra(s *State) (*pth.Dict, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := extra{
-		Format: format, Position: s.Position, Step: s.Step, Seed: s.Seed, BestEpoch: s.BestEpoch, Patience: s.Patience, MicroBatch: s.MicroBatch,
-		Partial: s.Partial, Anchor: s.Anchor, Reason: s.Reason, Checksum: fmt.Sprintf("%08x", s.checksum()),
-		Config: cfg, Engine: s.Engine, Data: s.Data, History: s.History,
-	}
+	x := extra{Format: format, Checksum: s.checksum(), State: s, Config: cfg}
 	if s.HasBest() {
 		x.BestLoss = &s.BestLoss
 	}
@@ -168,48 +157,32 @@ func encodeExtra(s *State) (*pth.Dict, error) {
 	if err := decoder.Decode(&tree); err != nil {
 		return nil, err
 	}
-	v, err := toPickle(tree)
-	if err != nil {
-		return nil, err
-	}
-	return v.(*pth.Dict), nil
+	return toPickle(tree).(*pth.Dict), nil
 }
 
 // toPickle turns decoded JSON into pickle's types, keys sorted.
-func toPickle(v any) (any, error) {
+func toPickle(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		d := pth.NewDict()
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			d.Set(k, toPickle(v[k]))
 		}
-		slices.Sort(keys)
-		for _, k := range keys {
-			item, err := toPickle(v[k])
-			if err != nil {
-				return nil, err
-			}
-			d.Set(k, item)
-		}
-		return d, nil
+		return d
 	case []any:
 		list := pth.List{}
 		for _, e := range v {
-			item, err := toPickle(e)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, item)
+			list = append(list, toPickle(e))
 		}
-		return list, nil
+		return list
 	case json.Number:
 		if i, err := v.Int64(); err == nil {
-			return i, nil
+			return i
 		}
-		return v.Float64()
+		f, _ := v.Float64() // JSON of ours has no number beyond it
+		return f
 	}
-	return v, nil // string, bool, nil
+	return v // string, bool, nil
 }
 
 func dict(pairs ...any) *pth.Dict {
@@ -222,10 +195,21 @@ func dict(pairs ...any) *pth.Dict {
 
 // TrialSave writes the State into dir, flushes it to the disk and removes it
 // again. It returns the size of the file in bytes.
-func TrialSave(dir string, s *State) (int64, error) {
+func TrialSave(dir string, s *State) (size int64, err error) {
 	root, err := encode(s)
 	if err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
-	return trial(dir, func(w io.Writer) error { return pth.Write(w, root) })
+	f, err := durable.Create(Path(dir, "trial"))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Abort()
+	if err = pth.Write(f, root); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return f.Seek(0, io.SeekEnd)
 }

@@ -18,8 +18,7 @@ func Settings(dir string) (cfg config.Config, unread []string, from Entry, err e
 		if err != nil {
 			continue // removed or damaged a moment ago
 		}
-		root, _ := f.Root.(*pth.Dict) // List has read it
-		x, err := decodeExtra(root)
+		x, err := new(State).readNumbers(f.Root)
 		f.Close()
 		if err != nil || x.Format == 0 {
 			continue

@@ -18,6 +18,7 @@ package checkpoint
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"hash/crc32"
 	"math"
 	"slices"
@@ -26,39 +27,41 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/schedule"
 )
 
 // State is everything that training depends on, at the end of some optimizer
 // step. Arrays are in PyTorch's layout: convolution weights [out, in, h, w],
-// transposed convolutions [in, out, h, w].
+// transposed convolutions [in, out, h, w]. What PyTorch's own dictionaries have no
+// place for stands under metadata.rekindle, by the names of the JSON keys.
 type State struct {
 	Cursor
-	Seed int64 // of the data's order and crops
+	Seed int64 `json:"seed"` // of the data's order and crops
 
-	Model []Tensor // as state_dict() lists it, counters and statistics included
+	Model []Tensor `json:"-"` // as state_dict() lists it, counters and statistics included
 
-	BestEpoch int     // epoch of the lowest validation loss; 0: none yet
-	BestLoss  float64 // that loss; NaN: none yet
-	Patience  int     // validations since without improvement
+	BestEpoch int     `json:"best_epoch"`       // epoch of the lowest validation loss; 0: none yet
+	BestLoss  float64 `json:"-"`                // that loss; NaN: none yet
+	Patience  int     `json:"patience_counter"` // validations since without improvement
 
-	MicroBatch int // samples computed at once since memory ran out; 0: whole batches
+	MicroBatch int `json:"micro_batch"` // samples computed at once since memory ran out; 0: whole batches
 
-	Partial Partial            // what the unfinished epoch has gathered so far
-	History experiment.History // one entry for each completed epoch
-	Anchor  Anchor             // where the learning-rate curve was last re-planned
-	Config  config.Config      // in force when the State was saved
-	Data    json.RawMessage    // what it was trained on; nil: not known
-	Engine  string             // that computed it, e.g. "go" or "xla:cpu, 4 devices"; "": not known
-	Reason  string             // why it was saved, e.g. "epoch" or "out of memory"
+	Partial Partial            `json:"partial_epoch"`    // what the unfinished epoch has gathered so far
+	History experiment.History `json:"history"`          // one entry for each completed epoch
+	Anchor  schedule.Anchor    `json:"lr_anchor"`        // where the learning-rate curve was last re-planned
+	Config  config.Config      `json:"config"`           // in force when the State was saved
+	Data    json.RawMessage    `json:"data,omitempty"`   // what it was trained on; nil: not known
+	Engine  string             `json:"engine,omitempty"` // that computed it, e.g. "go" or "xla:cpu, 4 devices"; "": not known
+	Reason  string             `json:"saved_because"`    // e.g. "epoch" or "out of memory"
 
-	Cosine *Cosine // of a file made by PyTorch, which knows no Config; else nil
+	Cosine *Cosine `json:"-"` // of a file made by PyTorch, which knows no Config; else nil
 }
 
 // Cursor is how far training has come.
 type Cursor struct {
-	Epoch    int   // completed epochs
-	Position int   // samples already used of epoch Epoch+1; 0 between epochs
-	Step     int64 // optimizer steps taken
+	Epoch    int   `json:"-"`        // completed epochs
+	Position int   `json:"position"` // samples already used of epoch Epoch+1; 0 between epochs
+	Step     int64 `json:"step"`     // optimizer steps taken
 }
 
 // Compare is negative where c is before d, as whoever resumes sees it.
@@ -68,9 +71,10 @@ func (c Cursor) Compare(d Cursor) int {
 
 // Cosine is what a CosineAnnealingLR in a file made by PyTorch says of its plan.
 type Cosine struct {
-	BaseLR, MinLR float64
-	Epochs        int // from BaseLR down to MinLR (T_max)
-	Steps         int // epochs of these that are done
+	BaseLR, MinLR float64 // that it begins and ends with
+	Epochs        int     // that its last plan has (T_max)
+	Steps         int     // epochs of these that are done
+	LR            float64 // of the next one
 }
 
 // Tensor is one entry of a state_dict, and what training keeps of it besides.
@@ -100,13 +104,6 @@ type Partial struct {
 	SSIM     float64 `json:"ssim"`
 	Seconds  float64 `json:"seconds"`  // spent training so far
 	Rejected int     `json:"rejected"` // batches left out because their loss was not a number
-}
-
-// Anchor is a point that the learning-rate curve must pass through after its
-// length was changed in mid-run. The zero Anchor means the curve of the config.
-type Anchor struct {
-	Epoch int     `json:"epoch"` // 1-based
-	LR    float64 `json:"lr"`    // used in that epoch
 }
 
 // Parameters returns the trained tensors, in the optimizer's order.
@@ -140,7 +137,7 @@ func (s *State) Network() []Tensor {
 func (s *State) HasBest() bool { return s.BestEpoch > 0 && !math.IsNaN(s.BestLoss) }
 
 // checksum covers every number of the tensors, in order.
-func (s *State) checksum() uint32 {
+func (s *State) checksum() string {
 	table := crc32.MakeTable(crc32.Castagnoli)
 	var sum uint32
 	add := func(values []float32) {
@@ -162,5 +159,5 @@ func (s *State) checksum() uint32 {
 			}
 		}
 	}
-	return sum
+	return fmt.Sprintf("%08x", sum)
 }

@@ -167,7 +167,7 @@ func TestCopiesMadeHereAreNamedByTheirRecipe(t *testing.T) {
 
 func TestBuiltInPicturesAreKnownAsSuch(t *testing.T) {
 	g := newGallery(t)
-	g.must(leaves.Folder(g.clean, 2, 20, 20, 1, nil))
+	g.must(leaves.Folder(t.Context(), g.clean, 2, 20, 20, 1, nil))
 	g.degraded = g.clean
 	p := g.pictures()
 	if !p.Drawn || p.Pictures[0].Degraded != "" {

@@ -139,6 +139,29 @@ func copyFile(from, to string, commit func(*File) error) error {
 	return commit(out)
 }
 
+// Link gives a file that is on the disk another name, replacing what has it, all or
+// nothing. Where there are no hard links it is a copy. Both names must only ever be
+// replaced, as all functions here do: what is written into one is in the other.
+func Link(from, to string) error {
+	f, err := Create(to)
+	if err != nil {
+		return err
+	}
+	f.Abort() // its name is free
+	if err := link(from, f.Name()); err != nil {
+		return Copy(from, to)
+	}
+	err = os.Rename(f.Name(), to)
+	os.Remove(f.Name()) // renaming one name of a file to another of its names does nothing
+	if err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(to))
+}
+
+// link is a variable for the sake of tests.
+var link = os.Link
+
 // SyncDir flushes a folder, so that renames in it are on the disk. File
 // systems that cannot flush folders (some network mounts) are forgiven.
 func SyncDir(dir string) error {

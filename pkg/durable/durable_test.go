@@ -177,3 +177,48 @@ func TestAFileSystemWithoutLocksLetsEverybodyIn(t *testing.T) {
 		}
 	}
 }
+
+func TestALinkIsAnotherNameThatLivesOnItsOwn(t *testing.T) {
+	for _, links := range []bool{true, false} {
+		if !links { // as on vfat
+			link = func(_, to string) error { return &os.LinkError{Op: "link", New: to, Err: syscall.EPERM} }
+			defer func() { link = os.Link }()
+		}
+		dir := t.TempDir()
+		a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+		write := func(path, text string) {
+			t.Helper()
+			if err := WriteFile(path, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		holds := func(path, want string) {
+			t.Helper()
+			if got, err := os.ReadFile(path); err != nil || string(got) != want {
+				t.Errorf("links %v: %s holds %q (%v), want %q", links, filepath.Base(path), got, err, want)
+			}
+		}
+		write(a, "one")
+		write(b, "old")
+		for range 2 { // the second time b is a name of a already
+			if err := Link(a, b); err != nil {
+				t.Fatal(err)
+			}
+			holds(b, "one")
+		}
+		x, _ := os.Stat(a)
+		y, _ := os.Stat(b)
+		if os.SameFile(x, y) != links {
+			t.Errorf("links %v: one file is %v", links, !links)
+		}
+		write(a, "two")
+		holds(b, "one")
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+			t.Errorf("links %v: left behind: %v, %v", links, entries, err)
+		}
+		if err := Link(filepath.Join(dir, "none"), b); err == nil {
+			t.Errorf("links %v: a file that is not there was linked", links)
+		}
+		holds(b, "one")
+	}
+}

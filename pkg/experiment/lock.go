@@ -42,7 +42,8 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("experiment: %s is being %s by %s; wait for it, stop it, or start a new experiment", e.Dir, e.Doing, who)
 }
 
-// Lock takes the experiment for writing, or returns a [LockedError] at once.
+// Lock takes the experiment for writing, or returns a [LockedError] at once. Catch
+// signals before: whoever is killed by one leaves it signed, see [Experiment.Died].
 func (e *Experiment) Lock() (*Lock, error) { return e.lock(".lock", "trained") }
 
 func (e *Experiment) lock(name, doing string) (*Lock, error) {

@@ -14,7 +14,7 @@ import (
 
 // Stats is experiment_stats.json: how an experiment came to be where it is.
 type Stats struct {
-	Status          string    `json:"status"` // completed, early_stopped, interrupted, out_of_memory or failed
+	Status          string    `json:"status"` // completed, early_stopped, interrupted, limit_reached, out_of_memory or failed
 	EpochsCompleted int       `json:"epochs_completed"`
 	BestEpoch       int       `json:"best_epoch"`          // 0: not validated yet
 	BestValLoss     *float64  `json:"best_val_loss"`       // null: not validated yet

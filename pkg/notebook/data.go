@@ -266,8 +266,8 @@ func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error 
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
 	count := NewCounter(name + ": drawn")
 	defer count.End()
-	err := leaves.Folder(unfinished, n, builtInSide, builtInSide, seed, count.Set)
-	if err == nil && ctx.Err() != nil {
+	err := leaves.Folder(ctx, unfinished, n, builtInSide, builtInSide, seed, count.Set)
+	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("interrupted; run the cell again to complete the data")
 	}
 	if err == nil {

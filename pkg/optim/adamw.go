@@ -1,12 +1,10 @@
 // Package optim is the optimizer: AdamW with clipping of the gradients' global
-// norm as graph functions, and the learning rate of an epoch. Both are pure. The
-// moments go in and come out, the rate depends on the epoch alone, and what
+// norm as graph functions. They are pure. The moments go in and come out, and what
 // changes with the step is fed in, so there is no hidden counter to save and
 // nothing to compile anew.
 //
 //	o := optim.Default()
-//	rate := optim.Schedule{Kind: "cosine", LearningRate: 1e-4, NumEpochs: 36}.At(epoch)
-//	s := o.Scalars(step, rate)                                            // on the host
+//	s := o.Scalars(step, schedule.Rate(cfg, anchor, epoch))                        // on the host
 //	params, first, second, norm := o.Update(scalars, params, grads, first, second) // in a graph
 package optim
 

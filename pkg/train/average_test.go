@@ -149,10 +149,11 @@ func widened(values []float32) []float64 {
 // validationLoss measures a State as the end of an epoch does.
 func validationLoss(t *testing.T, cfg config.Config, s *checkpoint.State) float64 {
 	t.Helper()
-	l, _, err := newLoop(task{exp: newExperiment(t, cfg), cfg: cfg, data: load(t, cfg), report: Silent{}, now: time.Now}, Options{Backend: goEngine(t)})
+	l, err := newLoop(task{exp: newExperiment(t, cfg), cfg: cfg, data: load(t, cfg), report: Silent{}, now: time.Now}, Options{Backend: goEngine(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer l.collector.stop()
 	l.device.at = l.device.engine.upload(s)
 	sum, err := l.validate(t.Context(), 1)
 	if err != nil {

@@ -201,17 +201,6 @@ func (e *engine) measure(restored *graph.Node, b batch) (total, l1, ssim *graph.
 // scope binds the network's tensors. Outside the network everything is float32:
 // loss, gradients, moments, and the weights themselves.
 func (e *engine) scope(g *graph.Graph, training bool, weights, statistics []*graph.Node) *nn.Scope {
-	s := nn.NewScope(g, training, e.values(weights, statistics))
-	if e.mixed {
-		s.Mixed()
-	}
-	if e.recompute && training {
-		s.Recomputing()
-	}
-	return s
-}
-
-func (e *engine) values(weights, statistics []*graph.Node) map[string]*graph.Node {
 	values := make(map[string]*graph.Node, len(weights)+len(statistics))
 	for i, entry := range e.weights {
 		values[entry.Name] = weights[i]
@@ -219,7 +208,14 @@ func (e *engine) values(weights, statistics []*graph.Node) map[string]*graph.Nod
 	for i, entry := range e.statistics {
 		values[entry.Name] = statistics[i]
 	}
-	return values
+	s := nn.NewScope(g, training, values)
+	if e.mixed {
+		s.Mixed()
+	}
+	if e.recompute && training {
+		s.Recomputing()
+	}
+	return s
 }
 
 func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:] }

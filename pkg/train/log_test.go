@@ -4,13 +4,13 @@ import (
 	"math"
 	"testing"
 
-	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/internal/reference"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
+	"rekindle/pkg/schedule"
 )
 
 // TestThreeEpochsFollowTheOriginalsLog trains on the original's six pairs, in
@@ -52,7 +52,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		got := map[string]float64{}
 		for i := range 3 {
 			state.Step++
-			next, m, err := e.advance(at, e.input(batch(2*i, 2*i+2), 0), 0, state.Step, learningRate(cfg, checkpoint.Anchor{}, epoch))
+			next, m, err := e.advance(at, e.input(batch(2*i, 2*i+2), 0), 0, state.Step, schedule.Rate(cfg, schedule.Anchor{}, epoch))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/rgb"
+	"rekindle/pkg/schedule"
 )
 
 // task is what does not change while a run lasts.
@@ -34,8 +35,10 @@ type loop struct {
 	retry     *retry
 	saver     *saver
 	collector *collector
-	remeasure bool // the best loss, on the validation pictures of now
-	rejected  int  // position of the first of the batches that were left out last, one after the other; -1: none
+	remeasure bool               // the best loss, on the validation pictures of now
+	session   experiment.Session // this one
+	from      int64              // steps taken before it
+	rejected  int                // position of the first of the batches that were left out last, one after the other; -1: none
 }
 
 func (l *loop) epochs(ctx context.Context) (Outcome, error) {
@@ -50,6 +53,9 @@ func (l *loop) epochs(ctx context.Context) (Outcome, error) {
 		err := l.judge(ctx)
 		if err == nil {
 			err = l.epoch(ctx)
+		}
+		if err == nil && l.finished() == "" {
+			err = l.limit()
 		}
 		if err != nil {
 			return l.stop(ended(ctx, err))
@@ -92,10 +98,24 @@ func (l *loop) finished() Outcome {
 	return ""
 }
 
+// errLimit ends a session, not the run.
+var errLimit = errors.New("the limit of this session is reached")
+
+// limit reports that this session has taken its MaxSteps or MaxMinutes.
+func (l *loop) limit() error {
+	if n := l.cfg.MaxSteps; n > 0 && l.state.Step-l.from >= int64(n) {
+		return fmt.Errorf("%w: MaxSteps = %d", errLimit, n)
+	}
+	if m := l.cfg.MaxMinutes; m > 0 && l.now().Sub(l.session.Started).Minutes() >= m {
+		return fmt.Errorf("%w: MaxMinutes = %g", errLimit, m)
+	}
+	return nil
+}
+
 // epoch trains what is left of the current epoch, validates and saves.
 func (l *loop) epoch(ctx context.Context) error {
 	epoch := l.state.Epoch + 1
-	lr := learningRate(l.cfg, l.state.Anchor, epoch)
+	lr := schedule.Rate(l.cfg, l.state.Anchor, epoch)
 	if err := l.train(ctx, epoch, lr); err != nil {
 		return err
 	}
@@ -164,6 +184,11 @@ func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
 		l.state.Partial.Seconds += seconds
 		number := (l.state.Position + l.cfg.SamplesPerStep() - 1) / l.cfg.SamplesPerStep()
 		l.report.Batch(epoch, number, mean(l.state.Partial, l.state.Partial.Loss), float64(batch.N)/seconds)
+		if l.state.Position < l.data.Train.Len() { // what is trained to its end is validated, too
+			if err := l.limit(); err != nil {
+				return err
+			}
+		}
 		if l.saver.due() {
 			s, err := l.device.snapshot(l.state)
 			if err != nil {

@@ -16,10 +16,11 @@ func TestUseAMPFallsBackToFloat32(t *testing.T) {
 			f.compile.Store(1)
 		}
 		task := task{exp: newExperiment(t, cfg), cfg: cfg, data: load(t, cfg), onGPU: true, report: w, now: time.Now}
-		l, _, err := newLoop(task, Options{Backend: f, GPU: true})
+		l, err := newLoop(task, Options{Backend: f, GPU: true})
 		if err != nil {
 			t.Fatal(err)
 		}
+		l.collector.stop()
 		if l.device.engine.mixed != works {
 			t.Errorf("bfloat16 works %v: the run is mixed %v", works, l.device.engine.mixed)
 		}

@@ -13,6 +13,7 @@ import (
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/model"
+	"rekindle/pkg/schedule"
 )
 
 // start is where a run begins.
@@ -90,6 +91,9 @@ func (b *start) ensureBest() error {
 	if err := checkpoint.EnsureBest(dir, func(line string) { b.report.Message("%s", line) }); err != nil {
 		return err
 	}
+	if s.Epoch >= b.cfg.NumEpochs {
+		return nil // nothing will be compared with it
+	}
 	entries, err := checkpoint.List(dir)
 	if err != nil {
 		return err
@@ -109,7 +113,7 @@ func (b *start) ensureBest() error {
 		return nil
 	}
 	kept := fmt.Sprintf("best_model_until_epoch_%03d.pth", s.Epoch)
-	if err := durable.Copy(checkpoint.Path(dir, checkpoint.Best), checkpoint.Path(dir, kept)); err != nil {
+	if err := durable.Link(checkpoint.Path(dir, checkpoint.Best), checkpoint.Path(dir, kept)); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
 	b.report.Message("ℹ️  Validation losses from here on cannot be compared with those before (%s changed): the best epoch is looked for anew", strings.Join(keys, ", "))
@@ -144,7 +148,7 @@ func (b *start) adopt() error {
 		if len(wrong) > 0 {
 			return fmt.Errorf("%s; set it back, or start a new experiment", strings.Join(wrong, "; "))
 		}
-		s.Anchor = replan(s.Config, b.cfg, s.Anchor, s.Epoch)
+		s.Anchor = schedule.Replan(s.Config, b.cfg, s.Anchor, s.Epoch, s.Position)
 	}
 	s.Seed = b.cfg.Seed
 	if s.Reason == reasonDiverged {
@@ -162,6 +166,23 @@ func (b *start) adopt() error {
 		b.report.Message("ℹ️  The network of this experiment is what is called %s now: training goes on with that one", name)
 	}
 	return fits(b.net, s)
+}
+
+// anchorOfPyTorch is where the curve of a file made by PyTorch has come to, if its
+// scheduler had another plan than the configuration has.
+func anchorOfPyTorch(cfg config.Config, s *checkpoint.State) schedule.Anchor {
+	if s.Cosine == nil || cfg.Scheduler != "cosine" {
+		return schedule.Anchor{}
+	}
+	old := cfg
+	old.LearningRate, old.MinLR = s.Cosine.BaseLR, s.Cosine.MinLR
+	if s.Cosine.Steps > 0 { // it is stepped after the warm-up
+		old.WarmupEpochs = s.Epoch - s.Cosine.Steps
+	}
+	old.NumEpochs = old.WarmupEpochs + s.Cosine.Epochs
+	a := schedule.Replan(old, cfg, schedule.Anchor{}, s.Epoch, 0)
+	a.LR = min(a.LR, s.Cosine.LR) // lower where a run from here was planned anew before
+	return a
 }
 
 // fitPosition ends the epoch under way where the rest of its patches would come

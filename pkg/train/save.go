@@ -1,6 +1,7 @@
 package train
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -20,10 +21,10 @@ type saver struct {
 	file  string        // the checkpoint that was read or written last
 }
 
-// epoch writes the checkpoints of a completed epoch, then the history. The
-// last checkpoint comes after the best one: a run killed between the two resumes
-// from the best, which is the same State, and never finds best_model.pth older
-// than the State says.
+// epoch writes the checkpoints of a completed epoch, once for all their names,
+// then the history. The last checkpoint comes after the best one: a run killed
+// between the two resumes from the best, which is the same State, and never finds
+// best_model.pth older than the State says.
 func (w *saver) epoch(s *checkpoint.State, validated bool) error {
 	var names []string
 	if validated && s.BestEpoch == s.Epoch {
@@ -32,18 +33,29 @@ func (w *saver) epoch(s *checkpoint.State, validated bool) error {
 	if w.cfg.SaveEvery > 0 && s.Epoch%w.cfg.SaveEvery == 0 {
 		names = append(names, checkpoint.Periodic(s.Epoch))
 	}
-	for _, name := range append(names, checkpoint.Last) {
-		if err := w.put(s, name, "epoch"); err != nil {
-			return err
+	names = append(names, checkpoint.Last)
+	if err := w.put(s, names[0], "epoch"); err != nil {
+		return err
+	}
+	dir := w.exp.CheckpointsDir()
+	for _, name := range names[1:] {
+		if err := durable.Link(w.file, checkpoint.Path(dir, name)); err != nil {
+			return fmt.Errorf("train: %w", err)
 		}
 	}
+	w.file = checkpoint.Path(dir, checkpoint.Last)
 	if err := s.History.Save(w.exp.HistoryPath()); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	if validated && isFinite(s.History.ValLoss[s.Epoch-1]) { // weights of no use are no reason to remove others
-		if err := checkpoint.RemoveSuperseded(w.exp.CheckpointsDir()); err != nil {
-			w.report.Message("⚠️  %v", err)
-		}
+	if !validated || !isFinite(s.History.ValLoss[s.Epoch-1]) { // weights of no use are no reason to remove others
+		return nil
+	}
+	err := checkpoint.RemoveSuperseded(dir)
+	if w.cfg.KeepCheckpoints > 0 {
+		err = errors.Join(err, checkpoint.Prune(dir, s.Epoch, w.cfg.KeepCheckpoints))
+	}
+	if err != nil {
+		w.report.Message("⚠️  %v", err)
 	}
 	return nil
 }
@@ -98,17 +110,39 @@ func (w *saver) preflight(s *checkpoint.State) error {
 	if err != nil {
 		return nil // a file system that does not tell its free space is not an obstacle
 	}
-	files := int64(3) // best, last, and the next one before it replaces the old
-	if w.cfg.SaveEvery > 0 {
-		files += int64(w.cfg.NumEpochs/w.cfg.SaveEvery - s.Epoch/w.cfg.SaveEvery)
-	}
+	least, all := w.space(size, s.Epoch)
 	switch {
-	case free < 3*size:
-		return fmt.Errorf("train: %s has %d MB free, and checkpoints of this network take %d MB each; make room for at least three", dir, free>>20, size>>20)
-	case free < files*size:
-		w.report.Message("⚠️  The disk has %d MB free, but this run will write about %d MB of checkpoints; raise SaveEvery or make room", free>>20, files*size>>20)
+	case free < least:
+		return fmt.Errorf("train: %s has %d MB free, and checkpoints of this network take %d MB each; make room for %d MB", dir, free>>20, size>>20, least>>20+1)
+	case free < all:
+		w.report.Message("⚠️  The disk has %d MB free, but this run will write about %d MB of checkpoints; raise SaveEvery, set KeepCheckpoints, or make room", free>>20, all>>20)
 	}
 	return nil
+}
+
+// space is how much of the disk checkpoints of size bytes will take beside what
+// they replace: the least to go on with, and all until the run is done.
+func (w *saver) space(size int64, epoch int) (least, all int64) {
+	dir := w.exp.CheckpointsDir()
+	// The best, the last, and the next one before it replaces the old.
+	least = 3 * size
+	var there []os.FileInfo
+	for _, name := range []string{checkpoint.Best, checkpoint.Last} {
+		info, err := os.Stat(checkpoint.Path(dir, name))
+		if err == nil && !(len(there) > 0 && os.SameFile(info, there[0])) {
+			there = append(there, info)
+			least -= min(info.Size(), size)
+		}
+	}
+	all = least
+	if w.cfg.SaveEvery > 0 {
+		files := w.cfg.NumEpochs/w.cfg.SaveEvery - epoch/w.cfg.SaveEvery
+		if keep := w.cfg.KeepCheckpoints; keep > 0 {
+			files = min(files, keep+1)
+		}
+		all += int64(files) * size
+	}
+	return least, all
 }
 
 // grace is how long a step that is under way may go on after an interruption.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
@@ -13,13 +14,15 @@ import (
 // reasonDiverged marks a checkpoint after which the loss was not a number.
 const reasonDiverged = "diverged"
 
-// stop saves what can be saved when a run cannot go on, and says what to do. A
+// stop saves what can be saved when a session cannot go on, and says what to do. A
 // device that cannot be read any more leaves the newest State on the host.
 func (l *loop) stop(cause error) (Outcome, error) {
 	outcome, why, reason := Outcome(""), "error", "error" // such as a full disk: what was saved stays, and one more save is tried
 	switch {
 	case errors.Is(cause, context.Canceled), errors.Is(cause, context.DeadlineExceeded):
 		outcome, why, reason = Interrupted, "interrupt", "interrupted"
+	case errors.Is(cause, errLimit):
+		outcome, reason = LimitReached, "limit of the session"
 	case backend.IsOutOfMemory(cause):
 		outcome, why, reason = OutOfMemory, "oom", "out of memory"
 	case errors.Is(cause, ErrDiverged):
@@ -36,17 +39,28 @@ func (l *loop) stop(cause error) (Outcome, error) {
 		l.report.Message("⚠️  The device cannot be read (%v); saving the state of epoch %d, position %d", err, saved.Epoch, saved.Position)
 	}
 	epoch := saved.Epoch + 1
-	if err := l.saver.emergency(saved, why, reason); err != nil {
+	switch {
+	case outcome != LimitReached:
+		err = l.saver.emergency(saved, why, reason)
+	case saved.Position > 0: // else the epoch was saved a moment ago
+		err = l.saver.put(saved, checkpoint.Last, reason)
+	}
+	if err != nil {
 		return "", errors.Join(fmt.Errorf("train: epoch %d: %w", epoch, cause), err)
 	}
+	const goOn = "cfg.ResumeFromCheckpoint = true, then Run All"
 	switch outcome {
 	case Interrupted:
-		l.sayInterrupted()
+		l.saySaved(fmt.Sprintf("⚠️  Training interrupted in epoch %d", epoch), "", goOn)
+		return outcome, nil
+	case LimitReached:
+		l.saySaved(fmt.Sprintf("⏸️  Stopped in epoch %d: %v", epoch, cause), "", goOn)
 		return outcome, nil
 	case OutOfMemory:
 		advice, smaller := l.device.memory.advice(cause, l.retry.atOnce())
 		remedy := l.device.memory.remedy(smaller)
-		l.sayOutOfMemory(advice, remedy)
+		l.saySaved(fmt.Sprintf("❌ OUT OF MEMORY in epoch %d with BatchSize %d", epoch, l.cfg.BatchSize), advice,
+			remedy+" and cfg.ResumeFromCheckpoint = true, then run Configuration and Training Loop")
 		return outcome, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set %s and cfg.ResumeFromCheckpoint = true, then run \"2. Configuration\" and \"9. Training Loop\" again",
 			ErrOutOfMemory, l.cfg.BatchSize, epoch, remedy)
 	case Diverged:
@@ -56,17 +70,21 @@ func (l *loop) stop(cause error) (Outcome, error) {
 	return "", fmt.Errorf("train: epoch %d: %w", epoch, cause)
 }
 
-// rule is the line that sets a message apart, as wide as the guide's.
-const rule = "================================================================================"
-
-func (l *loop) sayInterrupted() {
-	l.report.Message("")
-	l.report.Message(rule)
-	l.report.Message("⚠️  Training interrupted in epoch %d; nothing is lost", l.state.Epoch+1)
-	l.report.Message("   💾 Emergency checkpoint: %s", l.short(l.saver.file))
-	l.report.Message("   📊 History: %s", l.short(l.exp.HistoryPath()))
-	l.report.Message("   ▶️  To go on: cfg.ResumeFromCheckpoint = true, then Run All")
-	l.report.Message(rule)
+// saySaved tells what has ended the session, where it is saved and how to go on,
+// set apart by lines as wide as the guide's.
+func (l *loop) saySaved(what, advice, goOn string) {
+	rule, kind := strings.Repeat("=", 80), "Emergency checkpoint"
+	if filepath.Base(l.saver.file) == checkpoint.Last {
+		kind = "Checkpoint"
+	}
+	lines := []string{"", rule, what + "; nothing is lost",
+		"   💾 " + kind + ": " + l.short(l.saver.file), "   📊 History: " + l.short(l.exp.HistoryPath())}
+	if advice != "" {
+		lines = append(lines, "   📐 "+advice)
+	}
+	for _, line := range append(lines, "   ▶️  To go on: "+goOn, rule) {
+		l.report.Message("%s", line)
+	}
 }
 
 // sayDiverged tells how to go back: weights that a step too large has spoilt
@@ -86,19 +104,6 @@ func (l *loop) sayDiverged() {
 			return
 		}
 	}
-}
-
-func (l *loop) sayOutOfMemory(advice, remedy string) {
-	l.report.Message("")
-	l.report.Message(rule)
-	l.report.Message("❌ OUT OF MEMORY in epoch %d with BatchSize %d; nothing is lost", l.state.Epoch+1, l.cfg.BatchSize)
-	l.report.Message("   💾 Emergency checkpoint: %s", l.short(l.saver.file))
-	l.report.Message("   📊 History: %s", l.short(l.exp.HistoryPath()))
-	if advice != "" {
-		l.report.Message("   📐 %s", advice)
-	}
-	l.report.Message("   ▶️  To go on: %s and cfg.ResumeFromCheckpoint = true, then run Configuration and Training Loop", remedy)
-	l.report.Message(rule)
 }
 
 // short is a path as it is seen from the experiment's own folder's parent.

@@ -15,15 +15,26 @@ import (
 	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
+	"rekindle/pkg/schedule"
 )
 
 // TestPyTorchGoesOnWhereGoStopped: a checkpoint of Go's is loaded into PyTorch's
 // network, AdamW and scheduler; their next step and Go's are the same, and Go
 // resumes from what PyTorch saves.
 func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
+	t.Run("as planned", func(t *testing.T) { pyTorchGoesOn(t, false) })
+	t.Run("made longer after two epochs", func(t *testing.T) { pyTorchGoesOn(t, true) })
+}
+
+func pyTorchGoesOn(t *testing.T, longer bool) {
 	cfg := tiny(t)
 	cfg.PatchSize, cfg.BatchSize, cfg.ModelFeatures, cfg.NumEpochs = 32, 4, 4, 6
 	exp := newExperiment(t, cfg)
+	if longer {
+		cfg.NumEpochs = 2
+		mustRun(t, context.Background(), exp, cfg, Options{})
+		cfg.NumEpochs, cfg.ResumeFromCheckpoint = 6, true
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watch{}
 	w.onBatch = func(epoch, _ int) {
@@ -65,7 +76,7 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lr := learningRate(cfg, state.Anchor, 4)
+	lr := schedule.Rate(cfg, state.Anchor, 4)
 	next, m, err := e.advance(e.upload(state), e.input(batch, 0), 0, state.Step+1, lr)
 	if err != nil {
 		t.Fatal(err)
@@ -88,8 +99,8 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 	if used := number("used_lr"); math.Abs(used-lr) > 1e-15 {
 		t.Errorf("PyTorch's optimizer holds the rate %g, Go uses %g", used, lr)
 	}
-	if then := number("next_lr"); math.Abs(then-learningRate(cfg, state.Anchor, 5)) > 1e-12 {
-		t.Errorf("PyTorch's schedule goes on with %g, Go's with %g", then, learningRate(cfg, state.Anchor, 5))
+	if then := number("next_lr"); math.Abs(then-schedule.Rate(cfg, state.Anchor, 5)) > 1e-12 {
+		t.Errorf("PyTorch's schedule goes on with %g, Go's with %g", then, schedule.Rate(cfg, state.Anchor, 5))
 	}
 	// Advised for gradients in float32: 3e-4.
 	if norm := number("norm"); math.Abs(norm-m.gradientNorm) > 3e-4*norm {
@@ -132,7 +143,12 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 	}
 	cfg.ResumeFromCheckpoint = true
 	w = &watch{}
-	result, _ := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	result, end := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	for i := 4; i < end.History.Len(); i++ {
+		if rate := end.History.LR[i]; rate > lr || !longer && rate != schedule.Rate(cfg, schedule.Anchor{}, i+1) {
+			t.Errorf("after PyTorch epoch %d has rate %g", i+1, rate)
+		}
+	}
 	if result.Outcome != Completed || result.History.Len() != 6 || !w.said("checkpoint_epoch_004.pth") {
 		t.Errorf("resume from PyTorch's file ended %q with %d epochs; messages %q", result.Outcome, result.History.Len(), w.messages)
 	}

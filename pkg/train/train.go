@@ -78,6 +78,7 @@ const (
 	Completed    Outcome = "completed"     // all planned epochs are done
 	EarlyStopped Outcome = "early_stopped" // no better validation loss for Patience validations
 	Interrupted  Outcome = "interrupted"   // ctx was cancelled; an emergency checkpoint was saved
+	LimitReached Outcome = "limit_reached" // MaxSteps or MaxMinutes of this session are over; the next one goes on
 	OutOfMemory  Outcome = "out_of_memory" // a batch did not fit; an emergency checkpoint was saved
 	Diverged     Outcome = "failed"        // the loss became NaN or infinite too often; the State before was saved
 )
@@ -111,7 +112,7 @@ func (Silent) Close()                                                  {}
 // Run trains on from the newest State of the experiment, or from a fresh one.
 //
 // The caller must hold the experiment's lock. A nil error comes with the
-// outcomes Completed, EarlyStopped and Interrupted; OutOfMemory and Diverged come
+// outcomes Completed, EarlyStopped, Interrupted and LimitReached; OutOfMemory and Diverged come
 // with an error that says what to do, and a Result all the same. Any other error
 // means that training did not start or could not be saved.
 func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, data Data, opts Options) (*Result, error) {
@@ -126,22 +127,18 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 		t.now = time.Now
 	}
 	defer t.report.Close()
-	call := experiment.Session{Started: t.now(), Engine: t.engine}
-	collector := startCollector(opts.Backend)
-	defer collector.stop()
-	l, from, err := newLoop(t, opts)
+	l, err := newLoop(t, opts)
 	if err != nil {
 		return nil, err
 	}
-	l.collector = collector
+	defer l.collector.stop()
 	defer l.device.memory.end(ctx)
-	call.FromEpoch, call.Changes = l.state.Epoch+1, from.changes
 	outcome, err := l.epochs(ctx)
 	if outcome == "" {
 		return nil, err
 	}
-	call.Status = string(outcome)
-	if e := l.saver.record(call, l.state); e != nil && err == nil {
+	l.session.Status = string(outcome)
+	if e := l.saver.record(l.session, l.state); e != nil && err == nil {
 		err = e
 	}
 	return &Result{outcome, l.state.History, l.state.BestEpoch, l.state.BestLoss, l.saver.file}, err
@@ -158,27 +155,28 @@ func engineName(on compute.Backend, devices int) string {
 
 // newLoop finds the State to start from, checks that it can be saved, and puts
 // it on the device.
-func newLoop(t task, opts Options) (*loop, *start, error) {
-	for _, s := range []*dataset.Sampler{t.data.Train, t.data.Val} {
-		if s.PatchSize() != t.cfg.PatchSize {
-			return nil, nil, fmt.Errorf("train: the data's patches have %d pixels a side, PatchSize is %d: open the data again with this configuration", s.PatchSize(), t.cfg.PatchSize)
-		}
-	}
+func newLoop(t task, opts Options) (*loop, error) {
+	started := t.now()
 	net, err := model.New(t.cfg.Model, model.Options{Features: t.cfg.ModelFeatures, Bilinear: t.cfg.ModelBilinear})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	for _, s := range []*dataset.Sampler{t.data.Train, t.data.Val} {
+		if s.PatchSize() != t.cfg.PatchSize {
+			return nil, fmt.Errorf("train: the data's patches have %d pixels a side, PatchSize is %d: open the data again with this configuration", s.PatchSize(), t.cfg.PatchSize)
+		}
 	}
 	goal, err := lossOf(t.cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	from, err := find(t, net)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	w := &saver{task: t, file: from.file}
 	if err := w.preflight(from.state); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	optimizer := optim.Default()
 	optimizer.WeightDecay, optimizer.ClipNorm = t.cfg.WeightDecay, t.cfg.GradientClip
@@ -186,7 +184,7 @@ func newLoop(t task, opts Options) (*loop, *start, error) {
 		mixed: t.cfg.UseAMP && opts.GPU && canMix(opts.Backend, t.report), recompute: t.cfg.GradientCheckpointing, devices: opts.Devices,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	e.decay = t.cfg.EMADecay
 	d := &device{engine: e, grace: w.grace(), report: t.report}
@@ -194,7 +192,10 @@ func newLoop(t task, opts Options) (*loop, *start, error) {
 	d.memory = newMemory(t.cfg.MemoryLimitMB, opts.GPU)
 	d.memory.devices = opts.Devices
 	r := &retry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
-	return &loop{task: t, state: from.state, device: d, retry: r, saver: w, rejected: -1, remeasure: from.remeasure}, from, nil
+	return &loop{
+		task: t, state: from.state, device: d, retry: r, saver: w, collector: startCollector(opts.Backend),
+		session: experiment.Session{Started: started, Engine: t.engine, FromEpoch: from.state.Epoch + 1, Changes: from.changes}, from: from.state.Step, rejected: -1, remeasure: from.remeasure,
+	}, nil
 }
 
 // canMix tries what UseAMP asks for, before a run depends on it.

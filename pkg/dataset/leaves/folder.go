@@ -28,7 +28,7 @@ const (
 // and right is kept, see [derived.Fill]; an interrupted call is completed by
 // the next. report, if not nil, is called after each picture drawn, from one
 // goroutine at a time, with the number in place and n.
-func Folder(dir string, n, w, h int, seed int64, report func(done, total int)) error {
+func Folder(ctx context.Context, dir string, n, w, h int, seed int64, report func(done, total int)) error {
 	if n < 1 || w < 1 || h < 1 {
 		return fmt.Errorf("leaves: %d pictures of %d x %d: all must be at least 1", n, w, h)
 	}
@@ -47,7 +47,7 @@ func Folder(dir string, n, w, h int, seed int64, report func(done, total int)) e
 		r := rand.New(rand.NewPCG(uint64(seed), uint64(number[item.Name])))
 		return Image(w, h, r).WritePNG(out)
 	}
-	_, err := derived.Fill(context.Background(), f)
+	_, err := derived.Fill(ctx, f)
 	return err
 }
 

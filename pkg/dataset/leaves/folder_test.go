@@ -1,6 +1,8 @@
 package leaves
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -30,7 +32,7 @@ func contents(t *testing.T, dir string) map[string]string {
 // fill returns how many pictures had to be drawn.
 func fill(t *testing.T, dir string, n int, seed int64) (drawn int) {
 	t.Helper()
-	if err := Folder(dir, n, 24, 16, seed, func(done, total int) {
+	if err := Folder(t.Context(), dir, n, 24, 16, seed, func(done, total int) {
 		if done > total || total != n {
 			t.Errorf("reported %d of %d, want up to %d", done, total, n)
 		}
@@ -100,8 +102,26 @@ func TestAnotherSeedDrawsAllAnew(t *testing.T) {
 
 func TestNonsenseIsRefused(t *testing.T) {
 	for _, c := range [][3]int{{0, 8, 8}, {1, 0, 8}, {1, 8, -1}} {
-		if err := Folder(t.TempDir(), c[0], c[1], c[2], 1, nil); err == nil {
+		if err := Folder(t.Context(), t.TempDir(), c[0], c[1], c[2], 1, nil); err == nil {
 			t.Errorf("%v was accepted", c)
 		}
+	}
+}
+
+func TestDrawingCanBeInterruptedAndCompleted(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	const n = 40
+	drawn := 0
+	err := Folder(ctx, dir, n, 24, 16, 1, func(int, int) {
+		if drawn++; drawn == 3 {
+			cancel()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || drawn == n {
+		t.Fatalf("got %v after %d of %d pictures, want interrupted", err, drawn, n)
+	}
+	if again := fill(t, dir, n, 1); again != n-drawn {
+		t.Errorf("%d were drawn, then %d, want %d", drawn, again, n-drawn)
 	}
 }

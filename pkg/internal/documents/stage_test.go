@@ -117,7 +117,7 @@ func build(t *testing.T, blocks []block) *stage {
 	}
 	for name, n := range map[string]int{"train": 2, "val": 1} {
 		clean := filepath.Join(s.data, "raw", name)
-		must(t, leaves.Folder(clean, n, 64, 64, int64(n), nil))
+		must(t, leaves.Folder(t.Context(), clean, n, 64, 64, int64(n), nil))
 		_, err := degrade.Folder(context.Background(), clean, filepath.Join(s.data, "degraded", "gaussian", "sigma_100", name), degrade.Gaussian{Sigma: 100}, 1, nil)
 		must(t, err)
 	}

@@ -8,6 +8,7 @@ package compute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -30,15 +31,15 @@ import (
 // vanished kernel) ends it normally, with everything saved.
 func Train(cfg config.Config) {
 	exp := notebook.Experiment(cfg)
+	ctx, stop := interruptible() // before the lock is taken: it must not outlive its owner
 	lock, err := exp.Lock()
 	notebook.Check(err)
-	err = trainLocked(cfg, exp)
+	err = trainLocked(ctx, stop, cfg, exp)
 	_ = lock.Release() // before Check ends the program: what stays locked counts as killed
 	notebook.Check(err)
 }
 
-func trainLocked(cfg config.Config, exp *experiment.Experiment) (err error) {
-	ctx, stop := context.Background(), func() {}
+func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *experiment.Experiment) (err error) {
 	var result *train.Result
 	chat := withTelegram(nil, exp, cfg)
 	defer func() {
@@ -48,15 +49,15 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) (err error) {
 	if err := exp.Prepare(); err != nil {
 		return err
 	}
-	data, err := notebook.OpenData(cfg, warn)
+	data, err := unlessStopped(ctx, func() (*notebook.Data, error) { return notebook.OpenData(cfg, warn) })
 	if err != nil {
 		return err
 	}
-	id, err := data.Identity()
+	id, err := unlessStopped(ctx, data.Identity)
 	if err != nil {
 		return err
 	}
-	engine, err := backend.Open(cfg.Device)
+	engine, err := unlessStopped(ctx, func() (*backend.Engine, error) { return backend.Open(cfg.Device) })
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,6 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) (err error) {
 		fmt.Fprintf(notebook.Out, "   Each batch is divided over %d devices\n", devices)
 	}
 
-	ctx, stop = interruptible()
 	patches := train.Data{Train: data.Train, Val: data.Val, Identity: &id}
 	chat.Reporter = notebook.NewProgress(exp, cfg, engine.OnGPU()) // not before: what fails until here has nothing to show
 	reporter := withTensorBoard(chat, exp)
@@ -76,6 +76,27 @@ func trainLocked(cfg config.Config, exp *experiment.Experiment) (err error) {
 	}
 	sayResult(cfg, exp, result)
 	return nil
+}
+
+// unlessStopped returns what f returns, or an error as soon as somebody wants the
+// program to stop. f then goes on for as long as the program lives.
+func unlessStopped[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, errors.New("interrupted before training began; nothing was changed, so run the cell again when you like")
+	}
 }
 
 func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {

@@ -87,6 +87,8 @@ func (n *notified) finish(ctx context.Context, r *train.Result, err error) {
 		n.send("❌ %s: %v", n.name, err)
 	case r.Outcome == train.Interrupted:
 		n.send("⏸️ %s: interrupted after epoch %d, everything is saved", n.name, r.History.Len())
+	case r.Outcome == train.LimitReached:
+		n.send("⏸️ %s: the limit of this session is reached after epoch %d, everything is saved", n.name, r.History.Len())
 	default:
 		n.send("✅ %s: %s after epoch %d\nbest: epoch %d, val_loss %.4f", n.name, r.Outcome, r.History.Len(), r.BestEpoch, r.BestLoss)
 	}

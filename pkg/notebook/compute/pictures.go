@@ -70,7 +70,7 @@ func drawn(weights string) (dir string, err error) {
 	if err := os.MkdirAll(root, 0o777); err != nil {
 		return "", err
 	}
-	if err := leaves.Folder(clean, 2, 480, 320, seed, nil); err != nil {
+	if err := leaves.Folder(context.Background(), clean, 2, 480, 320, seed, nil); err != nil {
 		return "", err
 	}
 	_, err = degrade.Folder(context.Background(), clean, dir, degradation, seed, nil)

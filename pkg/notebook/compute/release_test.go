@@ -35,7 +35,7 @@ func TestAnExperimentOfTheReleaseBeforeGoesOn(t *testing.T) {
 	}
 	for part, n := range map[string]int{"train": 2, "val": 1} { // the pictures that it was trained on
 		clean := filepath.Join("data", "raw", part)
-		if err := leaves.Folder(clean, n, 64, 64, int64(n), nil); err != nil {
+		if err := leaves.Folder(t.Context(), clean, n, 64, 64, int64(n), nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := degrade.Folder(context.Background(), clean, filepath.Join("data", "degraded", "gaussian", "sigma_100", part), degrade.Gaussian{Sigma: 100}, 1, nil); err != nil {

@@ -120,6 +120,45 @@ func TestSignalsSaveAndEndNormally(t *testing.T) {
 	}
 }
 
+// A picture that is a pipe is opened for ever, as many of them are on a slow disk.
+func TestAnInterruptionWhilePicturesAreOpenedLeavesNoLock(t *testing.T) {
+	cfg := settings(t)
+	for _, dir := range []string{cfg.TrainCleanDir, cfg.TrainDegradedDir} {
+		if err := syscall.Mkfifo(filepath.Join(dir, "b.png"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := cell(t, cfg, os.Args[0])
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var lock string
+	for deadline := time.Now().Add(30 * time.Second); lock == ""; time.Sleep(10 * time.Millisecond) {
+		found, _ := filepath.Glob(filepath.Join(cfg.ExperimentsDir, "*", "*", "*", ".lock"))
+		if len(found) > 0 {
+			if info, err := os.Stat(found[0]); err == nil && info.Size() > 0 {
+				lock = found[0]
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the lock was not taken\n%s", out.String())
+		}
+	}
+	cmd.Process.Signal(os.Interrupt)
+	if err := cmd.Wait(); err == nil || !strings.Contains(out.String(), "interrupted before training began") {
+		t.Errorf("ended with %v and\n%s", err, out.String())
+	}
+	exp, err := experiment.Open(filepath.Dir(lock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, died := exp.Died(); died {
+		t.Errorf("the lock is still signed by %+v", owner)
+	}
+}
+
 func TestNohupOutlivesTheTerminal(t *testing.T) {
 	cfg := settings(t)
 	cmd := cell(t, cfg, "sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])

@@ -1,10 +1,11 @@
-package optim
+package schedule
 
 import (
 	"fmt"
 	"math"
 	"testing"
 
+	"rekindle/pkg/config"
 	"rekindle/pkg/internal/reference"
 )
 
@@ -15,9 +16,14 @@ type rates struct {
 	Params   struct{ LR, E, Wm, Tmax, Eta float64 }
 }
 
-func original() Schedule {
-	return Schedule{Kind: "cosine", LearningRate: 1e-4, MinLR: 1e-6, WarmupEpochs: 5, NumEpochs: 36}
+// plan is a configuration's schedule.
+func plan(kind string, rate, least float64, warmup, epochs int) config.Config {
+	c := config.Default()
+	c.Scheduler, c.LearningRate, c.MinLR, c.WarmupEpochs, c.NumEpochs = kind, rate, least, warmup, epochs
+	return c
 }
+
+func original() config.Config { return plan("cosine", 1e-4, 1e-6, 5, 36) }
 
 func loadRates(t *testing.T) map[string]rates {
 	t.Helper()
@@ -42,30 +48,30 @@ func TestTheScheduleIsPyTorchsWhereverItIsResumed(t *testing.T) {
 			t.Errorf("%s: the reference ends at epoch %d, want 36", name, last)
 		}
 		for i, want := range r.Used {
-			if got := original().At(r.First + i); math.Abs(got-want) > 1e-18 {
+			if got := Rate(original(), Anchor{}, r.First+i); math.Abs(got-want) > 1e-18 {
 				t.Errorf("%s: epoch %d uses %v, want %v", name, r.First+i, got, want)
 			}
 		}
 	}
 	recorded := all["from the start"].Recorded
-	if got, want := original().At(37), recorded[len(recorded)-1]; got != want {
+	if got, want := Rate(original(), Anchor{}, 37), recorded[len(recorded)-1]; got != want {
 		t.Errorf("after the last epoch the rate is %v, want %v", got, want)
 	}
 }
 
 func TestTheComparisonOfRatesSeesMistakes(t *testing.T) {
-	for name, spoil := range map[string]func(*Schedule){
-		"warm-up 4":           func(s *Schedule) { s.WarmupEpochs = 4 },
-		"one epoch more":      func(s *Schedule) { s.NumEpochs++ },
-		"minimum 0":           func(s *Schedule) { s.MinLR = 0 },
-		"no cosine":           func(s *Schedule) { s.Kind = "none" },
-		"one part in 1e9 off": func(s *Schedule) { s.LearningRate *= 1 + 1e-9 },
+	for name, spoil := range map[string]func(*config.Config){
+		"warm-up 4":           func(s *config.Config) { s.WarmupEpochs = 4 },
+		"one epoch more":      func(s *config.Config) { s.NumEpochs++ },
+		"minimum 0":           func(s *config.Config) { s.MinLR = 0 },
+		"no cosine":           func(s *config.Config) { s.Scheduler = "none" },
+		"one part in 1e9 off": func(s *config.Config) { s.LearningRate *= 1 + 1e-9 },
 	} {
 		s := original()
 		spoil(&s)
 		largest := 0.0
 		for i, want := range loadRates(t)["from the start"].Used {
-			largest = math.Max(largest, math.Abs(s.At(i+1)-want))
+			largest = math.Max(largest, math.Abs(Rate(s, Anchor{}, i+1)-want))
 		}
 		if largest <= 1e-18 {
 			t.Errorf("%s passes", name)
@@ -74,15 +80,15 @@ func TestTheComparisonOfRatesSeesMistakes(t *testing.T) {
 }
 
 func TestTheRateNeverRisesAfterTheWarmUp(t *testing.T) {
-	for name, s := range map[string]Schedule{
+	for name, s := range map[string]config.Config{
 		"cosine":                    original(),
-		"constant":                  {"none", 1e-3, 1e-6, 5, 36},
-		"no warm-up":                {"cosine", 1e-3, 1e-6, 0, 36},
-		"minimum above the maximum": {"cosine", 1e-6, 1e-3, 5, 36},
-		"warm-up longer than run":   {"cosine", 1e-3, 1e-6, 50, 36},
+		"constant":                  plan("none", 1e-3, 1e-6, 5, 36),
+		"no warm-up":                plan("cosine", 1e-3, 1e-6, 0, 36),
+		"minimum above the maximum": plan("cosine", 1e-6, 1e-3, 5, 36),
+		"warm-up longer than run":   plan("cosine", 1e-3, 1e-6, 50, 36),
 	} {
 		for epoch := s.WarmupEpochs + 1; epoch < 200; epoch++ {
-			before, now := s.At(max(epoch-1, 1)), s.At(epoch)
+			before, now := Rate(s, Anchor{}, max(epoch-1, 1)), Rate(s, Anchor{}, epoch)
 			if now > before || now < 0 || math.IsNaN(now) {
 				t.Fatalf("%s: from %v the rate goes to %v in epoch %d", name, before, now, epoch)
 			}
@@ -94,16 +100,16 @@ func TestTheRateNeverRisesAfterTheWarmUp(t *testing.T) {
 // 31 more and its scheduler is loaded with the old length.
 func TestARunBeyondItsEndStaysAtTheMinimum(t *testing.T) {
 	for epoch := 37; epoch <= 67; epoch++ {
-		if got := original().At(epoch); got != 1e-6 {
+		if got := Rate(original(), Anchor{}, epoch); got != 1e-6 {
 			t.Errorf("epoch %d uses %v, want %v", epoch, got, 1e-6)
 		}
 	}
 }
 
-func ExampleSchedule() {
-	s := Schedule{Kind: "cosine", LearningRate: 1e-4, MinLR: 1e-6, WarmupEpochs: 5, NumEpochs: 36}
+func ExampleRate() {
+	cfg := config.Default() // LearningRate 1e-4, MinLR 1e-6, 5 of 36 epochs warm up
 	for _, epoch := range []int{1, 5, 6, 36} {
-		fmt.Printf("%d: %.3g\n", epoch, s.At(epoch))
+		fmt.Printf("%d: %.3g\n", epoch, Rate(cfg, Anchor{}, epoch))
 	}
 	// Output:
 	// 1: 2e-05
