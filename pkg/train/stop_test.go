@@ -112,7 +112,7 @@ func TestALossThatIsNotANumberStopsWithTheStateBefore(t *testing.T) {
 
 func TestEarlyStoppingSurvivesResume(t *testing.T) {
 	cfg := tiny(t)
-	cfg.NumEpochs, cfg.Patience, cfg.LearningRate = 50, 2, 1e-12 // learns nothing, so patience runs out
+	cfg.NumEpochs, cfg.Patience, cfg.LearningRate, cfg.MinLR = 50, 2, 1e-12, 0 // learns nothing, so patience runs out
 	exp := newExperiment(t, cfg)
 	result, first := mustRun(t, context.Background(), exp, cfg, Options{})
 	if result.Outcome != EarlyStopped {
