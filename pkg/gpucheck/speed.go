@@ -98,7 +98,7 @@ func steps(ctx context.Context, s setting, features, batch, patch int, mixed, re
 	}
 	cfg := small()
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.UseAMP, cfg.GradientCheckpointing, cfg.NumWorkers = features, batch, patch, mixed, recompute, 8
-	cfg.TileOverlap, cfg.NumEpochs, cfg.PatchesPerImage = 8, 1, 1<<20
+	cfg.TileOverlap, cfg.NumEpochs, cfg.PatchesPerImage = 8, 1, 1_000_000
 	l, err := newLaboratory(2, 4*patch, cfg)
 	if err != nil {
 		return measured{}, err

@@ -29,7 +29,7 @@ func Environment() {
 	for _, m := range machine.GPUMemory() {
 		say("            %.1f GB, %.1f GB of it free", gigabytes(m.Total), gigabytes(m.Available))
 	}
-	say("   XLA:     %s", orNone(machine.Plugins()))
+	say("   XLA:     %s", orNone(fromHome(machine.Plugins())))
 	switch engine := Engine("auto"); {
 	case engine == "xla:cuda":
 		say("   Engine:  XLA on the GPU")
@@ -40,6 +40,23 @@ func Environment() {
 	default:
 		say("   Engine:  Go, on the CPU; with XLA's plugin and a C compiler it would be XLA, three to four times as fast (docs/engines.md)")
 	}
+}
+
+// fromHome shows paths under the home folder as a shell does, so that a stored
+// notebook tells nobody whose it is.
+func fromHome(paths []string) []string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return paths
+	}
+	var short []string
+	for _, p := range paths {
+		if rest, under := strings.CutPrefix(p, home+"/"); under {
+			p = "~/" + rest
+		}
+		short = append(short, p)
+	}
+	return short
 }
 
 func orNone(list []string) string {
