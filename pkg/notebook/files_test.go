@@ -79,7 +79,7 @@ func TestTheMainNotebookHasTheOriginalsSectionsInOrder(t *testing.T) {
 	want := []string{
 		"UNet: removing Gaussian noise", "1. Environment", "2. Configuration", "3. Create Output Directories", "4. TensorBoard", "5. Degraded Datasets",
 		"6. Data loaders", "7. Sample batch", "8. Model, Loss, Optimizer", "9. Training Loop", "10. Training Curves", "11. Inference on validation samples",
-		"12. Summary", "13. Evaluation on full images", "14. Best and worst restoration",
+		"12. Summary", "13. Evaluation on full images", "14. Best and worst restoration", "15. Restore your own pictures",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
