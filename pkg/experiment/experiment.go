@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 )
 
 // Experiment is one run's folder.
@@ -129,6 +131,16 @@ func createFrom(cfg config.Config, now time.Time, maker Maker, unused *Experimen
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
+	// It is made beside its place and gets its name with all it needs: whoever is killed leaves no folder that is no experiment.
+	from := filepath.Join(parent, fmt.Sprintf("%s%x", durable.TempPrefix, rand.Uint64()))
+	if unused != nil {
+		from = unused.Dir
+	} else {
+		defer os.RemoveAll(from)
+		if err := os.Mkdir(from, 0o777); err != nil {
+			return nil, fmt.Errorf("experiment: %w", err)
+		}
+	}
 	// What the clock on the wall shows, in a zone where no hour comes twice.
 	wall := time.Date(now.Year(), now.Month(), now.Day(), now.Hour(), now.Minute(), now.Second(), 0, time.UTC)
 	for {
@@ -144,24 +156,18 @@ func createFrom(cfg config.Config, now time.Time, maker Maker, unused *Experimen
 				break
 			}
 		}
-		dir := filepath.Join(parent, wall.Format(stampLayout)+suffix(cfg))
-		err = os.Mkdir(dir, 0o777)
-		if errors.Is(err, fs.ErrExist) { // another process was quicker
+		e := &Experiment{filepath.Join(parent, wall.Format(stampLayout)+suffix(cfg))}
+		if err := (&Experiment{from}).sign(e.Name(), cfg, maker); err != nil {
+			return nil, err
+		}
+		// Unlike os.Rename this takes the place of an empty folder, which is no experiment.
+		err = unix.Rename(from, e.Dir)
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTDIR) { // another process was quicker
 			wall = wall.Add(time.Second)
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("experiment: %w", err)
-		}
-		e := &Experiment{dir}
-		if unused != nil {
-			// The new folder is empty, so the old one can take its place; os.Rename would not do that.
-			if err := unix.Rename(unused.Dir, dir); err != nil {
-				return nil, fmt.Errorf("experiment: %w", err)
-			}
-		}
-		if err := e.sign(cfg, maker); err != nil {
-			return nil, err
 		}
 		return e, e.makeSubfolders()
 	}

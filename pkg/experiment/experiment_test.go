@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -408,5 +409,51 @@ func TestAHistoryThatIsSetAsideIsKept(t *testing.T) {
 	}
 	if _, err := os.Stat(e.HistoryPath()); err == nil {
 		t.Error("the history is still there")
+	}
+}
+
+// TestAnExperimentAppearsWithItsConfig: whoever looks while it is made, or is
+// killed making it, meets a whole one or none. An empty folder is taken over.
+func TestAnExperimentAppearsWithItsConfig(t *testing.T) {
+	cfg := config.Default()
+	cfg.ExperimentsDir = t.TempDir()
+	now := time.Date(2025, 12, 30, 15, 30, 45, 0, time.UTC)
+	parent, err := Folder(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var made sync.WaitGroup
+	for range 4 {
+		made.Go(func() {
+			for range 20 {
+				if _, err := Create(cfg, now); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	go func() { made.Wait(); close(done) }()
+	for looking := true; looking; {
+		select {
+		case <-done:
+			looking = false
+		default:
+		}
+		names, err := List(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if _, ours := (&Experiment{filepath.Join(parent, name)}).origin(); !ours {
+				t.Fatalf("%s was there before its config.json", name)
+			}
+		}
+		if !looking && len(names) != 80 {
+			t.Errorf("%d experiments, want 80", len(names))
+		}
+	}
+	if files, _ := os.ReadDir(parent); len(files) != 80 {
+		t.Errorf("%d files and folders, want 80", len(files))
 	}
 }

@@ -37,12 +37,12 @@ func MakerIn(kernel string) Maker {
 	return Maker{kernel, host}
 }
 
-// sign writes config.json.
-func (e *Experiment) sign(cfg config.Config, maker Maker) error {
+// sign writes config.json, with the name that the experiment is to have.
+func (e *Experiment) sign(name string, cfg config.Config, maker Maker) error {
 	raw, err := json.MarshalIndent(struct {
 		Mark mark `json:"rekindle"`
 		config.Config
-	}{mark{e.Name(), maker}, cfg}, "", "  ")
+	}{mark{name, maker}, cfg}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}

@@ -35,6 +35,10 @@ func Train(cfg config.Config) {
 	lock, err := exp.Lock()
 	notebook.Check(err)
 	err = trainLocked(ctx, stop, cfg, exp)
+	if errors.Is(err, errNotBegun) { // no failure, as an interruption of training is none
+		warn(err.Error())
+		err = nil
+	}
 	_ = lock.Release() // before Check ends the program: what stays locked counts as killed
 	notebook.Check(err)
 }
@@ -49,7 +53,7 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	if err := exp.Prepare(); err != nil {
 		return err
 	}
-	data, err := unlessStopped(ctx, func() (*notebook.Data, error) { return notebook.OpenData(cfg, warn) })
+	data, err := unlessStopped(ctx, func() (*notebook.Data, error) { return openData(cfg, warn) })
 	if err != nil {
 		return err
 	}
@@ -78,7 +82,12 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	return nil
 }
 
-// unlessStopped returns what f returns, or an error as soon as somebody wants the
+// openData is a variable for the sake of tests.
+var openData = notebook.OpenData
+
+var errNotBegun = errors.New("interrupted before training began; nothing was changed, so run the cell again when you like")
+
+// unlessStopped returns what f returns, or errNotBegun as soon as somebody wants the
 // program to stop. f then goes on for as long as the program lives.
 func unlessStopped[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
@@ -95,7 +104,7 @@ func unlessStopped[T any](ctx context.Context, f func() (T, error)) (T, error) {
 		return r.value, r.err
 	case <-ctx.Done():
 		var none T
-		return none, errors.New("interrupted before training began; nothing was changed, so run the cell again when you like")
+		return none, errNotBegun
 	}
 }
 
