@@ -39,7 +39,11 @@ func restoreWith(network, pictures, results string) error {
 	if err := notebook.EnterClone(); err != nil {
 		return err
 	}
-	weights, err := restore.Weights(config.Default().ExperimentsDir, network)
+	root := config.Default().ExperimentsDir
+	if _, err := experiment.Select(root, network); network == experiment.Latest && errors.Is(err, experiment.ErrNone) {
+		return fmt.Errorf("%w: nothing was trained yet under %s; run a training notebook first, or name a .pth or .safetensors file in NETWORK", notebook.ErrNothing, root)
+	}
+	weights, err := restore.Weights(root, network)
 	if err != nil {
 		return err
 	}
