@@ -10,7 +10,8 @@ import (
 // of all at the end.
 func ShowScores(e *experiment.Evaluation) {
 	scoresTable(e).show("PSNR in dB; degraded → restored")
-	say("\n   Gain: %.2f dB, in %.1f s of restoring", e.Gain(), e.Seconds)
+	flush() // what is shown and what is printed reach the page by different ways
+	say("   Gain: %.2f dB, in %.1f s of restoring", e.Gain(), e.Seconds)
 	say("   SSIM is as published; SSIM box is the Python original's, to compare with its numbers only")
 	flush()
 }
