@@ -9,9 +9,12 @@ import (
 	"time"
 )
 
+// Twice what a quiet machine of two cores takes with XLA linked into the cells
+// that compute: these bounds notice a cell that has begun to do something else,
+// not a busy neighbour.
 const (
-	lookLimit = 15 * time.Second        // Run All with SKIP_TRAINING
-	cellLimit = 1500 * time.Millisecond // a cell that neither trains nor infers
+	lookLimit = 40 * time.Second // Run All with SKIP_TRAINING
+	cellLimit = 4 * time.Second  // a cell that neither trains nor infers
 )
 
 // lookIsQuick measures at the sizes that the notebook has on a CPU: whole runs,
@@ -42,7 +45,7 @@ func lookIsQuick(t *testing.T, m *machine) {
 		n.says(all.of("directories"), "RESUME MODE", exp.Name())
 		n.says(all.of("training"), "SKIP_TRAINING = true: Loading existing results", "Total epochs: 1", "Best epoch: 1")
 		n.says(all.of("evaluation"), "evaluated already", "Gain: ")
-		if got, want := all.pictures(), first.pictures()-1; got != want { // all but the curve of training
+		if got, want := all.pictures(), first.pictures()-2; got != want { // all but the curve and the patches of training
 			t.Errorf("got %d pictures, want %d", got, want)
 		}
 		load, _ := os.ReadFile("/proc/loadavg")
