@@ -66,13 +66,13 @@ peers:
 	@.ci/peers
 
 test:
-	go test ./...
+	go test -timeout 20m ./...
 
 torture:
 	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
 
 scenarios:
-	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v ./pkg/notebook/scenarios
+	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 40m -v ./pkg/notebook/scenarios
 	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestShellBlocks ./pkg/internal/documents
 
 bench:
