@@ -16,7 +16,8 @@ const redrawn = 3500 * time.Millisecond
 
 // live returns what the box of the training cell showed one after the other while
 // training ran, and the different curves of one display in that time. What is
-// drawn when training ends, the table of epochs and the last curve, is left out.
+// drawn when training ends, the table of epochs and the last curve, and the
+// validation patches below the curve are left out.
 func (o output) live() (boxes, curves []string) {
 	box, curve := "", "" // the displays
 	for _, s := range o.States {
@@ -66,8 +67,8 @@ func (n *notebook) isLive(o output) {
 			n.t.Errorf("while training ran the box did not tell %s:\n%s", what, last)
 		}
 	}
-	if o.Pictures != 1 || strings.Count(o.HTML, "<table") != 1 {
-		n.t.Errorf("at the end the cell shows %d pictures and %d tables, want one of each: redrawn, not repeated", o.Pictures, strings.Count(o.HTML, "<table"))
+	if o.Pictures != 2 || strings.Count(o.HTML, "<table") != 1 {
+		n.t.Errorf("at the end the cell shows %d pictures and %d tables, want the curve, the patches and one table: redrawn, not repeated", o.Pictures, strings.Count(o.HTML, "<table"))
 	}
 }
 
