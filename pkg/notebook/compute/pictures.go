@@ -74,7 +74,7 @@ func drawn(weights string) (dir string, err error) {
 	if err := os.MkdirAll(root, 0o777); err != nil {
 		return "", err
 	}
-	if err := leaves.Folder(context.Background(), clean, 2, 480, 320, seed, nil); err != nil {
+	if err := leaves.Folder(context.Background(), clean, 2, 360, 240, seed, nil); err != nil {
 		return "", err
 	}
 	_, err = degrade.Folder(context.Background(), clean, dir, degradation, seed, nil)
@@ -99,7 +99,9 @@ func restorePictures(weights, pictures, results string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(notebook.Out, "🔥 %s\n🖥️  %s\n", r.About, r.About.Engine)
+	about := r.About
+	about.Path = notebook.Short(about.Path)
+	fmt.Fprintf(notebook.Out, "🔥 %s\n🖥️  %s\n", about, about.Engine)
 	ctx, stop := interruptible()
 	defer stop()
 	var all int64
