@@ -91,7 +91,7 @@ func startRun(ctx context.Context, engine compute.Backend, dir string, s size) (
 	}
 	cfg := config.Default()
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize = s.features, s.batch, s.patch
-	cfg.UseAMP, cfg.PatchesPerImage = false, 1<<24
+	cfg.UseAMP, cfg.PatchesPerImage = false, 1_000_000
 	cfg.SaveEveryMinutes, cfg.WarmupEpochs, cfg.TileOverlap = 0, 0, 0
 	cfg.ExperimentsDir = filepath.Join(dir, "experiments")
 	set, err := pictures(dir, 1, 2*s.patch, 2*s.patch)
