@@ -13,7 +13,7 @@ import (
 // it: all versions together are what a clone has to load.
 const (
 	MaxBytes    = 600_000   // one notebook
-	MaxAllBytes = 4_000_000 // all of them
+	MaxAllBytes = 4_800_000 // all of them
 )
 
 // ours is the key of a notebook's metadata that holds what this package notes.
