@@ -23,7 +23,8 @@ type Work struct{ From, To string }
 // one name.
 //
 // Files of other kinds, hidden files and folders, and links to folders are passed
-// over; unreadable lists what of in could not be looked at. An out that lies in a
+// over; unreadable lists what of in could not be looked at. A folder without a
+// picture is an error. An out that lies in a
 // folder in or is the picture in is an error: in is never written to.
 func Plan(in, out string) (work []Work, unreadable []error, err error) {
 	if in == "" || out == "" {
@@ -96,6 +97,9 @@ func Plan(in, out string) (work []Work, unreadable []error, err error) {
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("restore: %w", err)
+	}
+	if len(work) == 0 && len(unreadable) == 0 {
+		return nil, nil, fmt.Errorf("there is no picture in %s (PNG, JPEG, TIFF, WebP, BMP, GIF)", in)
 	}
 	for i := range work {
 		name, _ := filepath.Rel(out, work[i].To)

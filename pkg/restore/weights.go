@@ -9,6 +9,9 @@ import (
 	"rekindle/pkg/experiment"
 )
 
+// ErrNone is returned, wrapped, where nothing was trained.
+var ErrNone = errors.New("nothing was trained yet")
+
 // Weights finds what to [Open]: the file or folder that which names, or an
 // experiment under the folder experiments, by its name or "latest".
 func Weights(experiments, which string) (path string, err error) {
@@ -20,7 +23,7 @@ func Weights(experiments, which string) (path string, err error) {
 	}
 	found, err := experiment.Select(experiments, which)
 	if errors.Is(err, experiment.ErrNone) {
-		return "", fmt.Errorf("nothing was trained yet under %s: run \"make run\" first, or name a .pth or .safetensors file as EXPERIMENT", experiments)
+		return "", fmt.Errorf("%w under %s: run \"make run\" first, or name a .pth or .safetensors file as EXPERIMENT", ErrNone, experiments)
 	}
 	if err != nil {
 		return "", err

@@ -82,9 +82,6 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if len(work) == 0 && len(unreadable) == 0 {
-		return fmt.Errorf("there is no picture in %s (PNG, JPEG, TIFF, WebP, BMP, GIF)", o.in)
-	}
 	if work = restore.Shard(work, k, n); k > 1 {
 		unreadable = nil // the first one names them
 	}

@@ -40,10 +40,10 @@ func restoreWith(network, pictures, results string) error {
 		return err
 	}
 	root := config.Default().ExperimentsDir
-	if _, err := experiment.Select(root, network); network == experiment.Latest && errors.Is(err, experiment.ErrNone) {
+	weights, err := restore.Weights(root, network)
+	if network == experiment.Latest && errors.Is(err, restore.ErrNone) {
 		return fmt.Errorf("%w: nothing was trained yet under %s; run a training notebook first, or name a .pth or .safetensors file in NETWORK", notebook.ErrNothing, root)
 	}
-	weights, err := restore.Weights(root, network)
 	if err != nil {
 		return err
 	}
@@ -91,9 +91,6 @@ func restorePictures(weights, pictures, results string) error {
 	work, unreadable, err := restore.Plan(pictures, results)
 	if err != nil {
 		return err
-	}
-	if len(work) == 0 && len(unreadable) == 0 {
-		return fmt.Errorf("there is no picture in %s (PNG, JPEG, TIFF, WebP, BMP, GIF)", pictures)
 	}
 	r, err := restore.Opening{Say: warn}.Open(weights)
 	if err != nil {
