@@ -113,11 +113,12 @@ func TestShellBlocks(t *testing.T) {
 				must(t, os.MkdirAll(filepath.Dir(filepath.Join(k.top, file)), 0o777))
 				must(t, os.WriteFile(filepath.Join(k.top, file), raw, 0o777))
 			}
-			small, err := json.Marshal(k.cfg)
-			must(t, err)
-			// The block's own keys come last and win.
 			text := overrides.ReplaceAllStringFunc(b.text, func(found string) string {
-				return fmt.Sprintf("REKINDLE_CONFIG='%s, %s", strings.TrimSuffix(string(small), "}"), strings.TrimPrefix(found, "REKINDLE_CONFIG='{"))
+				small, err := k.cfg.Override(overrides.FindStringSubmatch(found)[1])
+				must(t, err)
+				object, err := json.Marshal(small)
+				must(t, err)
+				return fmt.Sprintf("REKINDLE_CONFIG='%s'", object)
 			})
 			cmd := exec.Command("bash", "-euc", text)
 			cmd.Dir = k.top
