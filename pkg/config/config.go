@@ -68,6 +68,8 @@ type Config struct {
 
 	// Strength of the degradation; each kind looks at its own
 	NoiseSigma        float64 `json:"noise_sigma" range:"[0,)"`                              // gaussian: standard deviation, in grey levels of 0 to 255
+	NoiseSigmaMax     float64 `json:"noise_sigma_max" range:"[0,)"`                          // gaussian: if more than NoiseSigma, each patch has a level of its own between the two
+	NoiseUnclipped    float64 `json:"noise_unclipped" range:"[0,1]"`                         // gaussian, DegradeOnTheFly: share of patches that keep values between levels and outside of 0 to 255, as papers measure
 	SaltPepperDensity float64 `json:"salt_pepper_density" range:"[0,1]" of:"salt_pepper"`    // salt_pepper: share of values that are replaced
 	SaltRatio         float64 `json:"salt_ratio" range:"[0,1]" of:"salt_pepper"`             // salt_pepper: share of white among them
 	QuantizationBits  int     `json:"quantization_bits" range:"[1,8]" of:"dithering/random"` // quantization, dithering/…: bits a channel
@@ -152,6 +154,7 @@ func Preset(engine string) Config {
 var Models = []string{
 	"attention_unet",
 	"attention_unet_bottleneck",
+	"shuffle_unet",
 	"unet",
 	"unet_residual",
 }

@@ -11,7 +11,7 @@ import (
 // strength.
 func (c Config) NewDegradation() (degrade.Degradation, error) {
 	return degrade.New(c.Degradation, degrade.Settings{
-		NoiseSigma: c.NoiseSigma, SaltPepperDensity: c.SaltPepperDensity, SaltRatio: c.SaltRatio,
+		NoiseSigma: c.NoiseSigma, NoiseSigmaMax: c.NoiseSigmaMax, NoiseUnclipped: c.NoiseUnclipped, SaltPepperDensity: c.SaltPepperDensity, SaltRatio: c.SaltRatio,
 		QuantizationBits: c.QuantizationBits, BlurSigma: c.BlurSigma, MotionLength: c.MotionLength,
 		MotionAngle: c.MotionAngle, JPEGQuality: c.JPEGQuality, LightFactor: c.LightFactor,
 	})

@@ -29,6 +29,13 @@ type Degrader interface {
 	Reach() (margin, grid int)
 }
 
+// valueDegrader is a [Degrader] to which each pixel goes by itself and which may
+// spoil the values of a patch, planes in [-1,1], in place: without rounding and
+// clipping them. It says whether it did.
+type valueDegrader interface {
+	Spoil(planes []float32, r *rand.Rand) bool
+}
+
 // What a choice is for, so that choices for different things are unrelated.
 const (
 	forOrder = iota + 1
@@ -95,14 +102,21 @@ func (s *Sampler) PatchSize() int { return s.size }
 // slices have 3*size*size elements.
 func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) {
 	c := s.choose(epoch, index)
+	cut(c.clean, c.x, c.y, s.size, c.turn, clean)
 	if s.degrade == nil {
 		cut(c.degraded, c.x, c.y, s.size, c.turn, degraded)
 	} else {
 		chance := stream(hash(forDegrading, s.seed, uint64(epoch), uint64(index)))
-		spoiled, x, y := s.spoil(c, rand.New(rand.NewPCG(chance.next(), chance.next())))
+		r := rand.New(rand.NewPCG(chance.next(), chance.next()))
+		if d, ok := s.degrade.(valueDegrader); ok {
+			copy(degraded, clean)
+			if d.Spoil(degraded, r) {
+				return
+			}
+		}
+		spoiled, x, y := s.spoil(c, r)
 		cut(spoiled, x, y, s.size, c.turn, degraded)
 	}
-	cut(c.clean, c.x, c.y, s.size, c.turn, clean)
 }
 
 // spoil degrades the part of a clean picture that decides about a patch. The

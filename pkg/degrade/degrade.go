@@ -45,7 +45,8 @@ var ErrUnknown = errors.New("unknown degradation")
 // Settings are the strengths of all kinds, under the names that they have in a
 // configuration. Each kind looks at its own.
 type Settings struct {
-	NoiseSigma                   float64 // gaussian: 8-bit levels
+	NoiseSigma, NoiseSigmaMax    float64 // gaussian: 8-bit levels, from and to
+	NoiseUnclipped               float64 // gaussian: share of patches
 	SaltPepperDensity, SaltRatio float64 // salt_pepper: share of values; share of salt among them
 	QuantizationBits             int     // quantization, dithering/...: bits a channel
 	BlurSigma                    float64 // blur: pixels

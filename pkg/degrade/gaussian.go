@@ -10,7 +10,8 @@ import (
 
 // Gaussian adds independent normal noise of mean 0 and standard deviation
 // Sigma, in 8-bit levels, to each value of each channel, rounds to the nearest
-// level and clips to 0..255.
+// level and clips to 0..255. With Max above Sigma each picture has a level of its
+// own between the two, all equally likely.
 //
 // Away from the limits the noise has no bias. Clipping brings one that grows
 // with Sigma and draws towards the middle of the range: at Sigma 100 black comes
@@ -18,27 +19,51 @@ import (
 // noisy values does not give the clean one; a network has to learn more than
 // that.
 type Gaussian struct {
-	Sigma float64
+	Sigma, Max float64
+	Unclipped  float64 // share of patches that [Gaussian.Spoil] takes
 }
 
 func newGaussian(s Settings) (Degradation, error) {
-	if !(s.NoiseSigma >= 0) || math.IsInf(s.NoiseSigma, 0) {
-		return nil, fmt.Errorf("degrade: NoiseSigma is %v; it must be 0 or more 8-bit levels", s.NoiseSigma)
+	for key, v := range map[string]float64{"NoiseSigma": s.NoiseSigma, "NoiseSigmaMax": s.NoiseSigmaMax} {
+		if !(v >= 0) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("degrade: %s is %v; it must be 0 or more 8-bit levels", key, v)
+		}
 	}
-	return Gaussian{s.NoiseSigma}, nil
+	if s.NoiseSigmaMax > 0 && s.NoiseSigmaMax < s.NoiseSigma {
+		return nil, fmt.Errorf("degrade: NoiseSigmaMax is %v; it must be 0 or at least NoiseSigma (%v)", s.NoiseSigmaMax, s.NoiseSigma)
+	}
+	if err := within("NoiseUnclipped", s.NoiseUnclipped, 0, 1); err != nil {
+		return nil, err
+	}
+	return Gaussian{s.NoiseSigma, s.NoiseSigmaMax, s.NoiseUnclipped}, nil
 }
 
-// Name is "gaussian/sigma_100".
-func (g Gaussian) Name() string { return "gaussian/sigma_" + number(g.Sigma) }
+// Name is "gaussian/sigma_100", or "gaussian/sigma_0-55".
+func (g Gaussian) Name() string {
+	name := "gaussian/sigma_" + number(g.Sigma)
+	if g.Max > g.Sigma {
+		name += "-" + number(g.Max)
+	}
+	return name
+}
 
 // Reach is nothing.
 func (g Gaussian) Reach() (margin, grid int) { return 0, 1 }
 
+// level draws a standard deviation.
+func (g Gaussian) level(r *rand.Rand) float64 {
+	if g.Max > g.Sigma {
+		return g.Sigma + (g.Max-g.Sigma)*r.Float64()
+	}
+	return g.Sigma
+}
+
 // Apply returns a noisy copy.
 func (g Gaussian) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	out := rgb.New(im.W, im.H)
+	sigma := g.level(r)
 	for i, v := range im.Pix {
-		x := float64(v) + g.Sigma*r.NormFloat64()
+		x := float64(v) + sigma*r.NormFloat64()
 		switch {
 		case x >= 255:
 			out.Pix[i] = 255
@@ -47,6 +72,19 @@ func (g Gaussian) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 		}
 	}
 	return out
+}
+
+// Spoil adds noise that is neither rounded nor clipped to planes in [-1,1], in a
+// share of all calls; in the others it does nothing and says so.
+func (g Gaussian) Spoil(planes []float32, r *rand.Rand) bool {
+	if g.Unclipped == 0 || r.Float64() >= g.Unclipped {
+		return false
+	}
+	sigma := g.level(r) / 127.5
+	for i := range planes {
+		planes[i] += float32(sigma * r.NormFloat64())
+	}
+	return true
 }
 
 // Mean is the expectation of a noisy value whose clean value is v, clipping

@@ -72,7 +72,10 @@ func (c Combined) graph(pred, target *graph.Node, formula similarity) (total, l1
 	}
 	l1 = graph.MulScalar(sumL1, 1/float64(planes*h*w))
 	ssim = graph.MulScalar(sumSSIM, 1/float64(planes*blurred(h)*blurred(w)))
-	total = graph.Add(graph.MulScalar(l1, c.Alpha), graph.MulScalar(graph.OneMinus(ssim), c.Beta))
+	total = graph.MulScalar(l1, c.Alpha)
+	if c.Beta != 0 { // otherwise it is measured, and its gradient is not needed
+		total = graph.Add(total, graph.MulScalar(graph.OneMinus(ssim), c.Beta))
+	}
 	if c.Gamma != 0 {
 		seen := perceptual(c.VGG, graph.ConvertDType(pred, wide), graph.ConvertDType(target, wide))
 		total = graph.Add(total, graph.MulScalar(seen, c.Gamma))

@@ -25,10 +25,10 @@ var (
 // The network is a constant of the graph: it is not trained.
 func perceptual(weights *vgg.Weights, pred, target *graph.Node) *graph.Node {
 	values := map[string]*graph.Node{}
-	layers := make([]nn.ConvReLU, len(weights))
+	layers := make([]nn.Conv3x3, len(weights))
 	for i, c := range weights {
 		name := fmt.Sprintf("features.%d", vgg.Indices[i])
-		layers[i] = nn.ConvReLU{Name: name, In: c.In, Out: c.Out}
+		layers[i] = nn.Conv3x3{Name: name, In: c.In, Out: c.Out, Bias: true}
 		values[name+".weight"] = constant(pred, c.Weight, c.Out, c.In, 3, 3)
 		values[name+".bias"] = constant(pred, c.Bias, c.Out)
 	}
@@ -40,15 +40,15 @@ func perceptual(weights *vgg.Weights, pred, target *graph.Node) *graph.Node {
 }
 
 // features returns relu2_2 and relu3_3.
-func features(s *nn.Scope, layers []nn.ConvReLU, images *graph.Node) (relu2, relu3 nn.Map) {
+func features(s *nn.Scope, layers []nn.Conv3x3, images *graph.Node) (relu2, relu3 nn.Map) {
 	// ((x+1)/2 - mean) / std
 	scale, shift := make([]float64, 3), make([]float64, 3)
 	for i := range 3 {
 		scale[i], shift[i] = 0.5/imageNetStd[i], (0.5-imageNetMean[i])/imageNetStd[i]
 	}
 	x := nn.ScaleShift(s, s.Enter(images), scale, shift)
-	x = layers[1].Forward(s, layers[0].Forward(s, x))
-	relu2 = layers[3].Forward(s, layers[2].Forward(s, nn.MaxPool(s, x)))
-	x = layers[5].Forward(s, layers[4].Forward(s, nn.MaxPool(s, relu2)))
-	return relu2, layers[6].Forward(s, x)
+	x = layers[1].ReLU(s, layers[0].ReLU(s, x))
+	relu2 = layers[3].ReLU(s, layers[2].ReLU(s, nn.MaxPool(s, x)))
+	x = layers[5].ReLU(s, layers[4].ReLU(s, nn.MaxPool(s, relu2)))
+	return relu2, layers[6].ReLU(s, x)
 }

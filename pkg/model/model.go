@@ -47,6 +47,7 @@ var registry = map[string]func(Options) architecture{
 	"unet_residual":             newUNetResidual,
 	"attention_unet":            newAttentionUNet,
 	"attention_unet_bottleneck": newAttentionUNetBottleneck,
+	"shuffle_unet":              newShuffleUNet,
 }
 
 // New returns the named network. An unknown name is an error that lists those there are.

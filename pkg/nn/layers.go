@@ -13,35 +13,36 @@ var (
 	normEpsilon  = 1e-5
 )
 
-// Conv3x3 is a convolution with kernel 3, padding 1 and no bias: PyTorch's
-// Conv2d(In, Out, 3, padding=1, bias=False).
+// Conv3x3 is a convolution with kernel 3 and padding 1: PyTorch's
+// Conv2d(In, Out, 3, padding=1, bias=Bias).
 type Conv3x3 struct {
 	Name    string
 	In, Out int
+	Bias    bool
 }
 
-// Entries lists the weight [Out, In, 3, 3].
+// Entries lists the weight [Out, In, 3, 3] and, with Bias, the bias [Out].
 func (c Conv3x3) Entries() []Entry {
-	return []Entry{uniform(c.Name+".weight", 9*c.In, c.Out, c.In, 3, 3)}
+	list := []Entry{uniform(c.Name+".weight", 9*c.In, c.Out, c.In, 3, 3)}
+	if c.Bias {
+		list = append(list, uniform(c.Name+".bias", 9*c.In, c.Out))
+	}
+	return list
 }
 
 // Forward joins its inputs along the channels, In together, and maps them to Out
 // channels of the same height and width.
-func (c Conv3x3) Forward(s *Scope, xs ...Map) Map {
-	return s.lower.conv3x3(xs, s.value(c.Name+".weight"), nil, false)
-}
+func (c Conv3x3) Forward(s *Scope, xs ...Map) Map { return c.convolve(s, xs, false) }
 
-// ConvReLU is a convolution with kernel 3, padding 1 and a bias, and ReLU: the
-// layer of VGG networks. Its tensors are Name.weight [Out, In, 3, 3] and
-// Name.bias [Out]; only a network trained elsewhere has it, so it lists none.
-type ConvReLU struct {
-	Name    string
-	In, Out int
-}
+// ReLU is [Conv3x3.Forward] and ReLU in one.
+func (c Conv3x3) ReLU(s *Scope, xs ...Map) Map { return c.convolve(s, xs, true) }
 
-// Forward maps In channels to Out, of the same height and width.
-func (c ConvReLU) Forward(s *Scope, x Map) Map {
-	return s.lower.conv3x3([]Map{x}, s.value(c.Name+".weight"), s.value(c.Name+".bias"), true)
+func (c Conv3x3) convolve(s *Scope, xs []Map, relu bool) Map {
+	var bias *graph.Node
+	if c.Bias {
+		bias = s.value(c.Name + ".bias")
+	}
+	return s.lower.conv3x3(xs, s.value(c.Name+".weight"), bias, relu)
 }
 
 // Conv1x1 is a convolution with kernel 1 and a bias: PyTorch's Conv2d(In, Out, 1).
@@ -212,6 +213,11 @@ func (t Transposed) Forward(s *Scope, x Map) Map {
 // AddReLU is ReLU of a sum.
 func AddReLU(s *Scope, a, b Map) Map {
 	return s.lower.zip(func(n ...*graph.Node) *graph.Node { return relu(graph.Add(n[0], n[1])) }, a, b)
+}
+
+// Add is the sum of two maps of one shape.
+func Add(s *Scope, a, b Map) Map {
+	return s.lower.zip(func(n ...*graph.Node) *graph.Node { return graph.Add(n[0], n[1]) }, a, b)
 }
 
 // Sigmoid squeezes every value into (0, 1).

@@ -19,7 +19,7 @@ var every = struct {
 	two, four     Transposed
 	last          Conv1x1
 }{
-	ConvNormReLU{Conv3x3{"a", 3, 8}, BatchNorm{"an", 8}}, ConvNormReLU{Conv3x3{"b", 16, 8}, BatchNorm{"bn", 8}},
+	ConvNormReLU{Conv3x3{"a", 3, 8, false}, BatchNorm{"an", 8}}, ConvNormReLU{Conv3x3{"b", 16, 8, false}, BatchNorm{"bn", 8}},
 	Transposed{"t", 8, 8, 2}, Transposed{"f", 8, 4, 4}, Conv1x1{"o", 4, 3},
 }
 

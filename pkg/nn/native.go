@@ -57,10 +57,7 @@ func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 		xs[i] = x.alone(l.half(x.parts[0]))
 	}
 	kernel := graph.TransposeAllAxes(l.half(w), 2, 3, 1, 0)
-	y := l.convolve(nativeJoin(xs), kernel)
-	if bias != nil {
-		y = l.biased(y, bias)
-	}
+	y := l.biased(l.convolve(nativeJoin(xs), kernel), bias)
 	if rectify {
 		y = relu(y)
 	}
@@ -105,17 +102,19 @@ func perChannel(v, like *graph.Node) *graph.Node {
 	return graph.BroadcastToShape(graph.Reshape(v, 1, 1, 1, v.Shape().Size()), like.Shape())
 }
 
-// biased adds a bias to each channel in the bias's own precision: its gradient is
-// a sum over all pixels, of which bfloat16 would keep two digits.
+// biased adds a bias, if there is one, to each channel in the bias's own precision:
+// its gradient is a sum over all pixels, of which bfloat16 would keep two digits.
 func (l native) biased(y, bias *graph.Node) *graph.Node {
+	if bias == nil {
+		return y
+	}
 	y = full(y, bias)
 	return l.half(graph.Add(y, perChannel(bias, y)))
 }
 
 func (l native) conv1x1(x Map, w, bias *graph.Node) Map {
 	m := graph.Reshape(l.half(w), w.Shape().Dim(0), w.Shape().Dim(1))
-	y := graph.DotGeneral(l.half(x.parts[0]), []int{3}, nil, m, []int{1}, nil)
-	return x.alone(l.biased(y, bias))
+	return x.alone(l.biased(graph.DotGeneral(l.half(x.parts[0]), []int{3}, nil, m, []int{1}, nil), bias))
 }
 
 func (l native) affine(x Map, scale, shift *graph.Node, rectify bool) Map {
@@ -213,6 +212,18 @@ func (l native) maxPool(x Map) Map {
 		return []*graph.Node{graph.Reshape(dx, x.n, 2*h, 2*w, x.C)}
 	}
 	return x.alone(custom([]*graph.Node{s}, forward, backward)[0])
+}
+
+func (native) unshuffle(x Map) Map {
+	h, w := x.H/2, x.W/2
+	y := graph.TransposeAllAxes(graph.Reshape(x.parts[0], x.n, h, 2, w, 2, x.C), 0, 1, 3, 5, 2, 4)
+	return x.alone(graph.Reshape(y, x.n, h, w, 4*x.C))
+}
+
+func (native) shuffle(x Map) Map {
+	c := x.C / 4
+	y := graph.TransposeAllAxes(graph.Reshape(x.parts[0], x.n, x.H, x.W, c, 2, 2), 0, 1, 4, 2, 5, 3)
+	return x.alone(graph.Reshape(y, x.n, 2*x.H, 2*x.W, c))
 }
 
 func (native) resize(x Map, rows, columns matrix) Map {

@@ -219,6 +219,9 @@ func (products) spread(x Map, c int) Map {
 func (products) conv1x1(x Map, w, bias *graph.Node) Map {
 	cout, cin := w.Shape().Dim(0), w.Shape().Dim(1)
 	k := len(x.parts)
+	if bias == nil {
+		bias = zeros(w, cout)
+	}
 	in := append(append([]*graph.Node{}, x.parts...), graph.Reshape(w, cout, cin), bias)
 	withOnes := make([]*graph.Node, k)
 	parts := custom(in, func(in []*graph.Node) []*graph.Node {

@@ -186,9 +186,67 @@ func transposed(x Map, h, w int, weight, bias *graph.Node, compute func(s *graph
 			pair := []*graph.Node{graph.Reshape(quarters[2*a], n*cout*h, w), graph.Reshape(quarters[2*a+1], n*cout*h, w)}
 			rows = append(rows, plain(graph.Concatenate(pair, 1), constant(s, interleave(w, 2*w))))
 		}
-		y := graph.Reshape(graph.Concatenate(rows, 1), n, cout, 4*h*w)
-		parts[i] = graph.Add(y, graph.BroadcastToShape(graph.Reshape(bias, 1, cout, 1), y.Shape()))
+		parts[i] = graph.Reshape(graph.Concatenate(rows, 1), n, cout, 4*h*w)
+		if bias != nil {
+			parts[i] = graph.Add(parts[i], graph.BroadcastToShape(graph.Reshape(bias, 1, cout, 1), parts[i].Shape()))
+		}
 	}
 	x.H, x.W = 2*h, 2*w
 	return x.with(parts, cout)
+}
+
+// quarters are the pixels of blocks of 2x2 as channels, [m, 4*C, h*w]; blocks is
+// the inverse. Each is the other's gradient.
+func quarters(s *graph.Node, c, h, w int) *graph.Node {
+	images := s.Shape().Size() / (4 * h * w)
+	planes := graph.Reshape(s, images, 2*h, 2*w)
+	var list []*graph.Node
+	for q := range 4 {
+		list = append(list, graph.Reshape(graph.Slice(planes, graph.AxisRange(), graph.AxisRange(q/2, 2*h).Stride(2), graph.AxisRange(q%2, 2*w).Stride(2)), images, h*w))
+	}
+	return graph.Reshape(graph.Concatenate(list, 1), images/c, 4*c, h*w)
+}
+
+func blocks(s *graph.Node, c, h, w int) *graph.Node {
+	images := s.Shape().Size() / (4 * h * w)
+	each := graph.Reshape(s, images, 4*h*w)
+	var rows []*graph.Node
+	for a := range 2 {
+		var pair []*graph.Node
+		for b := range 2 {
+			q := (2*a + b) * h * w
+			pair = append(pair, graph.Reshape(graph.Slice(each, graph.AxisRange(), graph.AxisRange(q, q+h*w)), images*h, w))
+		}
+		rows = append(rows, plain(graph.Concatenate(pair, 1), constant(s, interleave(w, 2*w))))
+	}
+	return graph.Reshape(graph.Concatenate(rows, 1), images/c, c, 4*h*w)
+}
+
+func (products) unshuffle(x Map) Map {
+	x = apart(x)
+	c := x.C
+	x.H, x.W = x.H/2, x.W/2
+	return x.with(eachOf(x.parts, c, x.H, x.W, quarters, blocks), 4*c)
+}
+
+func (products) shuffle(x Map) Map {
+	x = apart(x)
+	c := x.C / 4
+	parts := eachOf(x.parts, c, x.H, x.W, blocks, quarters)
+	x.H, x.W = 2*x.H, 2*x.W
+	return x.with(parts, c)
+}
+
+// eachOf does to all parts what has an inverse that is its gradient.
+func eachOf(parts []*graph.Node, c, h, w int, do, undo func(s *graph.Node, c, h, w int) *graph.Node) []*graph.Node {
+	all := func(list []*graph.Node, f func(s *graph.Node, c, h, w int) *graph.Node) []*graph.Node {
+		out := make([]*graph.Node, len(list))
+		for i, s := range list {
+			out[i] = f(s, c, h, w)
+		}
+		return out
+	}
+	return custom(parts,
+		func(in []*graph.Node) []*graph.Node { return all(in, do) },
+		func(_, _, dy []*graph.Node) []*graph.Node { return all(dy, undo) })
 }

@@ -156,6 +156,7 @@ type lowering interface {
 	leave(m Map) *graph.Node
 	// conv3x3 pads by one; bias may be nil.
 	conv3x3(xs []Map, w, bias *graph.Node, relu bool) Map
+	// conv1x1 takes a bias that may be nil, as transpose2x2 does.
 	conv1x1(x Map, w, bias *graph.Node) Map
 	// normalize is batch norm with the batch's own statistics. shares is nil
 	// where all images count, see Scope.
@@ -163,6 +164,9 @@ type lowering interface {
 	// affine is scale and shift per channel.
 	affine(x Map, scale, shift *graph.Node, relu bool) Map
 	maxPool(x Map) Map
+	// unshuffle and shuffle are [PixelUnshuffle] and [PixelShuffle].
+	unshuffle(x Map) Map
+	shuffle(x Map) Map
 	// resize multiplies rows by [oh, h] and columns by [ow, w].
 	resize(x Map, rows, columns matrix) Map
 	pad(x Map, left, right, top, bottom int) Map
