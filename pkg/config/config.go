@@ -57,8 +57,9 @@ type Config struct {
 	EMADecay          float64 `json:"ema_decay" range:"[0,1)"`              // validate and restore with a moving average of the weights, e.g. 0.999; 0 for none
 
 	// Network
-	ModelFeatures int  `json:"model_features" range:"[1,4096]"` // channels of the first level; the deepest has 8 or 16 times as many
-	ModelBilinear bool `json:"model_bilinear"`                  // bilinear upsampling; false: transposed convolutions
+	ModelFeatures int  `json:"model_features" range:"[1,4096]"` // channels of the first level; docs/models.md says how many a network was published with
+	ModelBilinear bool `json:"model_bilinear"`                  // bilinear upsampling; false: transposed convolutions. Other networks than the U-Nets ignore it
+	ModelDepth    int  `json:"model_depth" range:"[0,1000]"`    // dncnn, ffdnet and their kin: convolutions one behind the other; 0: as many as published
 
 	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM) + LossGamma * perceptual
 	LossAlpha  float64 `json:"loss_alpha" range:"[0,)"` // weight of L1
@@ -154,6 +155,10 @@ func Preset(engine string) Config {
 var Models = []string{
 	"attention_unet",
 	"attention_unet_bottleneck",
+	"dncnn",
+	"dncnn_merged",
+	"ffdnet",
+	"ffdnet_merged",
 	"shuffle_unet",
 	"unet",
 	"unet_residual",

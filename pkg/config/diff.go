@@ -39,7 +39,7 @@ func Diff(old, new Config) []Change {
 			continue
 		}
 		if x, y := a.Field(i).Interface(), b.Field(i).Interface(); x != y {
-			shapes := key == "model" || key == "model_features" || key == "model_bilinear"
+			shapes := key == "model" || key == "model_features" || key == "model_bilinear" || key == "model_depth"
 			changes = append(changes, Change{key, show(x), show(y), shapes, slices.Contains(shapesLoss, key)})
 		}
 	}

@@ -114,7 +114,7 @@ func about(s *checkpoint.State) string {
 }
 
 func network(s *checkpoint.State) (*model.Network, error) {
-	net, err := model.New(model.NameOf(s.Config.Model, s.Has), model.Options{Features: s.Config.ModelFeatures, Bilinear: s.Config.ModelBilinear})
+	net, err := model.New(model.NameOf(s.Config.Model, s.Has), model.OptionsOf(s.Config))
 	if err != nil {
 		return nil, fmt.Errorf("export: %w", err)
 	}

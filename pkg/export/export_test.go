@@ -281,14 +281,14 @@ func TestWhatCannotBeExportedIsSaidInOneSentence(t *testing.T) {
 	unknown := *other
 	unknown.Config.Model = "resnet"
 	path := filepath.Join(t.TempDir(), "a.onnx")
-	_, noBuilder := graph(&model.Network{Name: "dncnn"}, nil)
+	_, noBuilder := graph(&model.Network{Name: "srresnet"}, nil)
 	_, noFormat := Experiment(trained(t, checkpoint.Best), "pdf", "", silent)
 	_, nothing := Experiment(trained(t, ""), "onnx", "", silent)
 	_, noFolder := Experiment(trained(t, checkpoint.Best), "onnx", filepath.Join(t.TempDir(), "none", "a.onnx"), silent)
 	for want, err := range map[string]error{
 		"inc.double_conv.0.weight has the shape [4 3 3 3] in the weights, but [8 3 3 3] in unet with 8 features": ONNX(other, path),
 		"the weights have no inc.double_conv.0.weight":                                                           ONNX(lacking, path),
-		"dncnn cannot be written as ONNX yet; use safetensors":                                                   noBuilder,
+		"srresnet cannot be written as ONNX yet; use safetensors":                                                noBuilder,
 		`there is no network "resnet"`:                                                                           ONNX(&unknown, path),
 		`there is no format "pdf"; there are onnx and safetensors`:                                               noFormat,
 		"has no checkpoint yet; train it first":                                                                  nothing,

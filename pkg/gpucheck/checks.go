@@ -275,7 +275,7 @@ func mixedQuality(ctx context.Context, s setting) (string, error) {
 
 // score is the mean PSNR of the restored validation pictures, in float32.
 func (l *laboratory) score(ctx context.Context, engine *backend.Engine, cfg config.Config, s *checkpoint.State) (float64, error) {
-	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	if err != nil {
 		return 0, err
 	}

@@ -15,7 +15,7 @@ import (
 const gatesFile = "attention_unet.safetensors"
 
 func TestAGateOnEachSkipComputesWhatPyTorchDoes(t *testing.T) {
-	compareGates(t, filepath.Join("testdata", gatesFile), Options{2, true})
+	compareGates(t, filepath.Join("testdata", gatesFile), Options{Features: 2, Bilinear: true})
 }
 
 func compareGates(t *testing.T, path string, o Options) {
@@ -32,7 +32,7 @@ func compareGates(t *testing.T, path string, o Options) {
 func TestTheScriptStillWritesTheseNumbers(t *testing.T) {
 	dir := t.TempDir()
 	python.Run(t, "torch", "testdata/attention_unet.py", dir)
-	compareGates(t, filepath.Join(dir, "attention_unet_transposed.safetensors"), Options{2, false})
+	compareGates(t, filepath.Join(dir, "attention_unet_transposed.safetensors"), Options{Features: 2, Bilinear: false})
 	again, kept := reference.LoadFile(t, filepath.Join(dir, gatesFile)), reference.LoadFile(t, filepath.Join("testdata", gatesFile))
 	if len(again) != len(kept) {
 		t.Errorf("it writes %d tensors now, wrote %d", len(again), len(kept))
@@ -59,7 +59,7 @@ func TestGatesAreToldFromACheckpointsTensors(t *testing.T) {
 		{"attention_unet", "unet", "attention_unet"}, // whose error says what is missing
 		{"unet", "unet", "unet"},
 	} {
-		net, err := New(c.tensors, Options{2, true})
+		net, err := New(c.tensors, Options{Features: 2, Bilinear: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ func TestGatesAreToldFromACheckpointsTensors(t *testing.T) {
 
 func TestTheTwoAttentionUNetsDifferInGatesAlone(t *testing.T) {
 	gates := func(name string) (levels, others string) {
-		net, err := New(name, Options{2, true})
+		net, err := New(name, Options{Features: 2, Bilinear: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ func TestFreshNetworksBeginAsPyTorchs(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		o    Options
-	}{{"unet", Options{8, true}}, {"unet", Options{8, false}}, {"unet_residual", Options{8, false}}, {"attention_unet", Options{8, true}}} {
+	}{{"unet", Options{Features: 8, Bilinear: true}}, {"unet", Options{Features: 8, Bilinear: false}}, {"unet_residual", Options{Features: 8, Bilinear: false}}, {"attention_unet", Options{Features: 8, Bilinear: true}}} {
 		net, err := New(c.name, c.o)
 		if err != nil {
 			t.Fatal(err)
@@ -64,10 +64,10 @@ func TestFreshNetworksBeginAsPyTorchs(t *testing.T) {
 }
 
 func TestUnknownNetworksAreRefusedWithTheNamesThereAre(t *testing.T) {
-	if _, err := New("resnet", Options{8, true}); err == nil || !strings.Contains(err.Error(), "attention_unet") {
+	if _, err := New("resnet", Options{Features: 8, Bilinear: true}); err == nil || !strings.Contains(err.Error(), "attention_unet") {
 		t.Errorf("got %v, want an error that lists the networks", err)
 	}
-	if _, err := New("unet", Options{0, true}); err == nil {
+	if _, err := New("unet", Options{Features: 0, Bilinear: true}); err == nil {
 		t.Error("a network without features was made")
 	}
 }

@@ -4,7 +4,7 @@
 //
 //	net, err := model.New("unet", model.Options{Features: 64, Bilinear: true})
 //	weights := net.Init(42)
-//	y := net.Forward(scope, x) // inside a GoMLX graph
+//	y := net.Forward(scope, x, nil) // inside a GoMLX graph
 //
 // A new network is one file with a type that implements [architecture], one line in
 // the registry, and its name in config.Models.
@@ -18,13 +18,22 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 
+	"rekindle/pkg/config"
 	"rekindle/pkg/nn"
 )
 
-// Options shape a network.
+// Options shape a network. Each network looks at its own; [New] sets those that it
+// does not look at to their zero values.
 type Options struct {
 	Features int  // channels of the first level
 	Bilinear bool // bilinear upsampling; false: transposed convolutions
+	Channels int  // of pictures: 3, or 1 for grey ones; 0: 3. Most networks know 3 alone
+	Depth    int  // layers of a plain stack of convolutions; 0: as published
+}
+
+// OptionsOf are those that a configuration describes.
+func OptionsOf(c config.Config) Options {
+	return Options{Features: c.ModelFeatures, Bilinear: c.ModelBilinear, Depth: c.ModelDepth}
 }
 
 // Network is a network by name: what tensors it has and how it maps images.
@@ -38,9 +47,24 @@ type Network struct {
 type architecture interface {
 	// Entries lists every tensor in the order of PyTorch's state_dict.
 	Entries() []nn.Entry
-	// Forward maps images [n, 3, h, w] in [-1, 1] to restored ones, sides of at least 16.
-	Forward(s *nn.Scope, x *graph.Node) *graph.Node
+	// Forward maps images [n, c, h, w] in [-1, 1], of 3 channels or of those that
+	// Options say, to restored ones, sides of at least 16. sigma is the level of
+	// their noise for networks that take one, see [Network.TakesSigma]: [n], a
+	// standard deviation in grey levels of 0 to 255 for each image; nil: all 0.
+	Forward(s *nn.Scope, x, sigma *graph.Node) *graph.Node
 }
+
+// fitting is an architecture that looks at other Options than Features and Bilinear.
+type fitting interface {
+	// options are those it was made with, none of them left open.
+	options() Options
+	// guess returns the options that tensors of these shapes may have come from,
+	// nil where they are of another architecture.
+	guess(shapes map[string][]int) []Options
+}
+
+// levelled is an architecture that is told the level of the noise.
+type levelled interface{ takesSigma() }
 
 var registry = map[string]func(Options) architecture{
 	"unet":                      newUNet,
@@ -48,6 +72,10 @@ var registry = map[string]func(Options) architecture{
 	"attention_unet":            newAttentionUNet,
 	"attention_unet_bottleneck": newAttentionUNetBottleneck,
 	"shuffle_unet":              newShuffleUNet,
+	"dncnn":                     newDnCNN,
+	"dncnn_merged":              newDnCNNMerged,
+	"ffdnet":                    newFFDNet,
+	"ffdnet_merged":             newFFDNetMerged,
 }
 
 // New returns the named network. An unknown name is an error that lists those there are.
@@ -59,7 +87,29 @@ func New(name string, o Options) (*Network, error) {
 	if o.Features < 1 {
 		return nil, fmt.Errorf("model: %s needs at least one feature, got %d", name, o.Features)
 	}
-	return &Network{name, o, make(o)}, nil
+	if o.Channels == 0 {
+		o.Channels = 3
+	}
+	if o.Channels != 1 && o.Channels != 3 {
+		return nil, fmt.Errorf("model: pictures have 3 channels, or 1 where they are grey, not %d", o.Channels)
+	}
+	net := &Network{name, o, make(o)}
+	if f, ok := net.architecture.(fitting); ok {
+		net.Options = f.options()
+	} else {
+		net.Options = Options{Features: o.Features, Bilinear: o.Bilinear, Channels: 3}
+	}
+	if net.Options.Channels != o.Channels {
+		return nil, fmt.Errorf("model: %s is for pictures of %d channels, not of %d", name, net.Options.Channels, o.Channels)
+	}
+	return net, nil
+}
+
+// TakesSigma says that the network is told the level of the noise: the argument
+// sigma of Forward.
+func (n *Network) TakesSigma() bool {
+	_, ok := n.architecture.(levelled)
+	return ok
 }
 
 // Names lists the networks there are.
@@ -72,6 +122,26 @@ const MinSide = 16
 // Weights lists the trained tensors in the order of PyTorch's parameters().
 func (n *Network) Weights() []nn.Entry {
 	return slices.DeleteFunc(n.Entries(), func(e nn.Entry) bool { return e.Role != nn.Weight })
+}
+
+// Shape says in words what the network's Options made of it: "64 features, bilinear
+// upsampling", "64 features, 20 layers".
+func (n *Network) Shape() string {
+	s := fmt.Sprintf("%d features", n.Options.Features)
+	_, own := n.architecture.(fitting)
+	switch {
+	case n.Options.Depth > 0:
+		s += fmt.Sprintf(", %d layers", n.Options.Depth)
+	case own:
+	case n.Options.Bilinear:
+		s += ", bilinear upsampling"
+	default:
+		s += ", transposed convolutions"
+	}
+	if n.Options.Channels == 1 {
+		s += ", for grey pictures"
+	}
+	return s
 }
 
 // NumParams is how many numbers are trained.

@@ -8,8 +8,9 @@ import (
 )
 
 // Recognise returns the networks that have exactly the tensors of a state_dict,
-// counters apart, by names and shapes; names in PyTorch's. unet and unet_residual
-// with bilinear upsampling have the same tensors: both are returned.
+// counters apart, by names and shapes; names in PyTorch's. None is returned twice,
+// but unet and unet_residual with bilinear upsampling have the same tensors: both
+// are returned.
 func Recognise(shapes map[string][]int) []*Network {
 	numbers := 0
 	for name := range shapes {
@@ -17,24 +18,43 @@ func Recognise(shapes map[string][]int) []*Network {
 			numbers++
 		}
 	}
-	var fitting []*Network
+	var found []*Network
 	for _, name := range Names() {
-		for _, bilinear := range []bool{true, false} {
-			probe, err := New(name, Options{Features: 1, Bilinear: bilinear})
-			if err != nil {
-				continue
-			}
-			first, ok := shapes[probe.Entries()[0].Name] // [features, 3, 3, 3]
-			if !ok || len(first) != 4 || first[0] < 1 || first[0] > maxFeatures {
-				continue
-			}
-			net, err := New(name, Options{Features: first[0], Bilinear: bilinear})
-			if err == nil && net.has(shapes, numbers) {
-				fitting = append(fitting, net)
+		probe, err := New(name, Options{Features: 1})
+		if err != nil {
+			continue
+		}
+		for _, o := range probe.guess(shapes) {
+			if net, err := New(name, o); err == nil && net.has(shapes, numbers) {
+				found = append(found, net)
+				break
 			}
 		}
 	}
-	return fitting
+	return found
+}
+
+// guess returns the options that tensors of these shapes may have come from.
+func (n *Network) guess(shapes map[string][]int) []Options {
+	if f, ok := n.architecture.(fitting); ok {
+		return f.guess(shapes)
+	}
+	var both []Options
+	for _, o := range guessWidth(shapes, n.Entries()[0].Name) {
+		for _, o.Bilinear = range []bool{true, false} {
+			both = append(both, o)
+		}
+	}
+	return both
+}
+
+// guessWidth takes the first convolution [features, in, h, w] for that of a network
+// that differs in nothing but its width.
+func guessWidth(shapes map[string][]int, first string) []Options {
+	if shape := shapes[first]; len(shape) == 4 && shape[0] <= maxFeatures {
+		return []Options{{Features: shape[0]}}
+	}
+	return nil
 }
 
 // maxFeatures is far above what fits into memory.

@@ -2,6 +2,7 @@ package model
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"rekindle/pkg/nn"
@@ -9,12 +10,16 @@ import (
 
 func TestNetworksAreRecognisedByTheirTensors(t *testing.T) {
 	for _, name := range Names() {
-		for _, bilinear := range []bool{true, false} {
+		for _, o := range []Options{{Features: 6, Bilinear: true}, {Features: 6}, {Features: 5, Channels: 1}, {Features: 4, Depth: 7}} {
 			for _, counters := range []bool{true, false} {
-				net, err := New(name, Options{Features: 6, Bilinear: bilinear})
+				net, err := New(name, o)
+				if err != nil && o.Channels == 1 {
+					continue // it knows colour alone
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
+				bilinear := net.Options.Bilinear
 				shapes := map[string][]int{}
 				for _, e := range net.Entries() {
 					if counters || e.Role != nn.Counter {
@@ -33,7 +38,7 @@ func TestNetworksAreRecognisedByTheirTensors(t *testing.T) {
 					got = append(got, n.Name)
 				}
 				if !slices.Equal(got, want) {
-					t.Errorf("%s, bilinear %v, is recognised as %q, want %q", name, bilinear, got, want)
+					t.Errorf("%s, %+v, is recognised as %q, want %q", name, net.Options, got, want)
 				}
 				shapes["more.weight"] = []int{1}
 				if got := Recognise(shapes); len(got) != 0 {
@@ -49,5 +54,25 @@ func TestNetworksAreRecognisedByTheirTensors(t *testing.T) {
 	}
 	if got := Recognise(map[string][]int{"model.0.weight": {64, 3, 3, 3}}); got != nil {
 		t.Errorf("another network is recognised as %s", got[0].Name)
+	}
+}
+
+func TestOptionsThatANetworkDoesNotLookAtAreLeftOut(t *testing.T) {
+	for name, want := range map[string]Options{
+		"unet":         {Features: 4, Bilinear: true, Channels: 3},
+		"shuffle_unet": {Features: 4, Channels: 3},
+		"dncnn":        {Features: 4, Channels: 3, Depth: 9},
+		"ffdnet":       {Features: 4, Channels: 3, Depth: 9},
+	} {
+		net, err := New(name, Options{Features: 4, Bilinear: true, Depth: 9})
+		if err != nil || net.Options != want {
+			t.Errorf("%s has the options %+v (%v), want %+v", name, net.Options, err, want)
+		}
+	}
+	if _, err := New("unet", Options{Features: 4, Channels: 1}); err == nil || !strings.Contains(err.Error(), "pictures of 3 channels, not of 1") {
+		t.Errorf("a U-Net for grey pictures: %v", err)
+	}
+	if _, err := New("dncnn", Options{Features: 4, Channels: 2}); err == nil {
+		t.Error("a network for two channels was made")
 	}
 }

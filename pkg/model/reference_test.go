@@ -36,14 +36,14 @@ var cases = []struct {
 	options          Options
 	double           bool
 }{
-	{"f64_unet_bilinear_f2", "", "unet", Options{2, true}, true},
-	{"f64_unet_transposed_f2", "", "unet", Options{2, false}, true},
-	{"f64_unet_residual_transposed_f2", "", "unet_residual", Options{2, false}, true},
-	{"f64_attention_unet_f2", "", "attention_unet_bottleneck", Options{2, true}, true},
-	{"unet_bilinear_f8", "", "unet", Options{8, true}, false},
-	{"unet_transposed_f8", "", "unet", Options{8, false}, false},
-	{"unet_residual_bilinear_f8", "unet_bilinear_f8", "unet_residual", Options{8, true}, false},
-	{"attention_unet_f8", "", "attention_unet_bottleneck", Options{8, true}, false},
+	{"f64_unet_bilinear_f2", "", "unet", Options{Features: 2, Bilinear: true}, true},
+	{"f64_unet_transposed_f2", "", "unet", Options{Features: 2, Bilinear: false}, true},
+	{"f64_unet_residual_transposed_f2", "", "unet_residual", Options{Features: 2, Bilinear: false}, true},
+	{"f64_attention_unet_f2", "", "attention_unet_bottleneck", Options{Features: 2, Bilinear: true}, true},
+	{"unet_bilinear_f8", "", "unet", Options{Features: 8, Bilinear: true}, false},
+	{"unet_transposed_f8", "", "unet", Options{Features: 8, Bilinear: false}, false},
+	{"unet_residual_bilinear_f8", "unet_bilinear_f8", "unet_residual", Options{Features: 8, Bilinear: true}, false},
+	{"attention_unet_f8", "", "attention_unet_bottleneck", Options{Features: 8, Bilinear: true}, false},
 }
 
 func TestNetworksAreTheOriginals(t *testing.T) {
@@ -213,7 +213,7 @@ func compare[T float32 | float64](t *testing.T, net *Network, ref, start map[str
 	input, target := tensorOf[T](ref["input"]), tensorOf[T](ref["target"])
 	combined := loss.Combined{Alpha: 0.84, Beta: 0.16}
 	evaluate := func(s *nn.Scope, _, x []*graph.Node) []*graph.Node {
-		y := net.Forward(s, x[0])
+		y := net.Forward(s, x[0], nil)
 		if len(x) == 1 {
 			return []*graph.Node{y}
 		}
@@ -245,7 +245,7 @@ func compare[T float32 | float64](t *testing.T, net *Network, ref, start map[str
 		extra = append(append(append(extra, input, target), first...), second...)
 		n := len(r.weights)
 		out := r.exec(func(s *nn.Scope, weights, x []*graph.Node) []*graph.Node {
-			y := net.Forward(s, x[3])
+			y := net.Forward(s, x[3], nil)
 			total, l1, ssim := combined.Graph(y, x[4])
 			// Gradients flow back through y as well, to be compared alone.
 			grads := graph.Gradient(total, append([]*graph.Node{y}, weights...)...)

@@ -40,11 +40,17 @@ func newShuffleUNet(o Options) architecture {
 	return u
 }
 
+func (u *shuffleUNet) options() Options { return Options{Features: u.entry.Out, Channels: 3} }
+
+func (u *shuffleUNet) guess(shapes map[string][]int) []Options {
+	return guessWidth(shapes, u.entry.Name+".weight")
+}
+
 func (u *shuffleUNet) Entries() []nn.Entry {
 	return entries(u.entry, u.encoder[0], u.down[0], u.encoder[1], u.down[1], u.middle, u.up[0], u.decoder[0], u.up[1], u.decoder[1], u.exit)
 }
 
-func (u *shuffleUNet) Forward(s *nn.Scope, x *graph.Node) *graph.Node {
+func (u *shuffleUNet) Forward(s *nn.Scope, x, _ *graph.Node) *graph.Node {
 	padded := repeatEdges(x, 8)
 	first := u.encoder[0].Forward(s, u.entry.Forward(s, nn.PixelUnshuffle(s, s.Enter(padded))))
 	second := u.encoder[1].Forward(s, u.down[0].Forward(s, first))

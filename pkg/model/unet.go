@@ -57,7 +57,7 @@ func (u *unet) Entries() []nn.Entry {
 	return entries(u.inc, u.down[0], u.down[1], u.down[2], u.down[3], u.up[0], u.up[1], u.up[2], u.up[3], u.out)
 }
 
-func (u *unet) Forward(s *nn.Scope, x *graph.Node) *graph.Node {
+func (u *unet) Forward(s *nn.Scope, x, _ *graph.Node) *graph.Node {
 	levels := []nn.Map{u.inc.Forward(s, s.Enter(x))}
 	for i, d := range u.down {
 		levels = append(levels, d.Forward(s, nn.MaxPool(s, levels[i])))

@@ -13,6 +13,6 @@ type unetResidual struct{ *unet }
 
 func newUNetResidual(o Options) architecture { return unetResidual{buildUNet(o, 4)} }
 
-func (u unetResidual) Forward(s *nn.Scope, x *graph.Node) *graph.Node {
-	return graph.Sub(x, u.unet.Forward(s, x))
+func (u unetResidual) Forward(s *nn.Scope, x, _ *graph.Node) *graph.Node {
+	return graph.Sub(x, u.unet.Forward(s, x, nil))
 }

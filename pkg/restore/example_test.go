@@ -18,14 +18,14 @@ import (
 func Example() {
 	r, err := restore.Open(weights())
 	check(err)
-	fmt.Println(r.About.Network, r.About.Options)
+	fmt.Println(r.About.Network, r.About.Options.Features)
 
 	photo := image.NewGray16(image.Rect(0, 0, 70, 45))
 	restored, err := r.Image(context.Background(), photo)
 	check(err)
 	fmt.Printf("%T %v\n", restored, restored.Bounds())
 	// Output:
-	// attention_unet {2 true}
+	// attention_unet 2
 	// *image.Gray16 (0,0)-(70,45)
 }
 

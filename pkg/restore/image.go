@@ -55,7 +55,7 @@ func (r *Restorer) RGB(ctx context.Context, im *rgb.Image, o Options) (*rgb.Imag
 	}
 	at := func(c, y, x int) float32 { return rgb.Levels[im.Pix[3*(y*im.W+x)+c]] }
 	if o.SelfEnsemble {
-		mean, err := r.mean(ctx, im.H, im.W, at, o)
+		mean, err := r.mean(ctx, 3, im.H, im.W, at, o)
 		if err != nil {
 			return nil, err
 		}
@@ -63,36 +63,37 @@ func (r *Restorer) RGB(ctx context.Context, im *rgb.Image, o Options) (*rgb.Imag
 	}
 	out := rgb.New(im.W, im.H)
 	put := func(c, y, x int, value float32) { out.Pix[3*(y*im.W+x)+c] = rgb.Level(value) }
-	if err := r.restore(ctx, view{h: im.H, w: im.W, margin: o.Margin}, at, put, o); err != nil {
+	if err := r.restore(ctx, view{h: im.H, w: im.W, margin: o.Margin}, 3, at, put, o); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-// Planes restores an image [3, h, w] of values in [-1, 1], of any size. The
-// result may leave that range.
+// Planes restores an image [3, h, w] or, grey, [1, h, w] of values in [-1, 1], of
+// any size. The result may leave that range.
 func (r *Restorer) Planes(ctx context.Context, image []float32, h, w int, o Options) ([]float32, error) {
-	if h < 1 || w < 1 || len(image) != 3*h*w {
-		return nil, fmt.Errorf("restore: %d numbers are no image of 3x%dx%d", len(image), h, w)
+	if h < 1 || w < 1 || len(image) != 3*h*w && len(image) != h*w {
+		return nil, fmt.Errorf("restore: %d numbers are no image of 3x%dx%d or 1x%dx%d", len(image), h, w, h, w)
 	}
+	colours := len(image) / (h * w)
 	at := func(c, y, x int) float32 { return image[(c*h+y)*w+x] }
 	if o.SelfEnsemble {
-		return r.mean(ctx, h, w, at, o)
+		return r.mean(ctx, colours, h, w, at, o)
 	}
 	out := make([]float32, len(image))
 	put := func(c, y, x int, value float32) { out[(c*h+y)*w+x] = value }
-	if err := r.restore(ctx, view{h: h, w: w, margin: o.Margin}, at, put, o); err != nil {
+	if err := r.restore(ctx, view{h: h, w: w, margin: o.Margin}, colours, at, put, o); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
 // mean is the mean of the restorations of all eight views, each laid back.
-func (r *Restorer) mean(ctx context.Context, h, w int, at func(c, y, x int) float32, o Options) ([]float32, error) {
-	sum := make([]float32, 3*h*w)
+func (r *Restorer) mean(ctx context.Context, colours, h, w int, at func(c, y, x int) float32, o Options) ([]float32, error) {
+	sum := make([]float32, colours*h*w)
 	put := func(c, y, x int, value float32) { sum[(c*h+y)*w+x] += value }
 	for turn := range symmetries {
-		if err := r.restore(ctx, view{h, w, turn, o.Margin}, at, put, o); err != nil {
+		if err := r.restore(ctx, view{h, w, turn, o.Margin}, colours, at, put, o); err != nil {
 			return nil, err
 		}
 	}
@@ -103,16 +104,16 @@ func (r *Restorer) mean(ctx context.Context, h, w int, at func(c, y, x int) floa
 }
 
 // restore restores one view of an image. at reads the image and put takes the
-// result, both at the image's own rows and columns.
-func (r *Restorer) restore(ctx context.Context, v view, at func(c, y, x int) float32, put func(c, y, x int, value float32), o Options) error {
-	t := tiling{options: o, batch: r.Batch}
+// result, both at the image's own rows and columns, of so many colours.
+func (r *Restorer) restore(ctx context.Context, v view, colours int, at func(c, y, x int) float32, put func(c, y, x int, value float32), o Options) error {
+	t := tiling{options: o, batch: r.Batch, planes: r.planes(colours)}
 	t.h, t.w = v.framed()
 	t.cut = func(dst []float32, y, x, h, w int) {
 		for i := range h {
 			for j := range w {
 				sy, sx := v.source(y+i, x+j)
-				for c := range 3 {
-					dst[(c*h+i)*w+j] = at(c, sy, sx)
+				for c := range t.planes {
+					dst[(c*h+i)*w+j] = at(min(c, colours-1), sy, sx)
 				}
 			}
 		}
@@ -124,8 +125,13 @@ func (r *Restorer) restore(ctx context.Context, v view, at func(c, y, x int) flo
 					continue
 				}
 				sy, sx := v.source(y+i, j)
-				for c := range 3 {
-					put(c, sy, sx, rows[(c*n+i)*t.w+j])
+				value := func(c int) float32 { return rows[(c*n+i)*t.w+j] }
+				if colours < t.planes {
+					put(0, sy, sx, (value(0)+value(1)+value(2))/3)
+					continue
+				}
+				for c := range colours {
+					put(c, sy, sx, value(c))
 				}
 			}
 		}

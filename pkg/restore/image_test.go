@@ -199,7 +199,7 @@ func TestBatchesOfAPictureHaveOneSize(t *testing.T) {
 		{16, 16, 8, 1, 1}, {16, 32, 8, 2, 1}, {48, 48, 8, 8, 2}, {48, 48, 4, 4, 3}, {32, 32, 0, 4, 1},
 	} {
 		count := 0
-		tl := tiling{h: c.h, w: c.w, options: tiles(16, 0, c.batch), emit: func(int, int, []float32) {}, cut: func([]float32, int, int, int, int) {}}
+		tl := tiling{planes: 3, h: c.h, w: c.w, options: tiles(16, 0, c.batch), emit: func(int, int, []float32) {}, cut: func([]float32, int, int, int, int) {}}
 		tl.batch = func(_ context.Context, patches []float32, n, h, w int) ([]float32, error) {
 			if n != c.size || len(patches) != n*3*h*w {
 				t.Errorf("%+v: a batch has %d tiles in %d numbers, want %d tiles", c, n, len(patches), c.size)
@@ -217,7 +217,7 @@ func TestMemoryDoesNotGrowWithTheHeightOfAPicture(t *testing.T) {
 	const w, tile = 64, 64
 	held := func(h int) (most uint64) {
 		var rows int
-		tl := tiling{h: h, w: w, options: tiles(tile, 16, 4), cut: func([]float32, int, int, int, int) {}}
+		tl := tiling{planes: 3, h: h, w: w, options: tiles(tile, 16, 4), cut: func([]float32, int, int, int, int) {}}
 		tl.batch = func(_ context.Context, patches []float32, n, h, w int) ([]float32, error) {
 			runtime.GC()
 			var m runtime.MemStats

@@ -33,6 +33,12 @@ type About struct {
 // String is a line such as "best_model.pth: unet with 16 features, epoch 36, trained for gaussian".
 func (a About) String() string {
 	s := fmt.Sprintf("%s: %s with %d features", a.Path, a.Network, a.Options.Features)
+	if a.Options.Depth > 0 {
+		s += fmt.Sprintf(", %d layers", a.Options.Depth)
+	}
+	if a.Options.Channels == 1 {
+		s += ", for grey pictures"
+	}
 	if a.Epoch > 0 {
 		s += fmt.Sprintf(", epoch %d", a.Epoch)
 	}

@@ -91,7 +91,7 @@ func (r *Restorer) reset(c *compiled) error {
 		if c.tiled {
 			scope = scope.Tiled()
 		}
-		return []*graph.Node{r.net.Forward(scope, in[0])}
+		return []*graph.Node{r.net.Forward(scope, in[0], nil)}
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -103,8 +103,21 @@ func (r *Restorer) reset(c *compiled) error {
 // Batch restores n patches [n, 3, h, w] in [-1, 1], sides of at least
 // [model.MinSide]. The result has the same shape and may leave the range. Each
 // new shape is compiled once. When ctx has ended, its error is returned.
+//
+// A network for grey pictures restores each colour by itself; it takes patches
+// [n, 1, h, w] as well.
 func (r *Restorer) Batch(ctx context.Context, patches []float32, n, h, w int) ([]float32, error) {
 	return r.batch(ctx, &r.patches, patches, n, h, w)
+}
+
+// planes is how many channels the network is shown of a picture of so many colours,
+// 1 or 3: a network for colour sees a grey picture as three equal colours, one for
+// grey pictures each colour by itself.
+func (r *Restorer) planes(colours int) int {
+	if r.net.Options.Channels == 1 {
+		return colours
+	}
+	return 3
 }
 
 func (r *Restorer) batch(ctx context.Context, c *compiled, patches []float32, n, h, w int) (out []float32, err error) {
@@ -114,12 +127,14 @@ func (r *Restorer) batch(ctx context.Context, c *compiled, patches []float32, n,
 	if n < 1 || h < model.MinSide || w < model.MinSide {
 		return nil, fmt.Errorf("restore: %d patches of %dx%d are no batch; it needs at least one patch, of at least %dx%d", n, w, h, model.MinSide, model.MinSide)
 	}
-	if len(patches) != n*3*h*w {
+	channels := r.net.Options.Channels
+	images := len(patches) / (channels * h * w)
+	if images*channels*h*w != len(patches) || images != n && (channels != 1 || images != 3*n) {
 		return nil, fmt.Errorf("restore: %d numbers are no batch of %d patches of 3x%dx%d", len(patches), n, h, w)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	shape := [3]int{n, h, w}
+	shape := [3]int{images, h, w}
 	if !c.shapes[shape] && len(c.shapes) >= maxShapes {
 		if err := r.reset(c); err != nil {
 			return nil, err
@@ -132,7 +147,7 @@ func (r *Restorer) batch(ctx context.Context, c *compiled, patches []float32, n,
 		}
 	}()
 	defer backend.Catch(&err)
-	x := tensors.FromFlatDataAndDimensions(patches, n, 3, h, w)
+	x := tensors.FromFlatDataAndDimensions(patches, images, channels, h, w)
 	defer x.FinalizeAll()
 	results, err := c.exec.Call(append([]any{x}, r.weights...)...)
 	if err != nil {

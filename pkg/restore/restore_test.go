@@ -183,7 +183,7 @@ func TestManyShapesDoNotPileUp(t *testing.T) {
 func TestCancellingStopsBetweenBatches(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	batches := 0
-	tl := tiling{h: 64, w: 64, options: Options{TileSize: 16, BatchSize: 1}, emit: func(int, int, []float32) {}, cut: func([]float32, int, int, int, int) {}}
+	tl := tiling{planes: 3, h: 64, w: 64, options: Options{TileSize: 16, BatchSize: 1}, emit: func(int, int, []float32) {}, cut: func([]float32, int, int, int, int) {}}
 	tl.batch = func(ctx context.Context, patches []float32, n, h, w int) ([]float32, error) {
 		batches++
 		if batches == 3 {

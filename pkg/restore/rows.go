@@ -84,15 +84,16 @@ func (r *Restorer) Image(ctx context.Context, im image.Image) (image.Image, erro
 // is told after each batch how many pixels of the W*H are done.
 //
 // The picture is framed by its own reflection, so that borders come out as well
-// as the middle. A grey picture goes through the network as three equal colours,
-// whose mean comes out. What alpha a pixel has does not matter.
+// as the middle. A grey picture goes through a network for colour as three equal
+// colours, whose mean comes out; through one for grey pictures as it is, and a colour
+// picture through that one colour by colour. What alpha a pixel has does not matter.
 func (r *Restorer) Rows(ctx context.Context, info picture.Info, read, write func(rows []uint16) error, tiles Tiles, progress func(pixels int64)) error {
 	o := tiles.options(info.W)
 	w := &shelf{info: info, read: read}
 	v := view{h: info.H, w: info.W, margin: o.Margin}
 	// The frame ends at a multiple of 16 too, and no picture has a shape of its own:
 	// each is compiled.
-	t := tiling{h: side(info.H+2*o.Margin, o.TileSize), w: side(info.W+2*o.Margin, o.TileSize), options: o}
+	t := tiling{planes: r.planes(info.Colours()), h: side(info.H+2*o.Margin, o.TileSize), w: side(info.W+2*o.Margin, o.TileSize), options: o}
 	w.keep = max(0, info.H-1-(t.h-info.H-o.Margin))
 
 	columns := make([]int, t.w) // of the picture, where the frame shows them
@@ -107,7 +108,7 @@ func (r *Restorer) Rows(ctx context.Context, info picture.Info, read, write func
 			if from == nil {
 				return
 			}
-			for c := range 3 {
+			for c := range t.planes {
 				to := dst[(c*h+i)*tw:][:tw]
 				c := min(c, colours-1)
 				for j := range to {
@@ -130,7 +131,7 @@ func (r *Restorer) Rows(ctx context.Context, info picture.Info, read, write func
 			}
 			line := out[(row-from)*line:][:line]
 			plane := func(c int) []float32 { return rows[(c*n+row+o.Margin-y)*t.w+o.Margin:][:info.W] }
-			red, green, blue := plane(0), plane(1), plane(2)
+			red, green, blue := plane(0), plane(min(1, t.planes-1)), plane(t.planes-1)
 			for x := range info.W {
 				p := line[x*channels:][:channels]
 				if info.Gray {

@@ -16,10 +16,11 @@ var errNotFinite = errors.New("restore: the network's output is not finite; its 
 // image's own border comes out as exactly as the rest.
 type tiling struct {
 	h, w    int
+	planes  int // channels of patches and rows
 	options Options
 	batch   func(ctx context.Context, patches []float32, n, h, w int) ([]float32, error)
-	cut     func(dst []float32, y, x, h, w int) // reads the rectangle [3, h, w] at row y, column x
-	emit    func(y, n int, rows []float32)      // takes n finished rows [3, n, w] from row y on
+	cut     func(dst []float32, y, x, h, w int) // reads the rectangle [planes, h, w] at row y, column x
+	emit    func(y, n int, rows []float32)      // takes n finished rows [planes, n, w] from row y on
 }
 
 func (t tiling) run(ctx context.Context) error {
@@ -33,10 +34,10 @@ func (t tiling) run(ctx context.Context) error {
 	if perBatch == 0 {
 		perBatch = 4 // enough to fill the cores on the Go engine, little memory
 	}
-	tiles, size := len(ys)*len(xs), 3*th*tw
+	tiles, size := len(ys)*len(xs), t.planes*th*tw
 	perBatch = min(perBatch, tiles)
 
-	s := strip{rows: th, w: t.w, sum: make([]float32, 3*th*t.w), emit: t.emit}
+	s := strip{rows: th, w: t.w, planes: t.planes, sum: make([]float32, t.planes*th*t.w), emit: t.emit}
 	patches := make([]float32, perBatch*size)
 	for first := 0; first < tiles; first += perBatch {
 		n := min(perBatch, tiles-first)
@@ -64,15 +65,15 @@ func (t tiling) run(ctx context.Context) error {
 
 // strip is the rows of the image that the present row of tiles touches.
 type strip struct {
-	y, rows, w int
-	sum        []float32 // [3, rows, w]
-	emit       func(y, n int, rows []float32)
+	y, rows, w, planes int
+	sum                []float32 // [planes, rows, w]
+	emit               func(y, n int, rows []float32)
 }
 
-// add adds a tile [3, rows, tw] at column x, times its weights.
+// add adds a tile [planes, rows, tw] at column x, times its weights.
 func (s *strip) add(tile []float32, x int, down, across []float32) {
 	tw := len(across)
-	for i := range 3 * s.rows {
+	for i := range s.planes * s.rows {
 		to, from, weight := s.sum[i*s.w+x:i*s.w+x+tw], tile[i*tw:(i+1)*tw], down[i%s.rows]
 		for k, v := range from {
 			to[k] += weight * across[k] * v
@@ -86,8 +87,8 @@ func (s *strip) advance(y int) {
 	if n == 0 {
 		return
 	}
-	done := make([]float32, 3*n*s.w)
-	for c := range 3 {
+	done := make([]float32, s.planes*n*s.w)
+	for c := range s.planes {
 		plane := s.sum[c*s.rows*s.w : (c+1)*s.rows*s.w]
 		copy(done[c*n*s.w:], plane[:n*s.w])
 		copy(plane, plane[n*s.w:])

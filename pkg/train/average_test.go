@@ -164,7 +164,7 @@ func validationLoss(t *testing.T, cfg config.Config, s *checkpoint.State) float6
 
 func mustNetwork(t *testing.T, cfg config.Config) *model.Network {
 	t.Helper()
-	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -187,7 +187,7 @@ func (e *engine) restored(s *nn.Scope, b batch) *graph.Node {
 	if b.mask != nil {
 		s = s.Padded(b.mask)
 	}
-	return e.net.Forward(s, b.degraded)
+	return e.net.Forward(s, b.degraded, nil)
 }
 
 // measure compares what was restored with the clean pictures.

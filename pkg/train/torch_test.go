@@ -68,7 +68,7 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 	}
 	python.Run(t, "torch", "testdata/step.py", checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), batchFile, outFile)
 
-	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -157,7 +157,7 @@ func engineName(on compute.Backend, devices int) string {
 // it on the device.
 func newLoop(t task, opts Options) (*loop, error) {
 	started := t.now()
-	net, err := model.New(t.cfg.Model, model.Options{Features: t.cfg.ModelFeatures, Bilinear: t.cfg.ModelBilinear})
+	net, err := model.New(t.cfg.Model, model.OptionsOf(t.cfg))
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,9 @@ import "strings"
 // the middle of them; no network has such names of its own.
 var inner = []string{"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."}
 
-// outer are what wrappers and the modules of Lightning and MMEngine call the network that they hold.
-var outer = []string{"module.", "model.", "net.", "network.", "net_g.", "netG.", "generator.", "denoiser."}
+// outer are what wrappers and the modules of Lightning and MMEngine call the network that they hold;
+// and a network with others around it its part that is a DnCNN.
+var outer = []string{"module.", "model.", "net.", "network.", "net_g.", "netG.", "generator.", "denoiser.", "dncnn."}
 
 // averaged are the outer names of moving averages, which are preferred to what lies beside them.
 var averaged = []string{"ema_model.", "model_ema.", "generator_ema.", "ema."}

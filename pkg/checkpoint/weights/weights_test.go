@@ -220,7 +220,7 @@ func TestGenuineWeightsByOthersAreRead(t *testing.T) {
 		"dncnn_blind_gray.pth":           {"dncnn.0.weight", "module.", 92, 20, 1, 1, "DnCNN"},
 		"dncnn_25_gray_bn_merged.pth":    {"model.0.weight", "", 34, 17, 1, 1, "a plain sequence of convolutions, as KAIR's DnCNN and FFDNet are"},
 		"ffdnet_rgb.pth":                 {"intermediate_dncnn.itermediate_dncnn.0.weight", "module.", 52, 12, 15, 12, "FFDNet"},
-		"dncnn20_colour_bgr_blind55.pth": {"dncnn.dncnn.0.weight", "module.", 110, 20, 3, 3, "DnCNN"},
+		"dncnn20_colour_bgr_blind55.pth": {"dncnn.0.weight", "module.dncnn.", 110, 20, 3, 3, "DnCNN"},
 	} {
 		w, err := Open(filepath.Join(dir, name))
 		if err != nil {

@@ -78,7 +78,7 @@ func reach(t *testing.T, net *model.Network) int {
 		for i, name := range names {
 			values[name] = in[1+i]
 		}
-		y := net.Forward(nn.NewScope(in[0].Graph(), false, values), in[0])
+		y := net.Forward(nn.NewScope(in[0].Graph(), false, values), in[0], nil)
 		column := graph.Slice(y, graph.AxisRange(), graph.AxisRange(), graph.AxisRange(), graph.AxisElem(at))
 		return graph.Gradient(graph.ReduceAllSum(column), in[0])[0]
 	})

@@ -45,7 +45,7 @@ func untrained(t *testing.T) (config.Config, *experiment.Experiment) {
 // fresh is a State with the first weights of the configuration's network.
 func fresh(t *testing.T, cfg config.Config) *checkpoint.State {
 	t.Helper()
-	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,7 +167,7 @@ func networkOf(cfg config.Config, state *checkpoint.State) (string, model.Option
 	if state.Config.Model != "" {
 		cfg = state.Config
 	}
-	return model.NameOf(cfg.Model, state.Has), model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear}
+	return model.NameOf(cfg.Model, state.Has), model.OptionsOf(cfg)
 }
 
 // newRestorer opens the engine and gives it the weights of a checkpoint.

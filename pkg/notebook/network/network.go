@@ -15,9 +15,9 @@ import (
 // Describe prints the network, loss, optimizer and schedule, and what training
 // is going to start from.
 func Describe(cfg config.Config) {
-	net, err := model.New(cfg.Model, model.Options{Features: cfg.ModelFeatures, Bilinear: cfg.ModelBilinear})
+	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "🤖 Model: %s (%s)\n", cfg.Model, upsampling(cfg))
+	fmt.Fprintf(notebook.Out, "🤖 Model: %s (%s)\n", cfg.Model, net.Shape())
 	fmt.Fprintf(notebook.Out, "   Parameters: %s\n", thousands(net.NumParams()))
 	if cfg.UseAMP && (cfg.Device == "go" || cfg.Device == "cpu" || !notebook.HasGPU()) {
 		fmt.Fprintln(notebook.Out, "   UseAMP has no effect on a CPU: everything is float32")
@@ -40,13 +40,6 @@ func perceptual(cfg config.Config) string {
 		return ""
 	}
 	return fmt.Sprintf(" + %g × perceptual (VGG16 from %s)", cfg.LossGamma, cfg.VGGWeights)
-}
-
-func upsampling(cfg config.Config) string {
-	if cfg.ModelBilinear {
-		return fmt.Sprintf("%d features, bilinear upsampling", cfg.ModelFeatures)
-	}
-	return fmt.Sprintf("%d features, transposed convolutions", cfg.ModelFeatures)
 }
 
 func thousands(n int) string {
