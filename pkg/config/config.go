@@ -68,18 +68,25 @@ type Config struct {
 	VGGWeights string  `json:"vgg_weights"`             // file with the weights of VGG16 that the perceptual loss needs
 
 	// Strength of the degradation; each kind looks at its own
-	NoiseSigma        float64 `json:"noise_sigma" range:"[0,)"`                              // gaussian: standard deviation, in grey levels of 0 to 255
-	NoiseSigmaMax     float64 `json:"noise_sigma_max" range:"[0,)"`                          // gaussian: if more than NoiseSigma, each patch has a level of its own between the two
-	NoiseUnclipped    float64 `json:"noise_unclipped" range:"[0,1]"`                         // gaussian, DegradeOnTheFly: share of patches that keep values between levels and outside of 0 to 255, as papers measure
-	SaltPepperDensity float64 `json:"salt_pepper_density" range:"[0,1]" of:"salt_pepper"`    // salt_pepper: share of values that are replaced
-	SaltRatio         float64 `json:"salt_ratio" range:"[0,1]" of:"salt_pepper"`             // salt_pepper: share of white among them
-	QuantizationBits  int     `json:"quantization_bits" range:"[1,8]" of:"dithering/random"` // quantization, dithering/…: bits a channel
-	BlurSigma         float64 `json:"blur_sigma" range:"[0,100]" of:"blur"`                  // blur: standard deviation in pixels
-	MotionLength      int     `json:"motion_length" range:"[1,1000]" of:"motion_blur"`       // motion_blur: pixels
-	MotionAngle       float64 `json:"motion_angle" range:"[-360,360]" of:"motion_blur"`      // motion_blur: degrees to the rows
-	JPEGQuality       int     `json:"jpeg_quality" range:"[1,100]" of:"jpeg"`                // jpeg: 1 is worst
-	LightFactor       float64 `json:"light_factor" range:"[1,1000]" of:"low_light"`          // low_light: so many times less light
-	DegradeOnTheFly   bool    `json:"degrade_on_the_fly"`                                    // degrade each training patch anew instead of reading copies
+	NoiseSigma          float64 `json:"noise_sigma" range:"[0,)" of:"gaussian"`                         // gaussian, correlated_gaussian, and with JPEG: standard deviation, in grey levels of 0 to 255
+	NoiseSigmaMax       float64 `json:"noise_sigma_max" range:"[0,)" of:"gaussian"`                     // if more than NoiseSigma, each patch on the fly, and each copy, has a level of its own between the two
+	NoiseUnclipped      float64 `json:"noise_unclipped" range:"[0,1]" of:"gaussian"`                    // gaussian, DegradeOnTheFly: share of patches that keep values between levels and outside of 0 to 255, as papers measure
+	NoiseCorrelation    float64 `json:"noise_correlation" range:"[0,100]" of:"correlated_gaussian"`     // correlated_gaussian: pixels; values d pixels apart have the correlation exp(-d²/(4·NoiseCorrelation²))
+	NoiseCorrelationMax float64 `json:"noise_correlation_max" range:"[0,100]" of:"correlated_gaussian"` // as NoiseSigmaMax
+	SensorGain          float64 `json:"sensor_gain" range:"[0,255]" of:"poisson_gaussian"`              // poisson_gaussian: grey levels an electron; the noise of a value v has the variance SensorGain·v + ReadNoise²
+	SensorGainMax       float64 `json:"sensor_gain_max" range:"[0,255]" of:"poisson_gaussian"`          // as NoiseSigmaMax
+	ReadNoise           float64 `json:"read_noise" range:"[0,255]" of:"poisson_gaussian"`               // poisson_gaussian: standard deviation of what does not depend on the light, in grey levels
+	ReadNoiseMax        float64 `json:"read_noise_max" range:"[0,255]" of:"poisson_gaussian"`           // as NoiseSigmaMax
+	SaltPepperDensity   float64 `json:"salt_pepper_density" range:"[0,1]" of:"salt_pepper"`             // salt_pepper: share of values that are replaced
+	SaltRatio           float64 `json:"salt_ratio" range:"[0,1]" of:"salt_pepper"`                      // salt_pepper: share of white among them
+	QuantizationBits    int     `json:"quantization_bits" range:"[1,8]" of:"dithering/random"`          // quantization, dithering/…: bits a channel
+	BlurSigma           float64 `json:"blur_sigma" range:"[0,100]" of:"blur"`                           // blur: standard deviation in pixels
+	MotionLength        int     `json:"motion_length" range:"[1,1000]" of:"motion_blur"`                // motion_blur: pixels
+	MotionAngle         float64 `json:"motion_angle" range:"[-360,360]" of:"motion_blur"`               // motion_blur: degrees to the rows
+	JPEGQuality         int     `json:"jpeg_quality" range:"[1,100]" of:"jpeg"`                         // jpeg, and after noise: 1 is worst
+	JPEGQualityMax      int     `json:"jpeg_quality_max" range:"[0,100]" of:"jpeg"`                     // as NoiseSigmaMax
+	LightFactor         float64 `json:"light_factor" range:"[1,1000]" of:"low_light"`                   // low_light: so many times less light
+	DegradeOnTheFly     bool    `json:"degrade_on_the_fly"`                                             // degrade each training patch anew instead of reading copies
 
 	// Learning-rate schedule
 	Scheduler    string  `json:"scheduler" oneof:"cosine,none"`     // how the rate falls after the warm-up
@@ -123,7 +130,7 @@ func Default() Config {
 		BatchSize: 16, AccumulationSteps: 1, NumEpochs: 36, LearningRate: 1e-4, WeightDecay: 1e-5, GradientClip: 1,
 		ModelFeatures: 64, ModelBilinear: true,
 		LossAlpha: 0.84, LossBeta: 0.16,
-		NoiseSigma: 100, SaltPepperDensity: 0.05, SaltRatio: 0.5, QuantizationBits: 2, BlurSigma: 2,
+		NoiseSigma: 100, NoiseCorrelation: 1, SensorGain: 1, ReadNoise: 5, SaltPepperDensity: 0.05, SaltRatio: 0.5, QuantizationBits: 2, BlurSigma: 2,
 		MotionLength: 15, JPEGQuality: 10, LightFactor: 10,
 		Scheduler: "cosine", WarmupEpochs: 5, MinLR: 1e-6,
 		Patience: 5, SaveEvery: 5, SaveEveryMinutes: 10, ValEvery: 2,

@@ -69,7 +69,7 @@ func TestTheStrengthOfTheChosenDegradationIsChecked(t *testing.T) {
 		"BlurSigma":         {"blur", func(c *Config) { c.BlurSigma = math.Inf(1) }, "0 to 100"},
 		"MotionLength":      {"motion_blur", func(c *Config) { c.MotionLength = 0 }, "1 to 1000"},
 		"MotionAngle":       {"motion_blur", func(c *Config) { c.MotionAngle = math.NaN() }, "-360 to 360"},
-		"JPEGQuality":       {"jpeg", func(c *Config) { c.JPEGQuality = 0 }, "1 (worst) to 100"},
+		"JPEGQuality":       {"jpeg", func(c *Config) { c.JPEGQuality = 0 }, "1 to 100"},
 		"LightFactor":       {"low_light", func(c *Config) { c.LightFactor = 0.5 }, "1 to 1000"},
 	} {
 		cfg := Default()

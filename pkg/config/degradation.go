@@ -11,9 +11,11 @@ import (
 // strength.
 func (c Config) NewDegradation() (degrade.Degradation, error) {
 	return degrade.New(c.Degradation, degrade.Settings{
-		NoiseSigma: c.NoiseSigma, NoiseSigmaMax: c.NoiseSigmaMax, NoiseUnclipped: c.NoiseUnclipped, SaltPepperDensity: c.SaltPepperDensity, SaltRatio: c.SaltRatio,
-		QuantizationBits: c.QuantizationBits, BlurSigma: c.BlurSigma, MotionLength: c.MotionLength,
-		MotionAngle: c.MotionAngle, JPEGQuality: c.JPEGQuality, LightFactor: c.LightFactor,
+		NoiseSigma: c.NoiseSigma, NoiseSigmaMax: c.NoiseSigmaMax, NoiseUnclipped: c.NoiseUnclipped,
+		NoiseCorrelation: c.NoiseCorrelation, NoiseCorrelationMax: c.NoiseCorrelationMax,
+		SensorGain: c.SensorGain, SensorGainMax: c.SensorGainMax, ReadNoise: c.ReadNoise, ReadNoiseMax: c.ReadNoiseMax,
+		SaltPepperDensity: c.SaltPepperDensity, SaltRatio: c.SaltRatio, QuantizationBits: c.QuantizationBits, BlurSigma: c.BlurSigma,
+		MotionLength: c.MotionLength, MotionAngle: c.MotionAngle, JPEGQuality: c.JPEGQuality, JPEGQualityMax: c.JPEGQualityMax, LightFactor: c.LightFactor,
 	})
 }
 

@@ -21,8 +21,9 @@ type Change struct {
 var shapesLoss = []string{
 	"loss_alpha", "loss_beta", "loss_gamma", "vgg_weights", "ema_decay", "seed",
 	"val_degraded_dir", "val_clean_dir", "patch_size", "val_patches_per_image",
-	"degradation", "noise_sigma", "salt_pepper_density", "salt_ratio", "quantization_bits", "blur_sigma",
-	"motion_length", "motion_angle", "jpeg_quality", "light_factor",
+	"degradation", "noise_sigma", "noise_sigma_max", "noise_correlation", "noise_correlation_max", "sensor_gain", "sensor_gain_max",
+	"read_noise", "read_noise_max", "salt_pepper_density", "salt_ratio", "quantization_bits", "blur_sigma",
+	"motion_length", "motion_angle", "jpeg_quality", "jpeg_quality_max", "light_factor",
 }
 
 // beginning are the keys that only say what a run begins with.

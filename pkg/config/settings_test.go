@@ -128,7 +128,14 @@ func TestEveryRangeIsChecked(t *testing.T) {
 			cfg := Default()
 			cfg.PatchSize, cfg.LearningRate, cfg.VGGWeights = 8192, 1e9, "vgg.pth" // out of the way of contradictions
 			if kind := f.Tag.Get("of"); kind != "" {
-				cfg.Degradation = kind
+				cfg.Degradation, cfg.DegradeOnTheFly = kind, true
+			}
+			if low, ok := strings.CutSuffix(f.Name, "Max"); ok { // the other end of a range
+				if v := reflect.ValueOf(&cfg).Elem().FieldByName(low); v.CanInt() {
+					v.SetInt(1)
+				} else {
+					v.SetFloat(0)
+				}
 			}
 			if v := reflect.ValueOf(&cfg).Elem().Field(i); v.CanInt() {
 				v.SetInt(int64(value))
@@ -165,6 +172,9 @@ func TestContradictionsAreOneSentenceEach(t *testing.T) {
 		{[]string{"TrainDegradedDir and TrainCleanDir are both"}, func(c *Config) { c.TrainDegradedDir = c.TrainCleanDir + "/" }},
 		{[]string{"ValDegradedDir and ValCleanDir are both"}, func(c *Config) { c.ValDegradedDir = c.ValCleanDir }},
 		{[]string{"ForkExperiment", "InitialWeights"}, func(c *Config) { c.ForkExperiment, c.InitialWeights = "a", "b" }},
+		{[]string{"NoiseSigmaMax is 50, below NoiseSigma (100)"}, func(c *Config) { c.NoiseSigmaMax = 50 }},
+		{[]string{"JPEGQualityMax is 5, below JPEGQuality (10)"}, func(c *Config) { c.Degradation, c.JPEGQualityMax = "poisson_gaussian_jpeg", 5 }},
+		{[]string{"NoiseUnclipped is 0.5", "DegradeOnTheFly = true"}, func(c *Config) { c.NoiseUnclipped = 0.5 }},
 		{[]string{`Model is "unet2"; it must be one of`, "attention_unet"}, func(c *Config) { c.Model = "unet2" }},
 	} {
 		cfg := Default()

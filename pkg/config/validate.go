@@ -36,7 +36,7 @@ func (c Config) Validate() error {
 		return true
 	}
 	oneOf("Model", c.Model, Models)
-	if oneOf("Degradation", c.Degradation, degrade.Names()) && c.Degradation != "gaussian" { // whose NoiseSigma was looked at above
+	if oneOf("Degradation", c.Degradation, degrade.Names()) {
 		if _, err := c.NewDegradation(); err != nil {
 			bad("%s", strings.TrimPrefix(err.Error(), "degrade: "))
 		}
@@ -132,6 +132,9 @@ func (c Config) contradictions() (found []string) {
 	}
 	if c.Scheduler == "cosine" && c.MinLR > c.LearningRate && c.LearningRate > 0 {
 		say("MinLR is %g, above LearningRate (%g), and the cosine falls from the one to the other; lower MinLR", c.MinLR, c.LearningRate)
+	}
+	if c.NoiseUnclipped > 0 && c.NoiseUnclipped <= 1 && c.Degradation == "gaussian" && !c.DegradeOnTheFly {
+		say("NoiseUnclipped is %g, but the copies that are read without DegradeOnTheFly are all rounded and clipped; set DegradeOnTheFly = true", c.NoiseUnclipped)
 	}
 	if c.LossAlpha == 0 && c.LossBeta == 0 && c.LossGamma == 0 {
 		say("LossAlpha, LossBeta and LossGamma are all 0; there is nothing to learn from")

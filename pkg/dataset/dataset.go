@@ -53,6 +53,7 @@ type Set struct {
 type pair struct {
 	stem            string
 	degraded, clean *rgb.Image
+	level           float64 // of the noise of degraded, 0: none is known
 }
 
 // Open reads all pairs of pictures (PNG, JPEG) directly in two folders. A pair
@@ -112,3 +113,14 @@ func (s *Set) Pair(i int) (name string, degraded, clean *rgb.Image) {
 	p := s.pairs[i]
 	return p.stem, p.degraded, p.clean
 }
+
+// KnowLevels tells the set what level of noise each of its degraded pictures has,
+// a standard deviation in 8-bit levels, by the stem of its name.
+func (s *Set) KnowLevels(of func(stem string) float64) {
+	for i := range s.pairs {
+		s.pairs[i].level = of(s.pairs[i].stem)
+	}
+}
+
+// Level is what [Set.KnowLevels] was told of pair i; 0: nothing.
+func (s *Set) Level(i int) float64 { return s.pairs[i].level }

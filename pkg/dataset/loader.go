@@ -11,11 +11,13 @@ import (
 
 // Batch is N patches of Size by Size pixels: the samples From to From+N-1 of an
 // epoch. Degraded and Clean are laid out [N, 3, Size, Size], values in [-1,1].
+// Levels are those of the noise in each patch, see [Sampler.Patch].
 type Batch struct {
 	N, Size  int
 	From     int
 	Degraded []float32
 	Clean    []float32
+	Levels   []float32
 }
 
 // pending is a batch that workers are filling.
@@ -101,7 +103,7 @@ func (l *Loader) plan(s *Sampler, epoch, from, n int, work chan<- func()) bool {
 	values := 3 * s.size * s.size
 	for i := range n {
 		cutOne := func() {
-			s.Patch(epoch, from+i, b.Degraded[i*values:(i+1)*values], b.Clean[i*values:(i+1)*values])
+			b.Levels[i] = float32(s.Patch(epoch, from+i, b.Degraded[i*values:(i+1)*values], b.Clean[i*values:(i+1)*values]))
 			if b.missing.Add(-1) == 0 {
 				close(b.whole)
 			}
@@ -118,7 +120,7 @@ func (l *Loader) plan(s *Sampler, epoch, from, n int, work chan<- func()) bool {
 // buffer returns a recycled batch if there is one that is large enough.
 func (l *Loader) buffer(n, size int) *Batch {
 	values := n * 3 * size * size
-	b := &Batch{N: n, Size: size}
+	b := &Batch{N: n, Size: size, Levels: make([]float32, n)}
 	select {
 	case old := <-l.free:
 		if cap(old.Degraded) >= values && cap(old.Clean) >= values {

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 
 // usual are strengths at which each degradation can be seen.
 var usual = degrade.Settings{
-	NoiseSigma: 50, SaltPepperDensity: 0.1, SaltRatio: 0.5, QuantizationBits: 2, BlurSigma: 1.5,
+	NoiseSigma: 50, NoiseCorrelation: 1, SensorGain: 2, ReadNoise: 5, SaltPepperDensity: 0.1, SaltRatio: 0.5, QuantizationBits: 2, BlurSigma: 1.5,
 	MotionLength: 8, MotionAngle: 30, JPEGQuality: 10, LightFactor: 10,
 }
 
@@ -108,7 +109,7 @@ func upright(planes []float32, size int) string {
 
 func TestChanceIsAnotherInEachEpochForEachPatchAndSeed(t *testing.T) {
 	all := degradations(t)
-	for _, name := range []string{"gaussian", "salt_pepper", "dithering/random", "low_light"} {
+	for _, name := range []string{"gaussian", "correlated_gaussian", "poisson_gaussian", "gaussian_jpeg", "salt_pepper", "dithering/random", "low_light"} {
 		grey := rgb.New(40, 40)
 		for i := range grey.Pix {
 			grey.Pix[i] = 100
@@ -131,6 +132,62 @@ func TestChanceIsAnotherInEachEpochForEachPatchAndSeed(t *testing.T) {
 		}
 		if len(seen) < total {
 			t.Errorf("%s: %d different noises in %d patches", name, len(seen), total)
+		}
+	}
+}
+
+// Each patch has a level of its own, the same whenever it is asked for; a batch
+// carries it; and it is that of the noise, clipped or not.
+func TestABatchKnowsTheLevelOfEachPatch(t *testing.T) {
+	grey := rgb.New(64, 64)
+	for i := range grey.Pix {
+		grey.Pix[i] = 128
+	}
+	set := &Set{pairs: []pair{{stem: "a", clean: grey, degraded: grey}}}
+	s := set.Train(32, 64, 5).OnTheFly(degrade.Gaussian{Sigma: 2, Max: 30, Unclipped: 0.5})
+	seen, whole := map[float32]bool{}, 0
+	l := s.Batches(context.Background(), 2, 0, 9, 3)
+	defer l.Close()
+	for at := 0; at < s.Len(); {
+		b, err := l.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, level := range b.Levels[:b.N] {
+			again := s.Patch(2, at+i, make([]float32, 3*32*32), make([]float32, 3*32*32))
+			squares, clipped := 0.0, true
+			for k, v := range b.Degraded[i*3*32*32 : (i+1)*3*32*32] {
+				d := float64(v-b.Clean[i*3*32*32+k]) * 127.5
+				squares += d * d / (3 * 32 * 32)
+				clipped = clipped && rgb.Levels[rgb.Level(v)] == v
+			}
+			if clipped {
+				whole++
+			}
+			if std := math.Sqrt(squares); float32(again) != level || math.Abs(std/float64(level)-1) > 0.08 {
+				t.Errorf("patch %d: level %.2f, then %.2f; its noise has %.2f", at+i, level, again, std)
+			}
+			seen[level] = true
+		}
+		at += b.N
+		l.Recycle(b)
+	}
+	if len(seen) < s.Len() || whole < 16 || whole > 48 {
+		t.Errorf("%d levels in %d patches, %d of them clipped and rounded", len(seen), s.Len(), whole)
+	}
+}
+
+func TestASetIsToldTheLevelsOfItsCopies(t *testing.T) {
+	im := rgb.New(20, 20)
+	set := &Set{pairs: []pair{{stem: "a", clean: im, degraded: im}, {stem: "b", clean: im, degraded: im}}}
+	planes := make([]float32, 3*16*16)
+	if level := set.Validation(16, 1, 1).Patch(0, 0, planes, planes); level != 0 {
+		t.Errorf("a level of %v that nobody told", level)
+	}
+	set.KnowLevels(func(stem string) float64 { return map[string]float64{"a": 10, "b": 30}[stem] })
+	for i, want := range []float64{10, 30} {
+		if got := set.Validation(16, 1, 1).Patch(0, i, planes, planes); got != want || set.Level(i) != want {
+			t.Errorf("picture %d: levels %v and %v, want %v", i, got, set.Level(i), want)
 		}
 	}
 }

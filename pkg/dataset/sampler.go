@@ -31,9 +31,15 @@ type Degrader interface {
 
 // valueDegrader is a [Degrader] to which each pixel goes by itself and which may
 // spoil the values of a patch, planes in [-1,1], in place: without rounding and
-// clipping them. It says whether it did.
+// clipping them. It says whether it did, and with what level.
 type valueDegrader interface {
-	Spoil(planes []float32, r *rand.Rand) bool
+	Spoil(planes []float32, r *rand.Rand) (level float64, done bool)
+}
+
+// leveller is a [Degrader] that can tell the level of noise with which Apply will
+// work if it is given a generator in the state of r.
+type leveller interface {
+	Level(r *rand.Rand) float64
 }
 
 // What a choice is for, so that choices for different things are unrelated.
@@ -99,24 +105,30 @@ func (s *Sampler) PatchSize() int { return s.size }
 
 // Patch writes patch index (0 to Len-1) of an epoch, degraded and clean with
 // the same place and symmetry, as planes red, green, blue in [-1,1]. Both
-// slices have 3*size*size elements.
-func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) {
+// slices have 3*size*size elements. It returns the level of the patch's noise, a
+// standard deviation in 8-bit levels, 0 where it has none or none is known.
+func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) (level float64) {
 	c := s.choose(epoch, index)
 	cut(c.clean, c.x, c.y, s.size, c.turn, clean)
 	if s.degrade == nil {
 		cut(c.degraded, c.x, c.y, s.size, c.turn, degraded)
-	} else {
-		chance := stream(hash(forDegrading, s.seed, uint64(epoch), uint64(index)))
-		r := rand.New(rand.NewPCG(chance.next(), chance.next()))
-		if d, ok := s.degrade.(valueDegrader); ok {
-			copy(degraded, clean)
-			if d.Spoil(degraded, r) {
-				return
-			}
-		}
-		spoiled, x, y := s.spoil(c, r)
-		cut(spoiled, x, y, s.size, c.turn, degraded)
+		return c.level
 	}
+	chance := stream(hash(forDegrading, s.seed, uint64(epoch), uint64(index)))
+	source := rand.NewPCG(chance.next(), chance.next())
+	if d, ok := s.degrade.(valueDegrader); ok {
+		copy(degraded, clean)
+		if level, done := d.Spoil(degraded, rand.New(source)); done {
+			return level
+		}
+	}
+	if d, ok := s.degrade.(leveller); ok {
+		ahead := *source
+		level = d.Level(rand.New(&ahead))
+	}
+	spoiled, x, y := s.spoil(c, rand.New(source))
+	cut(spoiled, x, y, s.size, c.turn, degraded)
+	return level
 }
 
 // spoil degrades the part of a clean picture that decides about a patch. The
@@ -141,6 +153,7 @@ func widened(from, size, n, margin, grid int) (begin, end int) {
 // choice is where and how a patch is cut.
 type choice struct {
 	degraded, clean *rgb.Image
+	level           float64 // of the noise of degraded
 	x, y            int
 	turn            symmetry
 }
@@ -155,7 +168,7 @@ func (s *Sampler) choose(epoch, index int) choice {
 	if !s.shuffled {
 		chance = stream(hash(forValidation, s.seed, hashText(p.stem), uint64(index%s.perImage)))
 	}
-	c := choice{degraded: p.degraded, clean: p.clean}
+	c := choice{degraded: p.degraded, clean: p.clean, level: p.level}
 	c.x = chance.below(p.clean.W - s.size + 1)
 	c.y = chance.below(p.clean.H - s.size + 1)
 	if s.shuffled {

@@ -174,7 +174,18 @@ func floats(im *rgb.Image) []float64 {
 func rounded(pix []float64, w, h int) *rgb.Image {
 	out := rgb.New(w, h)
 	for i, v := range pix {
-		out.Pix[i] = uint8(min(max(v+0.5, 0), 255))
+		out.Pix[i] = nearest(v)
 	}
 	return out
+}
+
+// nearest rounds to a level; what is outside goes to 0 or 255.
+func nearest(v float64) uint8 {
+	switch {
+	case v >= 255:
+		return 255
+	case v > 0:
+		return uint8(v + 0.5)
+	}
+	return 0
 }

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -39,27 +40,44 @@ type Degradation interface {
 	Reach() (margin, grid int)
 }
 
+// Noise is a degradation with a level that a network can be told.
+type Noise interface {
+	Degradation
+	// Level is the standard deviation of the noise, in 8-bit levels, before
+	// anything is rounded, clipped or compressed: that with which Apply would work
+	// if it were given a generator in the state of r. It draws from r.
+	Level(r *rand.Rand) float64
+}
+
 // ErrUnknown is returned by [New] for a name that is no degradation.
 var ErrUnknown = errors.New("unknown degradation")
 
 // Settings are the strengths of all kinds, under the names that they have in a
 // configuration. Each kind looks at its own.
 type Settings struct {
-	NoiseSigma, NoiseSigmaMax    float64 // gaussian: 8-bit levels, from and to
-	NoiseUnclipped               float64 // gaussian: share of patches
-	SaltPepperDensity, SaltRatio float64 // salt_pepper: share of values; share of salt among them
-	QuantizationBits             int     // quantization, dithering/...: bits a channel
-	BlurSigma                    float64 // blur: pixels
-	MotionLength                 int     // motion_blur: pixels
-	MotionAngle                  float64 // motion_blur: degrees to the rows
-	JPEGQuality                  int     // jpeg: 1 (worst) to 100
-	LightFactor                  float64 // low_light: so many times less light
+	NoiseSigma, NoiseSigmaMax             float64 // gaussian, correlated_gaussian: 8-bit levels, from and to
+	NoiseUnclipped                        float64 // gaussian: share of patches
+	NoiseCorrelation, NoiseCorrelationMax float64 // correlated_gaussian: pixels, from and to
+	SensorGain, SensorGainMax             float64 // poisson_gaussian: 8-bit levels an electron, from and to
+	ReadNoise, ReadNoiseMax               float64 // poisson_gaussian: 8-bit levels, from and to
+	SaltPepperDensity, SaltRatio          float64 // salt_pepper: share of values; share of salt among them
+	QuantizationBits                      int     // quantization, dithering/...: bits a channel
+	BlurSigma                             float64 // blur: pixels
+	MotionLength                          int     // motion_blur: pixels
+	MotionAngle                           float64 // motion_blur: degrees to the rows
+	JPEGQuality, JPEGQualityMax           int     // jpeg: 1 (worst) to 100, from and to
+	LightFactor                           float64 // low_light: so many times less light
 }
 
 // kinds makes each degradation from the settings, or says what is wrong with
 // them. One file and one line here for each.
 var kinds = map[string]func(Settings) (Degradation, error){
 	"gaussian":                 newGaussian,
+	"gaussian_jpeg":            withJPEG(newGaussian),
+	"correlated_gaussian":      newCorrelatedGaussian,
+	"correlated_gaussian_jpeg": withJPEG(newCorrelatedGaussian),
+	"poisson_gaussian":         newPoissonGaussian,
+	"poisson_gaussian_jpeg":    withJPEG(newPoissonGaussian),
 	"salt_pepper":              newSaltPepper,
 	ditherings[None]:           quantizer(None),
 	ditherings[Random]:         quantizer(Random),
@@ -84,10 +102,51 @@ func New(name string, s Settings) (Degradation, error) {
 }
 
 func within(key string, value, least, most float64) error {
-	if !(value >= least && value <= most) {
+	switch {
+	case math.IsInf(most, 1) && (!(value >= least) || math.IsInf(value, 0)):
+		return fmt.Errorf("degrade: %s is %v; it must be a number of at least %v", key, value, least)
+	case !(value >= least && value <= most):
 		return fmt.Errorf("degrade: %s is %v; it must be %v to %v", key, value, least, most)
 	}
 	return nil
+}
+
+// span is a strength that is the same for all pictures, or with High above Low
+// another for each: any between the two, all equally likely.
+type span struct{ Low, High float64 }
+
+// newSpan checks the strength under key and its other end under key+"Max", which
+// is 0 where there is none.
+func newSpan(key string, low, high, least, most float64) (span, error) {
+	if err := within(key, low, least, most); err != nil {
+		return span{}, err
+	}
+	if high == 0 {
+		return span{low, low}, nil
+	}
+	if err := within(key+"Max", high, least, most); err != nil {
+		return span{}, err
+	}
+	if high < low {
+		return span{}, fmt.Errorf("degrade: %sMax is %v, below %s (%v); a range goes up, and 0 means one strength for all", key, high, key, low)
+	}
+	return span{low, high}, nil
+}
+
+// draw chooses a strength; where there is no choice, nothing is drawn.
+func (s span) draw(r *rand.Rand) float64 {
+	if s.High > s.Low {
+		return s.Low + (s.High-s.Low)*r.Float64()
+	}
+	return s.Low
+}
+
+// String is "25", or "0-55".
+func (s span) String() string {
+	if s.High > s.Low {
+		return number(s.Low) + "-" + number(s.High)
+	}
+	return number(s.Low)
 }
 
 // number is for the names of folders.

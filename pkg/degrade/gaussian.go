@@ -1,7 +1,6 @@
 package degrade
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 
@@ -24,67 +23,45 @@ type Gaussian struct {
 }
 
 func newGaussian(s Settings) (Degradation, error) {
-	for key, v := range map[string]float64{"NoiseSigma": s.NoiseSigma, "NoiseSigmaMax": s.NoiseSigmaMax} {
-		if !(v >= 0) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("degrade: %s is %v; it must be 0 or more 8-bit levels", key, v)
-		}
+	sigma, err := newSpan("NoiseSigma", s.NoiseSigma, s.NoiseSigmaMax, 0, math.Inf(1))
+	if err == nil {
+		err = within("NoiseUnclipped", s.NoiseUnclipped, 0, 1)
 	}
-	if s.NoiseSigmaMax > 0 && s.NoiseSigmaMax < s.NoiseSigma {
-		return nil, fmt.Errorf("degrade: NoiseSigmaMax is %v; it must be 0 or at least NoiseSigma (%v)", s.NoiseSigmaMax, s.NoiseSigma)
-	}
-	if err := within("NoiseUnclipped", s.NoiseUnclipped, 0, 1); err != nil {
-		return nil, err
-	}
-	return Gaussian{s.NoiseSigma, s.NoiseSigmaMax, s.NoiseUnclipped}, nil
+	return Gaussian{sigma.Low, sigma.High, s.NoiseUnclipped}, err
 }
 
 // Name is "gaussian/sigma_100", or "gaussian/sigma_0-55".
-func (g Gaussian) Name() string {
-	name := "gaussian/sigma_" + number(g.Sigma)
-	if g.Max > g.Sigma {
-		name += "-" + number(g.Max)
-	}
-	return name
-}
+func (g Gaussian) Name() string { return "gaussian/sigma_" + g.span().String() }
 
 // Reach is nothing.
 func (g Gaussian) Reach() (margin, grid int) { return 0, 1 }
 
-// level draws a standard deviation.
-func (g Gaussian) level(r *rand.Rand) float64 {
-	if g.Max > g.Sigma {
-		return g.Sigma + (g.Max-g.Sigma)*r.Float64()
-	}
-	return g.Sigma
-}
+// Level draws the standard deviation.
+func (g Gaussian) Level(r *rand.Rand) float64 { return g.span().draw(r) }
+
+func (g Gaussian) span() span { return span{g.Sigma, g.Max} }
 
 // Apply returns a noisy copy.
 func (g Gaussian) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	out := rgb.New(im.W, im.H)
-	sigma := g.level(r)
+	sigma := g.Level(r)
 	for i, v := range im.Pix {
-		x := float64(v) + sigma*r.NormFloat64()
-		switch {
-		case x >= 255:
-			out.Pix[i] = 255
-		case x > 0:
-			out.Pix[i] = uint8(x + 0.5)
-		}
+		out.Pix[i] = nearest(float64(v) + sigma*r.NormFloat64())
 	}
 	return out
 }
 
 // Spoil adds noise that is neither rounded nor clipped to planes in [-1,1], in a
-// share of all calls; in the others it does nothing and says so.
-func (g Gaussian) Spoil(planes []float32, r *rand.Rand) bool {
+// share of all calls, and returns its level; in the others it does nothing.
+func (g Gaussian) Spoil(planes []float32, r *rand.Rand) (level float64, done bool) {
 	if g.Unclipped == 0 || r.Float64() >= g.Unclipped {
-		return false
+		return 0, false
 	}
-	sigma := g.level(r) / 127.5
+	level = g.Level(r)
 	for i := range planes {
-		planes[i] += float32(sigma * r.NormFloat64())
+		planes[i] += float32(level / 127.5 * r.NormFloat64())
 	}
-	return true
+	return level, true
 }
 
 // Mean is the expectation of a noisy value whose clean value is v, clipping

@@ -10,20 +10,21 @@ import (
 )
 
 // JPEG compresses the picture at Quality (1 to 100, as in the IJG's library; the
-// standard library's encoder, colour at half resolution) and reads it again.
+// standard library's encoder, colour at half resolution) and reads it again. With
+// Max above Quality each picture has a quality of its own between the two.
 type JPEG struct {
-	Quality int
+	Quality, Max int
 }
 
 func newJPEG(s Settings) (Degradation, error) {
-	if s.JPEGQuality < 1 || s.JPEGQuality > 100 {
-		return nil, fmt.Errorf("degrade: JPEGQuality is %d; it must be 1 (worst) to 100", s.JPEGQuality)
-	}
-	return JPEG{s.JPEGQuality}, nil
+	quality, err := newSpan("JPEGQuality", float64(s.JPEGQuality), float64(s.JPEGQualityMax), 1, 100)
+	return JPEG{int(quality.Low), int(quality.High)}, err
 }
 
-// Name is "jpeg/quality_10".
-func (j JPEG) Name() string { return fmt.Sprintf("jpeg/quality_%d", j.Quality) }
+// Name is "jpeg/quality_10", or "jpeg/quality_10-95".
+func (j JPEG) Name() string { return "jpeg/quality_" + j.qualities() }
+
+func (j JPEG) qualities() string { return span{float64(j.Quality), float64(j.Max)}.String() }
 
 // Reach is a block of the coarser grid, that of the colours; no block knows
 // another.
@@ -34,10 +35,13 @@ const (
 	largest = 65535 &^ 0xf // side that a JPEG can have, in whole blocks
 )
 
-// Apply returns a compressed copy. Nothing is left to chance. A picture too
-// large for one JPEG is compressed in parts; as blocks are independent, they do
-// not show.
-func (j JPEG) Apply(im *rgb.Image, _ *rand.Rand) *rgb.Image {
+// Apply returns a compressed copy. Nothing but the quality is left to chance. A
+// picture too large for one JPEG is compressed in parts; as blocks are
+// independent, they do not show.
+func (j JPEG) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
+	if j.Max > j.Quality {
+		j = JPEG{Quality: j.Quality + r.IntN(j.Max-j.Quality+1)}
+	}
 	if im.W <= largest && im.H <= largest {
 		return j.compressed(im)
 	}

@@ -70,7 +70,7 @@ func TestJPEGLosesWhatTheStandardSays(t *testing.T) {
 		}
 	}
 	for _, quality := range []int{1, 10, 25, 50, 75} {
-		got := JPEG{quality}.Apply(im, nil)
+		got := JPEG{Quality: quality}.Apply(im, nil)
 		compared, lost := 0, 0.0
 		for top := 0; top < h; top += 8 {
 			for left := 0; left < w; left += 8 {

@@ -5,6 +5,7 @@ import (
 	"image/jpeg"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 )
 
 var usual = Settings{
-	NoiseSigma: 25, SaltPepperDensity: 0.05, SaltRatio: 0.5, QuantizationBits: 2, BlurSigma: 2,
+	NoiseSigma: 25, NoiseCorrelation: 1, SensorGain: 1, ReadNoise: 5, SaltPepperDensity: 0.05, SaltRatio: 0.5, QuantizationBits: 2, BlurSigma: 2,
 	MotionLength: 15, JPEGQuality: 10, LightFactor: 10,
 }
 
@@ -39,7 +40,8 @@ func TestEveryKindIsReproducibleAndLeavesThePictureAlone(t *testing.T) {
 		if slices.Equal(a.Pix, im.Pix) || a.W != 40 || a.H != 30 {
 			t.Errorf("%s: %d x %d, or nothing was done", name, a.W, a.H)
 		}
-		random := name == "gaussian" || name == "salt_pepper" || name == "dithering/random" || name == "low_light"
+		_, noise := d.(Noise)
+		random := noise || name == "salt_pepper" || name == "dithering/random" || name == "low_light"
 		if other := d.Apply(im, Source(2, "x.png")); slices.Equal(a.Pix, other.Pix) == random {
 			t.Errorf("%s: another seed: chance %v", name, random)
 		}
@@ -54,7 +56,9 @@ func TestFoldersAreNamedByParameters(t *testing.T) {
 		"gaussian": "gaussian/sigma_25", "salt_pepper": "salt_pepper/density_0.05", "quantization": "quantization/2bit",
 		"dithering/random": "dithering/random/2bit", "dithering/floyd_steinberg": "dithering/floyd_steinberg/2bit",
 		"dithering/bayer": "dithering/bayer/2bit", "blur": "blur/sigma_2", "motion_blur": "motion_blur/length_15",
-		"jpeg": "jpeg/quality_10", "low_light": "low_light/factor_10",
+		"jpeg": "jpeg/quality_10", "low_light": "low_light/factor_10", "correlated_gaussian": "correlated_gaussian/sigma_25_width_1",
+		"poisson_gaussian": "poisson_gaussian/gain_1_read_5", "gaussian_jpeg": "gaussian_jpeg/sigma_25_quality_10",
+		"correlated_gaussian_jpeg": "correlated_gaussian_jpeg/sigma_25_width_1_quality_10", "poisson_gaussian_jpeg": "poisson_gaussian_jpeg/gain_1_read_5_quality_10",
 	} {
 		if got := mustNew(t, name, usual).Name(); got != want {
 			t.Errorf("%s is called %q, want %q", name, got, want)
@@ -68,26 +72,77 @@ func TestFoldersAreNamedByParameters(t *testing.T) {
 	if got := mustNew(t, "motion_blur", s).Name(); got != "motion_blur/length_15_angle_30" {
 		t.Error(got)
 	}
+	s.NoiseSigmaMax, s.NoiseCorrelationMax, s.SensorGainMax, s.ReadNoiseMax, s.JPEGQualityMax = 55, 2.5, 4, 10, 95
+	for name, want := range map[string]string{
+		"gaussian": "gaussian/sigma_25-55", "jpeg": "jpeg/quality_10-95", "poisson_gaussian": "poisson_gaussian/gain_1-4_read_5-10",
+		"correlated_gaussian_jpeg": "correlated_gaussian_jpeg/sigma_25-55_width_1-2.5_quality_10-95",
+	} {
+		if got := mustNew(t, name, s).Name(); got != want {
+			t.Errorf("%s is called %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Copies of another strength must not pass for those that are wanted: names of
+// folders and of recipes are made of the Name.
+func TestWhatChangesAPictureChangesTheName(t *testing.T) {
+	im := leaves.Image(40, 30, rand.New(rand.NewPCG(1, 2)))
+	fields := reflect.TypeFor[Settings]()
+	for _, name := range Names() {
+		before := mustNew(t, name, usual)
+		for i := range fields.NumField() {
+			s := usual
+			if v := reflect.ValueOf(&s).Elem().Field(i); v.CanInt() {
+				v.SetInt(v.Int() + 60)
+			} else {
+				v.SetFloat(v.Float() + 60)
+			}
+			after, err := New(name, s)
+			if err != nil {
+				s = usual
+				if v := reflect.ValueOf(&s).Elem().Field(i); v.CanInt() {
+					v.SetInt(v.Int() + 1)
+				} else {
+					v.SetFloat(v.Float() + 0.5)
+				}
+				after = mustNew(t, name, s)
+			}
+			same := slices.Equal(before.Apply(im, Source(1, "a")).Pix, after.Apply(im, Source(1, "a")).Pix)
+			if !same && before.Name() == after.Name() {
+				t.Errorf("%s: another %s gives another picture of the same name, %s", name, fields.Field(i).Name, after.Name())
+			}
+		}
+	}
 }
 
 func TestSettingsOutOfRangeAreRefusedByKey(t *testing.T) {
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name   string
 		change func(*Settings)
-		key    string
+		says   string
 	}{
-		"gaussian":        {func(s *Settings) { s.NoiseSigma = -1 }, "NoiseSigma"},
-		"salt_pepper":     {func(s *Settings) { s.SaltPepperDensity = 5 }, "SaltPepperDensity"},
-		"quantization":    {func(s *Settings) { s.QuantizationBits = 9 }, "QuantizationBits"},
-		"dithering/bayer": {func(s *Settings) { s.QuantizationBits = 0 }, "QuantizationBits"},
-		"blur":            {func(s *Settings) { s.BlurSigma = math.NaN() }, "BlurSigma"},
-		"motion_blur":     {func(s *Settings) { s.MotionLength = 0 }, "MotionLength"},
-		"jpeg":            {func(s *Settings) { s.JPEGQuality = 0 }, "JPEGQuality"},
-		"low_light":       {func(s *Settings) { s.LightFactor = 0.5 }, "LightFactor"},
+		{"gaussian", func(s *Settings) { s.NoiseSigma = -1 }, "NoiseSigma is -1; it must be a number of at least 0"},
+		{"gaussian", func(s *Settings) { s.NoiseSigmaMax = math.Inf(1) }, "NoiseSigmaMax is +Inf"},
+		{"gaussian", func(s *Settings) { s.NoiseSigmaMax = 24 }, "NoiseSigmaMax is 24, below NoiseSigma (25)"},
+		{"gaussian", func(s *Settings) { s.NoiseUnclipped = 1.5 }, "NoiseUnclipped is 1.5"},
+		{"gaussian_jpeg", func(s *Settings) { s.JPEGQuality = 101 }, "JPEGQuality is 101"},
+		{"correlated_gaussian", func(s *Settings) { s.NoiseCorrelation = math.NaN() }, "NoiseCorrelation is NaN"},
+		{"correlated_gaussian", func(s *Settings) { s.NoiseSigmaMax = 1 }, "NoiseSigmaMax is 1, below"},
+		{"poisson_gaussian", func(s *Settings) { s.SensorGain = 256 }, "SensorGain is 256; it must be 0 to 255"},
+		{"poisson_gaussian_jpeg", func(s *Settings) { s.ReadNoiseMax = 1 }, "ReadNoiseMax is 1, below ReadNoise (5)"},
+		{"salt_pepper", func(s *Settings) { s.SaltPepperDensity = 5 }, "SaltPepperDensity"},
+		{"quantization", func(s *Settings) { s.QuantizationBits = 9 }, "QuantizationBits"},
+		{"dithering/bayer", func(s *Settings) { s.QuantizationBits = 0 }, "QuantizationBits"},
+		{"blur", func(s *Settings) { s.BlurSigma = math.NaN() }, "BlurSigma"},
+		{"motion_blur", func(s *Settings) { s.MotionLength = 0 }, "MotionLength"},
+		{"jpeg", func(s *Settings) { s.JPEGQuality = 0 }, "JPEGQuality"},
+		{"jpeg", func(s *Settings) { s.JPEGQualityMax = 5 }, "JPEGQualityMax is 5, below JPEGQuality (10)"},
+		{"low_light", func(s *Settings) { s.LightFactor = 0.5 }, "LightFactor"},
 	} {
 		s := usual
 		c.change(&s)
-		if _, err := New(name, s); err == nil || !strings.Contains(err.Error(), c.key) {
-			t.Errorf("%s: %v", name, err)
+		if _, err := New(c.name, s); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: got %v, want it to say %q", c.name, err, c.says)
 		}
 	}
 }
@@ -298,7 +353,7 @@ func TestJPEGIsWhatADecoderReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := JPEG{10}.Apply(im, nil)
+	got := JPEG{Quality: 10}.Apply(im, nil)
 	for y := range im.H {
 		for x := range im.W {
 			r, g, bl, _ := want.At(x, y).RGBA()
@@ -308,7 +363,7 @@ func TestJPEGIsWhatADecoderReads(t *testing.T) {
 		}
 	}
 	off := func(quality int) (sum float64) {
-		for i, v := range (JPEG{quality}).Apply(im, nil).Pix {
+		for i, v := range (JPEG{Quality: quality}).Apply(im, nil).Pix {
 			sum += math.Pow(float64(v)-float64(im.Pix[i]), 2)
 		}
 		return sum
@@ -324,11 +379,11 @@ func TestJPEGOfAPanorama(t *testing.T) {
 	for i := range im.Pix {
 		im.Pix[i] = uint8(i * i / 50)
 	}
-	got := JPEG{10}.Apply(im, nil)
+	got := JPEG{Quality: 10}.Apply(im, nil)
 	if got.W != im.W || got.H != im.H {
 		t.Fatalf("%d x %d pixels became %d x %d", im.W, im.H, got.W, got.H)
 	}
-	around := JPEG{10}.Apply(im.Crop(largest-160, 0, 260, 20), nil)
+	around := JPEG{Quality: 10}.Apply(im.Crop(largest-160, 0, 260, 20), nil)
 	if seam := got.Crop(largest-160, 0, 260, 20); !slices.Equal(seam.Pix, around.Pix) {
 		t.Error("the parts can be told apart")
 	}

@@ -48,17 +48,3 @@ func (l LowLight) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	}
 	return out
 }
-
-// poisson draws a count of the given mean: by Knuth's product of uniform numbers
-// for small means, else by the rounded normal distribution, whose skewness of
-// 1/sqrt(mean) is missing.
-func poisson(mean float64, r *rand.Rand) float64 {
-	if mean > 50 {
-		return max(0, math.Floor(mean+math.Sqrt(mean)*r.NormFloat64()+0.5))
-	}
-	n, limit := 0.0, math.Exp(-mean)
-	for product := r.Float64(); product > limit; product *= r.Float64() {
-		n++
-	}
-	return n
-}
