@@ -13,12 +13,13 @@ var (
 	normEpsilon  = 1e-5
 )
 
-// Conv3x3 is a convolution with kernel 3 and padding 1: PyTorch's
-// Conv2d(In, Out, 3, padding=1, bias=Bias).
+// Conv3x3 is a convolution with kernel 3 that keeps the size: PyTorch's
+// Conv2d(In, Out, 3, padding=Dilation, dilation=Dilation, bias=Bias).
 type Conv3x3 struct {
-	Name    string
-	In, Out int
-	Bias    bool
+	Name     string
+	In, Out  int
+	Bias     bool
+	Dilation int // distance of the taps; 0: 1
 }
 
 // Entries lists the weight [Out, In, 3, 3] and, with Bias, the bias [Out].
@@ -38,27 +39,28 @@ func (c Conv3x3) Forward(s *Scope, xs ...Map) Map { return c.convolve(s, xs, fal
 func (c Conv3x3) ReLU(s *Scope, xs ...Map) Map { return c.convolve(s, xs, true) }
 
 func (c Conv3x3) convolve(s *Scope, xs []Map, relu bool) Map {
-	var bias *graph.Node
-	if c.Bias {
-		bias = s.value(c.Name + ".bias")
-	}
-	return s.lower.conv3x3(xs, s.value(c.Name+".weight"), bias, relu)
+	return s.lower.conv3x3(xs, s.value(c.Name+".weight"), s.bias(c.Name, c.Bias), relu, max(c.Dilation, 1))
 }
 
-// Conv1x1 is a convolution with kernel 1 and a bias: PyTorch's Conv2d(In, Out, 1).
+// Conv1x1 is a convolution with kernel 1: PyTorch's Conv2d(In, Out, 1, bias=not NoBias).
 type Conv1x1 struct {
 	Name    string
 	In, Out int
+	NoBias  bool
 }
 
-// Entries lists the weight [Out, In, 1, 1] and the bias [Out].
+// Entries lists the weight [Out, In, 1, 1] and, unless NoBias, the bias [Out].
 func (c Conv1x1) Entries() []Entry {
-	return []Entry{uniform(c.Name+".weight", c.In, c.Out, c.In, 1, 1), uniform(c.Name+".bias", c.In, c.Out)}
+	list := []Entry{uniform(c.Name+".weight", c.In, c.Out, c.In, 1, 1)}
+	if !c.NoBias {
+		list = append(list, uniform(c.Name+".bias", c.In, c.Out))
+	}
+	return list
 }
 
 // Forward maps the In channels of each pixel to Out.
 func (c Conv1x1) Forward(s *Scope, x Map) Map {
-	return s.lower.conv1x1(x, s.value(c.Name+".weight"), s.value(c.Name+".bias"))
+	return s.lower.conv1x1(x, s.value(c.Name+".weight"), s.bias(c.Name, !c.NoBias))
 }
 
 // BatchNorm is PyTorch's BatchNorm2d(C) (Ioffe & Szegedy, ICML 2015).
@@ -147,7 +149,7 @@ func (c ConvNormReLU) Forward(s *Scope, xs ...Map) Map {
 	scale, shift := c.Norm.running(s)
 	w := s.value(c.Conv.Name + ".weight")
 	w = graph.Mul(w, graph.BroadcastToShape(graph.Reshape(scale, c.Conv.Out, 1, 1, 1), w.Shape()))
-	return s.lower.conv3x3(xs, w, shift, true)
+	return s.lower.conv3x3(xs, w, shift, true, max(c.Conv.Dilation, 1))
 }
 
 // MaxPool halves both sides, rounding down. Of equal largest values the first
@@ -186,24 +188,29 @@ func PadTo(s *Scope, x Map, h, w int) Map {
 
 // Transposed is a transposed convolution with stride 2 that doubles both sides:
 // kernel 2 without padding, or kernel 4 with padding 1. PyTorch's
-// ConvTranspose2d(In, Out, Kernel, stride=2, padding=(Kernel-2)/2).
+// ConvTranspose2d(In, Out, Kernel, stride=2, padding=(Kernel-2)/2, bias=not NoBias).
 type Transposed struct {
 	Name    string
 	In, Out int
 	Kernel  int
+	NoBias  bool
 }
 
-// Entries lists the weight [In, Out, Kernel, Kernel] and the bias [Out].
+// Entries lists the weight [In, Out, Kernel, Kernel] and, unless NoBias, the bias [Out].
 func (t Transposed) Entries() []Entry {
 	// PyTorch computes the fan of a transposed weight [in, out, k, k] from its
 	// second axis.
 	fan := t.Out * t.Kernel * t.Kernel
-	return []Entry{uniform(t.Name+".weight", fan, t.In, t.Out, t.Kernel, t.Kernel), uniform(t.Name+".bias", fan, t.Out)}
+	list := []Entry{uniform(t.Name+".weight", fan, t.In, t.Out, t.Kernel, t.Kernel)}
+	if !t.NoBias {
+		list = append(list, uniform(t.Name+".bias", fan, t.Out))
+	}
+	return list
 }
 
 // Forward maps In channels to Out, of twice the height and width.
 func (t Transposed) Forward(s *Scope, x Map) Map {
-	w, bias := s.value(t.Name+".weight"), s.value(t.Name+".bias")
+	w, bias := s.value(t.Name+".weight"), s.bias(t.Name, !t.NoBias)
 	if t.Kernel == 4 {
 		return s.lower.transpose4x4(x, w, bias)
 	}

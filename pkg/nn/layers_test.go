@@ -119,10 +119,10 @@ type layerCase struct {
 }
 
 var layerCases = []layerCase{
-	{"conv3x3_nobias", func(s *Scope, x Map) Map { return Conv3x3{"c", 6, 5, false}.Forward(s, x) }, []string{"c.weight"}},
-	{"conv1x1_bias", func(s *Scope, x Map) Map { return Conv1x1{"c", 6, 5}.Forward(s, x) }, []string{"c.weight", "c.bias"}},
-	{"convtranspose2x2s2_bias", func(s *Scope, x Map) Map { return Transposed{"c", 6, 5, 2}.Forward(s, x) }, []string{"c.weight", "c.bias"}},
-	{"convtranspose4x4s2p1_bias", func(s *Scope, x Map) Map { return Transposed{"c", 6, 5, 4}.Forward(s, x) }, []string{"c.weight", "c.bias"}},
+	{"conv3x3_nobias", func(s *Scope, x Map) Map { return Conv3x3{Name: "c", In: 6, Out: 5}.Forward(s, x) }, []string{"c.weight"}},
+	{"conv1x1_bias", func(s *Scope, x Map) Map { return Conv1x1{Name: "c", In: 6, Out: 5}.Forward(s, x) }, []string{"c.weight", "c.bias"}},
+	{"convtranspose2x2s2_bias", func(s *Scope, x Map) Map { return Transposed{Name: "c", In: 6, Out: 5, Kernel: 2}.Forward(s, x) }, []string{"c.weight", "c.bias"}},
+	{"convtranspose4x4s2p1_bias", func(s *Scope, x Map) Map { return Transposed{Name: "c", In: 6, Out: 5, Kernel: 4}.Forward(s, x) }, []string{"c.weight", "c.bias"}},
 	{"maxpool2", MaxPool, nil},
 	{"maxpool2_odd", MaxPool, nil},
 	{"maxpool2_ties", MaxPool, nil},
@@ -176,7 +176,7 @@ func TestTheComparisonsSeeMistakes(t *testing.T) {
 		}, nil},
 		"padding on the other side": {"pad_up_diff_1_1", func(s *Scope, x Map) Map { return s.lower.pad(x, 1, 0, 1, 0) }, nil},
 		"no padding of the convolution's border": {"conv3x3_nobias", func(s *Scope, x Map) Map {
-			y := s.lower.pad(Conv3x3{"c", 6, 5, false}.Forward(s, x), 1, 0, 0, 0)
+			y := s.lower.pad(Conv3x3{Name: "c", In: 6, Out: 5}.Forward(s, x), 1, 0, 0, 0)
 			return ResizeTo(s, y, 10, 14)
 		}, []string{"c.weight"}},
 	} {
@@ -237,7 +237,7 @@ func TestJoinedMapsComeInOrder(t *testing.T) {
 			half := func(i int) Map {
 				return s.Enter(graph.Slice(s.Leave(x), graph.AxisRange(), graph.AxisRange(3*i, 3*i+3)))
 			}
-			return Conv3x3{"c", 6, 5, false}.Forward(s, half(first), half(second))
+			return Conv3x3{Name: "c", In: 6, Out: 5}.Forward(s, half(first), half(second))
 		}
 	}
 	for _, c := range []struct {
@@ -391,7 +391,7 @@ func TestAnyBatchAndSizeGivesTheSame(t *testing.T) {
 		values[n] = tensors.FromFlatDataAndDimensions([]float32{0, 1, 0.5, 2}, 4)
 	}
 	layer := func(s *Scope, x Map) Map {
-		return ConvNormReLU{Conv3x3{"c", 3, 4, false}, BatchNorm{"n", 4}}.Forward(s, x)
+		return ConvNormReLU{Conv3x3{Name: "c", In: 3, Out: 4, Bias: false}, BatchNorm{"n", 4}}.Forward(s, x)
 	}
 	for _, d := range [][3]int{{1, 5, 7}, {3, 16, 16}, {7, 17, 40}, {5, 40, 17}, {2, 1, 1}, {6, 32, 31}, {1, 2, 64}} {
 		n, h, w := d[0], d[1], d[2]
@@ -475,7 +475,7 @@ func TestTheSameBitsEveryTime(t *testing.T) {
 	first := []float32(nil)
 	for range 4 {
 		fresh := map[string]*tensors.Tensor{"c.weight": tensors.FromFlatDataAndDimensions(r, 64, 64, 3, 3)}
-		o, err := run(t, engine(t), true, func(s *Scope, m Map) Map { return Conv3x3{"c", 64, 64, false}.Forward(s, m) }, []string{"c.weight"}, fresh,
+		o, err := run(t, engine(t), true, func(s *Scope, m Map) Map { return Conv3x3{Name: "c", In: 64, Out: 64, Bias: false}.Forward(s, m) }, []string{"c.weight"}, fresh,
 			tensors.FromFlatDataAndDimensions(x, 6, 64, 40, 40), tensors.FromFlatDataAndDimensions(x, 6, 64, 40, 40))
 		if err != nil {
 			t.Fatal(err)

@@ -19,8 +19,8 @@ var every = struct {
 	two, four     Transposed
 	last          Conv1x1
 }{
-	ConvNormReLU{Conv3x3{"a", 3, 8, false}, BatchNorm{"an", 8}}, ConvNormReLU{Conv3x3{"b", 16, 8, false}, BatchNorm{"bn", 8}},
-	Transposed{"t", 8, 8, 2}, Transposed{"f", 8, 4, 4}, Conv1x1{"o", 4, 3},
+	ConvNormReLU{Conv3x3{Name: "a", In: 3, Out: 8, Bias: false}, BatchNorm{"an", 8}}, ConvNormReLU{Conv3x3{Name: "b", In: 16, Out: 8, Bias: false}, BatchNorm{"bn", 8}},
+	Transposed{Name: "t", In: 8, Out: 8, Kernel: 2}, Transposed{Name: "f", In: 8, Out: 4, Kernel: 4}, Conv1x1{Name: "o", In: 4, Out: 3},
 }
 
 func everyEntries() []Entry {

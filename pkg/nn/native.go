@@ -52,12 +52,12 @@ func nativeJoin(xs []Map) *graph.Node {
 	return graph.Concatenate(list, 3)
 }
 
-func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
+func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool, distance int) Map {
 	for i, x := range xs {
 		xs[i] = x.alone(l.half(x.parts[0]))
 	}
 	kernel := graph.TransposeAllAxes(l.half(w), 2, 3, 1, 0)
-	y := l.biased(l.convolve(nativeJoin(xs), kernel), bias)
+	y := l.biased(l.convolve(nativeJoin(xs), kernel, distance), bias)
 	if rectify {
 		y = relu(y)
 	}
@@ -65,11 +65,11 @@ func (l native) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
 }
 
 // convolve takes x [n, H, W, in] and a kernel [3, 3, in, out].
-func (l native) convolve(x, kernel *graph.Node) *graph.Node {
+func (l native) convolve(x, kernel *graph.Node, distance int) *graph.Node {
 	plain := func(x, kernel *graph.Node) *graph.Node {
-		return graph.Convolve(x, kernel).ChannelsAxis(images.ChannelsLast).PadSame().Done()
+		return graph.Convolve(x, kernel).ChannelsAxis(images.ChannelsLast).Dilations(distance).PaddingPerDim([][2]int{{distance, distance}, {distance, distance}}).Done()
 	}
-	if !l.processor || l.recompute {
+	if !l.processor || l.recompute || distance > 1 {
 		return plain(x, kernel)
 	}
 	return custom([]*graph.Node{x, kernel}, func(in []*graph.Node) []*graph.Node {

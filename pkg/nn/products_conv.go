@@ -8,7 +8,10 @@ import "github.com/gomlx/gomlx/core/graph"
 
 // conv3x3 joins xs along the channels and convolves. The backward pass lays out
 // only the taps of dy and uses them for both gradients.
-func (products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool) Map {
+func (l products) conv3x3(xs []Map, w, bias *graph.Node, rectify bool, distance int) Map {
+	if distance > 1 {
+		return l.dilated(xs, w, bias, rectify, distance)
+	}
 	first := xs[0]
 	for i := range xs {
 		if first.W <= together {

@@ -22,7 +22,7 @@ func TestConvolutionsWithBiasAndReLUAgreeInBothLowerings(t *testing.T) {
 	names := []string{"c.weight", "c.bias"}
 	layer := func(s *Scope, x Map) Map {
 		x = ScaleShift(s, x, []float64{2, 3, 0.5}, []float64{0.1, -0.2, 0.3})
-		return Conv3x3{"c", 3, 4, true}.ReLU(s, x)
+		return Conv3x3{Name: "c", In: 3, Out: 4, Bias: true}.ReLU(s, x)
 	}
 	for _, d := range [][3]int{{1, 5, 7}, {3, 16, 16}, {5, 40, 17}, {2, 1, 1}, {6, 33, 32}, {1, 2, 64}} {
 		n, h, w := d[0], d[1], d[2]

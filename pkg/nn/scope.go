@@ -141,6 +141,14 @@ func (s *Scope) value(name string) *graph.Node {
 	return v
 }
 
+// bias of a layer, nil where it has none.
+func (s *Scope) bias(layer string, there bool) *graph.Node {
+	if !there {
+		return nil
+	}
+	return s.value(layer + ".bias")
+}
+
 // Map is a batch of feature maps in the engine's layout.
 type Map struct {
 	parts    []*graph.Node
@@ -154,13 +162,17 @@ type Map struct {
 type lowering interface {
 	enter(x *graph.Node) Map
 	leave(m Map) *graph.Node
-	// conv3x3 pads by one; bias may be nil.
-	conv3x3(xs []Map, w, bias *graph.Node, relu bool) Map
+	// conv3x3 pads by the distance of the taps, which is 1 unless it is dilated; bias may be nil.
+	conv3x3(xs []Map, w, bias *graph.Node, relu bool, distance int) Map
+	// depthwise3x3 convolves each channel by itself: w is [C, 1, 3, 3], bias [C].
+	depthwise3x3(x Map, w, bias *graph.Node) Map
 	// conv1x1 takes a bias that may be nil, as transpose2x2 does.
 	conv1x1(x Map, w, bias *graph.Node) Map
 	// normalize is batch norm with the batch's own statistics. shares is nil
 	// where all images count, see Scope.
 	normalize(x Map, shares, gamma, beta *graph.Node, relu bool) (y Map, mean, variance *graph.Node)
+	// layerNorm is [LayerNorm].
+	layerNorm(x Map, gamma, beta *graph.Node) Map
 	// affine is scale and shift per channel.
 	affine(x Map, scale, shift *graph.Node, relu bool) Map
 	maxPool(x Map) Map
@@ -170,6 +182,8 @@ type lowering interface {
 	// resize multiplies rows by [oh, h] and columns by [ow, w].
 	resize(x Map, rows, columns matrix) Map
 	pad(x Map, left, right, top, bottom int) Map
+	// window is a part of each map.
+	window(x Map, top, left, h, w int) Map
 	// transpose2x2 is a transposed convolution with kernel 2 and stride 2.
 	transpose2x2(x Map, w, bias *graph.Node) Map
 	// transpose4x4 is one with kernel 4, stride 2 and padding 1.
@@ -178,6 +192,12 @@ type lowering interface {
 	zip(f func(nodes ...*graph.Node) *graph.Node, xs ...Map) Map
 	// spread repeats a map of one channel c times.
 	spread(x Map, c int) Map
+	// channels are some of them.
+	channels(x Map, from, to int) Map
+	// mean is that of each channel of each image, a map of 1x1; fill repeats such a
+	// map over h by w.
+	mean(x Map) Map
+	fill(x Map, h, w int) Map
 }
 
 // loweringFor chooses by what the engine is: XLA has compiled convolutions, the

@@ -31,9 +31,5 @@ func (c Strided) Entries() []Entry {
 // pixels overlap, so it is a product for each.
 func (c Strided) Forward(s *Scope, x Map) Map {
 	w := s.value(c.Name + ".weight")
-	var bias *graph.Node
-	if c.Bias {
-		bias = s.value(c.Name + ".bias")
-	}
-	return s.lower.conv1x1(s.lower.unshuffle(x), graph.Reshape(w, c.Out, 4*c.In, 1, 1), bias)
+	return s.lower.conv1x1(s.lower.unshuffle(x), graph.Reshape(w, c.Out, 4*c.In, 1, 1), s.bias(c.Name, c.Bias))
 }
