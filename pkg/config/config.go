@@ -59,7 +59,7 @@ type Config struct {
 	// Network
 	ModelFeatures int  `json:"model_features" range:"[1,4096]"` // channels of the first level; docs/models.md says how many a network was published with
 	ModelBilinear bool `json:"model_bilinear"`                  // bilinear upsampling; false: transposed convolutions. Other networks than the U-Nets ignore it
-	ModelDepth    int  `json:"model_depth" range:"[0,1000]"`    // dncnn, ffdnet and their kin: convolutions one behind the other; 0: as many as published
+	ModelDepth    int  `json:"model_depth" range:"[0,1000]"`    // layers of dncnn and ffdnet, blocks at each level of drunet, nafnet and ridnet; 0: as many as published
 
 	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM) + LossGamma * perceptual
 	LossAlpha  float64 `json:"loss_alpha" range:"[0,)"` // weight of L1
@@ -164,8 +164,11 @@ var Models = []string{
 	"attention_unet_bottleneck",
 	"dncnn",
 	"dncnn_merged",
+	"drunet",
 	"ffdnet",
 	"ffdnet_merged",
+	"nafnet",
+	"ridnet",
 	"shuffle_unet",
 	"unet",
 	"unet_residual",

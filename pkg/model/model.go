@@ -28,7 +28,7 @@ type Options struct {
 	Features int  // channels of the first level
 	Bilinear bool // bilinear upsampling; false: transposed convolutions
 	Channels int  // of pictures: 3, or 1 for grey ones; 0: 3. Most networks know 3 alone
-	Depth    int  // layers of a plain stack of convolutions; 0: as published
+	Depth    int  // layers of a stack of convolutions, or blocks at each level; 0: as published
 }
 
 // OptionsOf are those that a configuration describes.
@@ -63,6 +63,10 @@ type fitting interface {
 	guess(shapes map[string][]int) []Options
 }
 
+// saving is an architecture whose authors save tensors that never change, which it
+// does without.
+type saving interface{ constants() []nn.Entry }
+
 // levelled is an architecture that is told the level of the noise.
 type levelled interface{ takesSigma() }
 
@@ -76,6 +80,9 @@ var registry = map[string]func(Options) architecture{
 	"dncnn_merged":              newDnCNNMerged,
 	"ffdnet":                    newFFDNet,
 	"ffdnet_merged":             newFFDNetMerged,
+	"drunet":                    newDRUNet,
+	"nafnet":                    newNAFNet,
+	"ridnet":                    newRIDNet,
 }
 
 // New returns the named network. An unknown name is an error that lists those there are.
@@ -124,14 +131,23 @@ func (n *Network) Weights() []nn.Entry {
 	return slices.DeleteFunc(n.Entries(), func(e nn.Entry) bool { return e.Role != nn.Weight })
 }
 
+// Constants are tensors that files of the network may hold beside [Network.Entries]:
+// numbers that never change.
+func (n *Network) Constants() []nn.Entry {
+	if s, ok := n.architecture.(saving); ok {
+		return s.constants()
+	}
+	return nil
+}
+
 // Shape says in words what the network's Options made of it: "64 features, bilinear
-// upsampling", "64 features, 20 layers".
+// upsampling", "64 features, depth 20".
 func (n *Network) Shape() string {
 	s := fmt.Sprintf("%d features", n.Options.Features)
 	_, own := n.architecture.(fitting)
 	switch {
 	case n.Options.Depth > 0:
-		s += fmt.Sprintf(", %d layers", n.Options.Depth)
+		s += fmt.Sprintf(", depth %d", n.Options.Depth)
 	case own:
 	case n.Options.Bilinear:
 		s += ", bilinear upsampling"

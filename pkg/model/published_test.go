@@ -13,6 +13,10 @@ func TestNetworksAreAsLargeAsPublished(t *testing.T) {
 		{"dncnn_merged", Options{Features: 64}, 668_227},
 		{"ffdnet_merged", Options{Features: 64, Channels: 1}, 485_316},
 		{"ffdnet_merged", Options{Features: 96}, 852_108},
+		{"drunet", Options{Features: 64}, 32_640_960},
+		{"nafnet", Options{Features: 32}, 29_159_715},
+		{"nafnet", Options{Features: 16}, 7_371_923},
+		{"ridnet", Options{Features: 64}, 1_499_347},
 	} {
 		net, err := New(c.name, c.o)
 		if err != nil {
@@ -25,7 +29,7 @@ func TestNetworksAreAsLargeAsPublished(t *testing.T) {
 }
 
 func TestWhoTakesANoiseLevel(t *testing.T) {
-	for name, want := range map[string]bool{"unet": false, "dncnn": false, "ffdnet": true, "ffdnet_merged": true} {
+	for name, want := range map[string]bool{"unet": false, "dncnn": false, "ffdnet": true, "ffdnet_merged": true, "drunet": true, "nafnet": false, "ridnet": false} {
 		net, err := New(name, Options{Features: 4})
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -57,6 +58,16 @@ func guessWidth(shapes map[string][]int, first string) []Options {
 	return nil
 }
 
+// count is how many tensors there are of names that differ in a number, from first on.
+func count(shapes map[string][]int, format string, first int) (n int) {
+	for {
+		if _, ok := shapes[fmt.Sprintf(format, first+n)]; !ok {
+			return n
+		}
+		n++
+	}
+}
+
 // maxFeatures is far above what fits into memory.
 const maxFeatures = 1 << 12
 
@@ -70,6 +81,11 @@ func (n *Network) has(shapes map[string][]int, numbers int) bool {
 			return false
 		}
 		numbers--
+	}
+	for _, e := range n.Constants() {
+		if shape, ok := shapes[e.Name]; ok && slices.Equal(shape, e.Shape) {
+			numbers--
+		}
 	}
 	return numbers == 0
 }

@@ -77,11 +77,16 @@ func (r residualBlocks) Entries() []nn.Entry { return entries(r[0][0], r[0][1], 
 
 func (r residualBlocks) Forward(s *nn.Scope, x nn.Map) nn.Map {
 	for _, block := range r {
-		x = s.Block(func(xs ...nn.Map) nn.Map {
-			return nn.Add(s, xs[0], block[1].Forward(s, block[0].ReLU(s, xs[0])))
-		}, x)
+		x = residual(s, block, x)
 	}
 	return x
+}
+
+// residual is x + convolution(ReLU(convolution(x))).
+func residual(s *nn.Scope, block [2]nn.Conv3x3, x nn.Map) nn.Map {
+	return s.Block(func(xs ...nn.Map) nn.Map {
+		return nn.Add(s, xs[0], block[1].Forward(s, block[0].ReLU(s, xs[0])))
+	}, x)
 }
 
 // repeatEdges repeats the last row and column of images [n, c, h, w] until both

@@ -32,10 +32,10 @@ func TestWeightsOfTheAuthorsAreRecognised(t *testing.T) {
 		options model.Options
 		says    string
 	}{
-		"dncnn_s25_gray.pth":             {"dncnn", model.Options{Features: 64, Channels: 1, Depth: 17}, "dncnn with 64 features, 17 layers, for grey pictures"},
+		"dncnn_s25_gray.pth":             {"dncnn", model.Options{Features: 64, Channels: 1, Depth: 17}, "dncnn with 64 features, depth 17, for grey pictures"},
 		"dncnn_blind_gray.pth":           {"dncnn", model.Options{Features: 64, Channels: 1, Depth: 20}, ""},
 		"dncnn_25_gray_bn_merged.pth":    {"dncnn_merged", model.Options{Features: 64, Channels: 1, Depth: 17}, ""},
-		"ffdnet_rgb.pth":                 {"ffdnet", model.Options{Features: 96, Channels: 3, Depth: 12}, "ffdnet with 96 features, 12 layers"},
+		"ffdnet_rgb.pth":                 {"ffdnet", model.Options{Features: 96, Channels: 3, Depth: 12}, "ffdnet with 96 features, depth 12"},
 		"dncnn20_colour_bgr_blind55.pth": {"dncnn", model.Options{Features: 64, Channels: 3, Depth: 20}, ""},
 	} {
 		r, err := Opening{Backend: engine(t)}.Open(theirs(t, filepath.Join(genuine, file)))

@@ -34,7 +34,7 @@ type About struct {
 func (a About) String() string {
 	s := fmt.Sprintf("%s: %s with %d features", a.Path, a.Network, a.Options.Features)
 	if a.Options.Depth > 0 {
-		s += fmt.Sprintf(", %d layers", a.Options.Depth)
+		s += fmt.Sprintf(", depth %d", a.Options.Depth)
 	}
 	if a.Options.Channels == 1 {
 		s += ", for grey pictures"

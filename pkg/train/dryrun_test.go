@@ -23,7 +23,7 @@ func TestEveryComputationCanBeWrittenDownForXLA(t *testing.T) {
 				t.Run(fmt.Sprintf("%s,bilinear=%v,amp=%v", name, bilinear, amp), func(t *testing.T) {
 					cfg := tiny(t)
 					cfg.Model, cfg.ModelBilinear, cfg.UseAMP = name, bilinear, amp
-					cfg.NumEpochs, cfg.EMADecay, cfg.ModelDepth = 1, 0.9, 4
+					cfg.NumEpochs, cfg.EMADecay, cfg.ModelDepth = 1, 0.9, shallow(name)
 					for _, variant := range []string{"plain", "recomputing", "accumulating"} {
 						cfg.GradientCheckpointing, cfg.AccumulationSteps = variant == "recomputing", 1
 						if variant == "accumulating" {

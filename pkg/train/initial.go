@@ -20,12 +20,17 @@ func (b *start) takeWeights() error {
 	for i, t := range b.state.Model {
 		want[i] = weights.Want{Name: t.Name, Shape: t.Shape}
 	}
+	for _, e := range b.net.Constants() {
+		if w.Has(e.Name) {
+			want = append(want, weights.Want{Name: e.Name, Shape: e.Shape})
+		}
+	}
 	fitting, err := w.Fit(want)
 	if err != nil {
 		return fmt.Errorf("train: InitialWeights do not fit %s with ModelFeatures = %d, ModelBilinear = %t%s: %w",
 			b.net.Name, b.net.Options.Features, b.net.Options.Bilinear, whose(w), err)
 	}
-	for i, t := range fitting {
+	for i, t := range fitting[:len(b.state.Model)] {
 		for _, v := range t.Values {
 			if !isFinite(float64(v)) {
 				return fmt.Errorf("train: InitialWeights: %s: %s holds %v: these weights are spoiled, take an earlier checkpoint", w.Origin(), t.Name, v)

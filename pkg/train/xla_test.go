@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -81,7 +82,7 @@ func TestXLATrainsAsTheGoEngine(t *testing.T) {
 	same := func(name string, bilinear, amp bool) {
 		t.Run(fmt.Sprintf("%s,bilinear=%v,amp=%v", name, bilinear, amp), func(t *testing.T) {
 			cfg := tiny(t)
-			cfg.Model, cfg.ModelBilinear, cfg.UseAMP = name, bilinear, amp
+			cfg.Model, cfg.ModelBilinear, cfg.UseAMP, cfg.ModelDepth = name, bilinear, amp, shallow(name)
 			cfg.NumEpochs, cfg.PatchesPerImage = 1, 3 // batches of 4 and 2
 			cfg.GradientCheckpointing = !bilinear
 			_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
@@ -99,7 +100,7 @@ func TestXLATrainsAsTheGoEngine(t *testing.T) {
 		if name == "unet" || tortured() {
 			same(name, true, false)
 		}
-		if tortured() {
+		if tortured() && strings.Contains(name, "unet") {
 			same(name, false, false)
 		}
 	}
@@ -140,6 +141,9 @@ func farthest(a, b *checkpoint.State, of func(checkpoint.Tensor) []float32) floa
 		for j, v := range of(a.Model[i]) {
 			largest, off = max(largest, v, -v), max(off, v-w[j], w[j]-v)
 		}
+	}
+	if largest == 0 {
+		return 0 // there are none: no batch norm
 	}
 	return float64(off / largest)
 }
