@@ -2,7 +2,8 @@
 # make lab      the same set-up, then open the notebook in Jupyter
 # make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
 # make restore  restore pictures with what was trained: IN=photo.jpg OUT=restored.png, or folders; see docs/restore.md
-# make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors)
+# make photographs  what the network was trained with that comes with this program, into data/photographs (230 MB of downloads)
+# make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors, fp16)
 # make notebooks  run every notebook and store its outputs in it, for readers; make sync only spreads the main one's cells
 # make peers    PyTorch, ONNX Runtime and TensorBoard for tests and benchmarks, into build/python (600 MB of downloads)
 # make test     all tests
@@ -24,7 +25,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # XLA on the CPU is faster with huge pages (docs/engines.md); a notebook's kernel sets the same for its cells.
 export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.hugetlb=1)
 
-.PHONY: help run lab data setup export notebooks sync peers test torture scenarios bench check vuln clean
+.PHONY: help run lab data setup photographs export notebooks sync peers test torture scenarios bench check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +41,9 @@ data: build/bin/launch
 
 setup: build/bin/launch
 	@build/bin/launch setup
+
+photographs: build/bin/rekindle
+	@build/bin/rekindle photographs
 
 export:
 	@go run ./pkg/export/command -experiment "$(or $(EXPERIMENT),latest)" -format "$(or $(FORMAT),onnx)"

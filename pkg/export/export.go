@@ -25,11 +25,16 @@ import (
 	"rekindle/pkg/model"
 )
 
-// formats are the kinds of files there are, by their names' endings.
-var formats = map[string]func(*checkpoint.State, string) error{"onnx": ONNX, "safetensors": Safetensors}
+// format is a kind of file.
+type format struct {
+	ending string
+	write  func(s *checkpoint.State, path string) error
+}
+
+var formats = map[string]format{"onnx": {".onnx", ONNX}, "safetensors": {".safetensors", Safetensors}, "fp16": {".fp16.safetensors", HalfSafetensors}}
 
 // Formats lists the formats' names.
-func Formats() []string { return []string{"onnx", "safetensors"} }
+func Formats() []string { return []string{"onnx", "safetensors", "fp16"} }
 
 // rule tells whoever opens an ONNX file how to call the network.
 const rule = "Restores pictures. The input " + Input + " is [batch, 3, height, width], RGB in [-1, 1] (v/127.5-1 for 8-bit v), sides of at least 16. " +
@@ -50,14 +55,19 @@ func ONNX(s *checkpoint.State, path string) error {
 
 // Safetensors writes the weights of a checkpoint as PyTorch's state_dict has
 // them, batch norm's statistics and counters included.
-func Safetensors(s *checkpoint.State, path string) error {
+func Safetensors(s *checkpoint.State, path string) error { return saveSafetensors(s, path, false) }
+
+// HalfSafetensors is [Safetensors] with numbers of 16 bits: half the size.
+func HalfSafetensors(s *checkpoint.State, path string) error { return saveSafetensors(s, path, true) }
+
+func saveSafetensors(s *checkpoint.State, path string, half bool) error {
 	net, err := network(s)
 	if err != nil {
 		return err
 	}
 	items := make([]safetensors.Item, len(s.Model))
 	for i, t := range s.Network() {
-		items[i] = safetensors.Item{Name: t.Name, Shape: t.Shape, Float32: t.Values}
+		items[i] = safetensors.Item{Name: t.Name, Shape: t.Shape, Float32: t.Values, Half: half}
 		if t.IsCounter() {
 			items[i].Int64 = []int64{t.Count}
 		}
@@ -122,13 +132,14 @@ func network(s *checkpoint.State) (*model.Network, error) {
 }
 
 // Experiment writes the best weights of an experiment, or the newest where there
-// are no best ones yet or they are damaged, in a format of [Formats]. path may be
+// are no best ones yet or they are damaged, in a format of [Formats]; "fp16" is
+// safetensors of 16-bit numbers. path may be
 // "": then the file goes to the experiment's folder export. say is told which
 // checkpoints are damaged, and of a network that was never trained.
 func Experiment(exp *experiment.Experiment, format, path string, say func(line string)) (*Exported, error) {
-	write, ok := formats[format]
+	kind, ok := formats[format]
 	if !ok {
-		return nil, fmt.Errorf("export: there is no format %q; there are %s", format, strings.Join(Formats(), " and "))
+		return nil, fmt.Errorf("export: there is no format %q; there are %s", format, strings.Join(Formats(), ", "))
 	}
 	state, from, err := weights(exp, say)
 	if err != nil {
@@ -138,12 +149,12 @@ func Experiment(exp *experiment.Experiment, format, path string, say func(line s
 		say(from + " was never trained: its weights are still the random ones it began with, and it restores nothing")
 	}
 	if path == "" {
-		path = filepath.Join(exp.Dir, "export", strings.TrimSuffix(from, ".pth")+"."+format)
+		path = filepath.Join(exp.Dir, "export", strings.TrimSuffix(from, ".pth")+kind.ending)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			return nil, fmt.Errorf("export: %w", err)
 		}
 	}
-	if err := write(state, path); err != nil {
+	if err := kind.write(state, path); err != nil {
 		return nil, err
 	}
 	return &Exported{Path: path, From: from, About: about(state)}, nil

@@ -154,13 +154,13 @@ func TestAnOldAttentionUNetIsExportedAsWhatItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Config.Model = "attention_unet"
-	for format, write := range formats {
-		path := filepath.Join(t.TempDir(), "net."+format)
-		if err := write(s, path); err != nil {
+	for name, kind := range formats {
+		path := filepath.Join(t.TempDir(), "net"+kind.ending)
+		if err := kind.write(s, path); err != nil {
 			t.Fatal(err)
 		}
 		if raw, err := os.ReadFile(path); err != nil || !strings.Contains(string(raw), "attention_unet_bottleneck") {
-			t.Errorf("the %s file does not say which network it is (%v)", format, err)
+			t.Errorf("the %s file does not say which network it is (%v)", name, err)
 		}
 	}
 }
@@ -255,7 +255,7 @@ func TestAnExperimentsBestWeightsAreExported(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := filepath.Join(exp.Dir, "export", strings.TrimSuffix(name, ".pth")+"."+format)
+			want := filepath.Join(exp.Dir, "export", strings.TrimSuffix(name, ".pth")+formats[format].ending)
 			if info, err := os.Stat(made.Path); made.Path != want || made.From != name || err != nil || info.Size() < 1000 {
 				t.Errorf("%s became %v: %v, want %s", name, made, err, want)
 			}

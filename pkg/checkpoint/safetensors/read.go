@@ -90,8 +90,22 @@ func Open(name string) (*File, error) {
 	return nil, fmt.Errorf("safetensors: %s: %w", name, err)
 }
 
+// Read is [Open] for bytes that lie elsewhere; there is nothing to close.
+func Read(r io.ReaderAt, size int64) (*File, error) {
+	f := &File{tensors: map[string]*Tensor{}}
+	if err := f.parse(r, size); err != nil {
+		return nil, fmt.Errorf("safetensors: %w", err)
+	}
+	return f, nil
+}
+
 // Close closes the file; tensors that were not read yet can no longer be.
-func (f *File) Close() error { return f.file.Close() }
+func (f *File) Close() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}
 
 // Names lists the tensors in the order of their numbers in the file.
 func (f *File) Names() []string { return slices.Clone(f.names) }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"rekindle/pkg/checkpoint/half"
 	"rekindle/pkg/durable"
 )
 
@@ -21,6 +22,7 @@ type Item struct {
 	Shape   []int
 	Float32 []float32
 	Int64   []int64
+	Half    bool // floats are written as F16, rounded
 }
 
 // Save writes a .safetensors file, all or nothing. metadata may be nil.
@@ -66,7 +68,15 @@ func Write(w io.Writer, items []Item, metadata map[string]string) error {
 			continue
 		}
 		for part := range slices.Chunk(item.Float32, 1<<14) { // binary.Write holds a second copy of what it is given
-			_ = binary.Write(out, binary.LittleEndian, part)
+			if !item.Half {
+				_ = binary.Write(out, binary.LittleEndian, part)
+				continue
+			}
+			bits := make([]uint16, len(part))
+			for i, v := range part {
+				bits[i] = half.Bits(v)
+			}
+			_ = binary.Write(out, binary.LittleEndian, bits)
 		}
 	}
 	if err := out.Flush(); err != nil {
@@ -126,15 +136,21 @@ func header(items []Item, metadata map[string]string) ([]byte, error) {
 }
 
 func (i Item) dtype() string {
-	if i.Int64 != nil {
+	switch {
+	case i.Int64 != nil:
 		return "I64"
+	case i.Half:
+		return "F16"
 	}
 	return "F32"
 }
 
 func (i Item) width() int {
-	if i.Int64 != nil {
+	switch {
+	case i.Int64 != nil:
 		return 8
+	case i.Half:
+		return 2
 	}
 	return 4
 }

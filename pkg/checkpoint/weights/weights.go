@@ -13,6 +13,7 @@ package weights
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"rekindle/pkg/checkpoint/pth"
 	"rekindle/pkg/checkpoint/safetensors"
@@ -69,12 +70,31 @@ func Open(path string) (*Weights, error) {
 		return nil, err
 	}
 	w.Path = path
+	w.tidy()
+	return w, nil
+}
+
+// Read is [Open] for the bytes of a safetensors file. name is for messages.
+func Read(name string, r io.ReaderAt, size int64) (*Weights, error) {
+	f, err := safetensors.Read(r, size)
+	if err != nil {
+		return nil, fmt.Errorf("weights: %s: %w", name, err)
+	}
+	w, err := readSafetensors(name, f)
+	if err != nil {
+		return nil, err
+	}
+	w.Path = name
+	w.tidy()
+	return w, nil
+}
+
+func (w *Weights) tidy() {
 	w.unwrap()
 	w.index = map[string]int{}
 	for i, t := range w.Tensors {
 		w.index[t.Name] = i
 	}
-	return w, nil
 }
 
 // Tensor returns a tensor by its name without [Weights.Prefix].
@@ -110,6 +130,11 @@ func openSafetensors(path string) (*Weights, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return readSafetensors(path, f)
+}
+
+func readSafetensors(path string, f *safetensors.File) (*Weights, error) {
+	var err error
 	w := &Weights{Format: "safetensors", Metadata: f.Metadata}
 	for _, name := range f.Names() {
 		stored, _ := f.Tensor(name)
