@@ -2,6 +2,7 @@
 # make lab      the same set-up, then open the notebook in Jupyter
 # make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
 # make restore  restore pictures with what was trained: IN=photo.jpg OUT=restored.png, or folders; see docs/restore.md
+# make score    measure a network as papers do: NET=file-or-experiment SET=folder SIGMA=15,25,50 (GREY=1, CLIP=1, OUT=scores); see docs/quality.md
 # make photographs  what the network was trained with that comes with this program, into data/photographs (230 MB of downloads)
 # make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors, fp16)
 # make notebooks  run every notebook and store its outputs in it, for readers; make sync only spreads the main one's cells
@@ -25,7 +26,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # XLA on the CPU is faster with huge pages (docs/engines.md); a notebook's kernel sets the same for its cells.
 export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.hugetlb=1)
 
-.PHONY: help run lab data setup photographs export notebooks sync peers test torture scenarios bench check vuln clean
+.PHONY: help run lab data setup photographs export score notebooks sync peers test torture scenarios bench check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -51,6 +52,10 @@ export:
 restore: build/bin/rekindle
 	@build/bin/rekindle restore -in "$(IN)" -out "$(OUT)" -experiment "$(or $(EXPERIMENT),latest)" $(if $(OVERWRITE),-overwrite) \
 		$(if $(SHARD),-shard "$(SHARD)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(TILE),-tile "$(TILE)")
+
+score: build/bin/rekindle
+	@build/bin/rekindle score -net "$(or $(NET),latest)" -set "$(SET)" -sigma "$(or $(SIGMA),25)" $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr) \
+		$(if $(SEED),-seed "$(SEED)") $(if $(EVERY),-every "$(EVERY)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(OUT),-out "$(OUT)")
 
 notebooks: build/bin/launch
 	@build/bin/launch refresh

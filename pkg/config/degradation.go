@@ -56,3 +56,24 @@ func (c Config) withoutFolders() Config {
 	}
 	return c
 }
+
+// OwnCopies says whether a network is trained with degraded pictures of somebody's
+// own, in a folder with a name of its own, of which the strengths say nothing.
+func (c Config) OwnCopies() bool {
+	made := c
+	made.TrainDegradedDir = ""
+	own := c.TrainDegradedDir
+	return own != "" && own != made.WithFolders().TrainDegradedDir && !c.DegradeOnTheFly
+}
+
+// NoiseLevels are the lowest and the highest level of the noise that a network is
+// trained for, standard deviations in grey levels; both are 0 where it is not
+// noise or not known.
+func (c Config) NoiseLevels() (low, high float64) {
+	d, err := c.NewDegradation()
+	noise, ok := d.(degrade.Noise)
+	if err != nil || !ok || c.OwnCopies() {
+		return 0, 0
+	}
+	return noise.Levels()
+}

@@ -43,6 +43,9 @@ func (g CorrelatedGaussian) Reach() (margin, grid int) { return 0, 1 }
 // Level draws the standard deviation.
 func (g CorrelatedGaussian) Level(r *rand.Rand) float64 { return span{g.Sigma, g.Max}.draw(r) }
 
+// Levels are Sigma and Max.
+func (g CorrelatedGaussian) Levels() (low, high float64) { return span{g.Sigma, g.Max}.ends() }
+
 // Apply returns a noisy copy.
 func (g CorrelatedGaussian) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	sigma := g.Level(r)

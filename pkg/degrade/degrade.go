@@ -47,6 +47,8 @@ type Noise interface {
 	// anything is rounded, clipped or compressed: that with which Apply would work
 	// if it were given a generator in the state of r. It draws from r.
 	Level(r *rand.Rand) float64
+	// Levels are the ends of the range that Level draws from.
+	Levels() (low, high float64)
 }
 
 // ErrUnknown is returned by [New] for a name that is no degradation.
@@ -140,6 +142,9 @@ func (s span) draw(r *rand.Rand) float64 {
 	}
 	return s.Low
 }
+
+// ends are both of the range; a High below Low means none.
+func (s span) ends() (low, high float64) { return s.Low, max(s.Low, s.High) }
 
 // String is "25", or "0-55".
 func (s span) String() string {

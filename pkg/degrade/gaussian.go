@@ -39,6 +39,9 @@ func (g Gaussian) Reach() (margin, grid int) { return 0, 1 }
 // Level draws the standard deviation.
 func (g Gaussian) Level(r *rand.Rand) float64 { return g.span().draw(r) }
 
+// Levels are Sigma and Max.
+func (g Gaussian) Levels() (low, high float64) { return g.span().ends() }
+
 func (g Gaussian) span() span { return span{g.Sigma, g.Max} }
 
 // Apply returns a noisy copy.

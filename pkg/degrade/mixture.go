@@ -41,6 +41,9 @@ func (n NoisyJPEG) Reach() (margin, grid int) { return n.JPEG.Reach() }
 // Level is that of the noise before the compression.
 func (n NoisyJPEG) Level(r *rand.Rand) float64 { return n.Noise.Level(r) }
 
+// Levels are those of the noise before the compression.
+func (n NoisyJPEG) Levels() (low, high float64) { return n.Noise.Levels() }
+
 // Apply returns a noisy copy that was compressed.
 func (n NoisyJPEG) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {
 	return n.JPEG.Apply(n.Noise.Apply(im, r), r)

@@ -43,9 +43,15 @@ func (p PoissonGaussian) Reach() (margin, grid int) { return 0, 1 }
 
 // Level is the standard deviation at middle grey.
 func (p PoissonGaussian) Level(r *rand.Rand) float64 {
-	gain, read := p.draw(r)
-	return math.Sqrt(gain*127.5 + read*read)
+	return atMiddleGrey(p.draw(r))
 }
+
+// Levels are those of both strengths at their lower and at their upper ends.
+func (p PoissonGaussian) Levels() (low, high float64) {
+	return atMiddleGrey(p.Gain, p.Read), atMiddleGrey(max(p.Gain, p.GainMax), max(p.Read, p.ReadMax))
+}
+
+func atMiddleGrey(gain, read float64) float64 { return math.Sqrt(gain*127.5 + read*read) }
 
 func (p PoissonGaussian) draw(r *rand.Rand) (gain, read float64) {
 	gain = span{p.Gain, p.GainMax}.draw(r)

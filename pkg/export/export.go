@@ -79,7 +79,7 @@ func saveSafetensors(s *checkpoint.State, path string, half bool) error {
 
 // metadata says what the weights belong to and what they were trained for.
 func metadata(s *checkpoint.State, net *model.Network) map[string]string {
-	return map[string]string{
+	about := map[string]string{
 		"strength":    strength(s.Config),
 		"trained":     strconv.FormatBool(hasLearnt(s)),
 		"model":       net.Name,
@@ -89,6 +89,10 @@ func metadata(s *checkpoint.State, net *model.Network) map[string]string {
 		"epoch":       strconv.Itoa(s.Epoch),
 		"value_range": "[-1, 1]",
 	}
+	if low, high := s.Config.NoiseLevels(); high > 0 {
+		about["noise_levels"] = fmt.Sprintf("%g-%g", low, high)
+	}
+	return about
 }
 
 // hasLearnt tells a network that has learnt something from fresh weights.
@@ -104,9 +108,7 @@ func strength(c config.Config) string {
 	if err != nil {
 		return ""
 	}
-	made := c
-	made.TrainDegradedDir = ""
-	if own := c.TrainDegradedDir; own != "" && own != made.WithFolders().TrainDegradedDir && !c.DegradeOnTheFly {
+	if c.OwnCopies() {
 		return "own pictures"
 	}
 	name := d.Name() // "dithering/bayer/2_bits": the last part is the strength

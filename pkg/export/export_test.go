@@ -321,15 +321,17 @@ func TestAnExportSaysWhatTheNetworkWasTrainedFor(t *testing.T) {
 		strength string
 		trained  string
 		about    string
+		levels   string
 	}{
-		{func(s *checkpoint.State) { s.Config.NoiseSigma = 25 }, "sigma_25", "true", "unet for gaussian (sigma 25), 4 epochs"},
-		{func(s *checkpoint.State) { s.Config.Degradation = "jpeg" }, "quality_10", "true", "unet for jpeg (quality 10), 4 epochs"},
-		{func(s *checkpoint.State) { s.Config = s.Config.WithFolders() }, "sigma_100", "true", "unet for gaussian (sigma 100), 4 epochs"},
-		{func(s *checkpoint.State) { s.Config.TrainDegradedDir = "my/noisy" }, "own pictures", "true", "unet for gaussian (own pictures), 4 epochs"},
-		{func(s *checkpoint.State) { s.Config.Degradation = "my own" }, "", "true", "unet for my own, 4 epochs"},
-		{func(s *checkpoint.State) { s.Epoch = 0 }, "sigma_100", "false", "unet for gaussian (sigma 100), 0 epochs"},
-		{func(s *checkpoint.State) { s.Epoch, s.Step = 0, 3 }, "sigma_100", "true", "unet for gaussian (sigma 100), 0 epochs"},
-		{func(s *checkpoint.State) { s.Epoch, s.Config.InitialWeights = 0, "a.pth" }, "sigma_100", "true", "unet for gaussian (sigma 100), 0 epochs"},
+		{func(s *checkpoint.State) { s.Config.NoiseSigma = 25 }, "sigma_25", "true", "unet for gaussian (sigma 25), 4 epochs", "25-25"},
+		{func(s *checkpoint.State) { s.Config.NoiseSigma, s.Config.NoiseSigmaMax = 0, 55 }, "sigma_0-55", "true", "unet for gaussian (sigma 0-55), 4 epochs", "0-55"},
+		{func(s *checkpoint.State) { s.Config.Degradation = "jpeg" }, "quality_10", "true", "unet for jpeg (quality 10), 4 epochs", ""},
+		{func(s *checkpoint.State) { s.Config = s.Config.WithFolders() }, "sigma_100", "true", "unet for gaussian (sigma 100), 4 epochs", "100-100"},
+		{func(s *checkpoint.State) { s.Config.TrainDegradedDir = "my/noisy" }, "own pictures", "true", "unet for gaussian (own pictures), 4 epochs", ""},
+		{func(s *checkpoint.State) { s.Config.Degradation = "my own" }, "", "true", "unet for my own, 4 epochs", ""},
+		{func(s *checkpoint.State) { s.Epoch = 0 }, "sigma_100", "false", "unet for gaussian (sigma 100), 0 epochs", "100-100"},
+		{func(s *checkpoint.State) { s.Epoch, s.Step = 0, 3 }, "sigma_100", "true", "unet for gaussian (sigma 100), 0 epochs", "100-100"},
+		{func(s *checkpoint.State) { s.Epoch, s.Config.InitialWeights = 0, "a.pth" }, "sigma_100", "true", "unet for gaussian (sigma 100), 0 epochs", "100-100"},
 	} {
 		s, err := state("unet", model.Options{Features: 2, Bilinear: true})
 		if err != nil {
@@ -342,7 +344,7 @@ func TestAnExportSaysWhatTheNetworkWasTrainedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := metadataOf(t, path)
-		if got["degradation"] != s.Config.Degradation || got["strength"] != c.strength || got["trained"] != c.trained || about(s) != c.about {
+		if got["degradation"] != s.Config.Degradation || got["strength"] != c.strength || got["trained"] != c.trained || got["noise_levels"] != c.levels || about(s) != c.about {
 			t.Errorf("the file says %v, the line is %q, want %+v", got, about(s), c)
 		}
 	}

@@ -25,8 +25,9 @@ type About struct {
 	Path        string // of the file that the weights are from
 	Network     string // by name, see package model
 	Options     model.Options
-	Epoch       int    // of training; 0 where the file does not say
-	Degradation string // that it was trained for, "" where the file does not say
+	Epoch       int        // of training; 0 where the file does not say
+	Degradation string     // that it was trained for, "" where the file does not say
+	Levels      [2]float64 // of noise that it was trained for, the lowest and the highest, in grey levels; both 0 where that is not known
 	Engine      backend.Choice
 }
 
@@ -85,6 +86,9 @@ func (o Opening) Open(path string) (*Restorer, error) {
 		engine, about.Engine = shared.Backend, shared.Choice
 	}
 	about.Network, about.Options = found.network.Name, found.network.Options
+	if about.Levels == [2]float64{} {
+		about.Levels = published[about.Network]
+	}
 	r, err := New(engine, found.network, found.values)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", found.about.Path, err)
@@ -146,6 +150,7 @@ func (o Opening) experiment(dir string) (*found, error) {
 // state takes the weights of a checkpoint; those that training averaged, where it did.
 func (o Opening) state(path string, s *checkpoint.State) (*found, error) {
 	f := &found{values: map[string][]float32{}, about: About{Path: path, Epoch: s.Epoch, Degradation: s.Config.Degradation}}
+	f.about.Levels[0], f.about.Levels[1] = s.Config.NoiseLevels()
 	shapes := map[string][]int{}
 	for _, t := range s.Network() {
 		f.values[t.Name], shapes[t.Name] = t.Values, t.Shape
@@ -161,6 +166,7 @@ func (o Opening) file(path string) (*found, error) {
 	}
 	f := &found{values: map[string][]float32{}, about: About{Path: path, Degradation: w.Metadata["degradation"]}}
 	f.about.Epoch, _ = strconv.Atoi(w.Metadata["epoch"])
+	fmt.Sscanf(w.Metadata["noise_levels"], "%g-%g", &f.about.Levels[0], &f.about.Levels[1]) // as package export writes it
 	shapes := map[string][]int{}
 	for _, t := range w.Tensors {
 		f.values[t.Name], shapes[t.Name] = t.Values, t.Shape
@@ -177,6 +183,7 @@ func (o Opening) recognise(f *found, shapes map[string][]int, named string) erro
 			named = cfg.Model
 			if f.about.Degradation == "" {
 				f.about.Degradation = cfg.Degradation
+				f.about.Levels[0], f.about.Levels[1] = cfg.NoiseLevels()
 			}
 		}
 	}

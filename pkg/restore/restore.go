@@ -29,6 +29,12 @@ type Restorer struct {
 	// About says where the weights are from, for people.
 	About About
 
+	*loaded
+	level *float64 // of the noise, that the network is told; nil: see At
+}
+
+// loaded is what Restorers of one network share.
+type loaded struct {
 	mu      sync.Mutex
 	engine  compute.Backend
 	net     *model.Network
@@ -55,7 +61,7 @@ const maxShapes = 16
 // ones, and ones of another size, are an error that names them.
 func New(engine compute.Backend, net *model.Network, values map[string][]float32) (r *Restorer, err error) {
 	defer backend.Catch(&err)
-	r = &Restorer{engine: engine, net: net, tiles: compiled{tiled: true}}
+	r = &Restorer{loaded: &loaded{engine: engine, net: net, tiles: compiled{tiled: true}}}
 	for _, e := range net.Entries() {
 		if e.Role == nn.Counter {
 			continue
@@ -78,20 +84,25 @@ func New(engine compute.Backend, net *model.Network, values map[string][]float32
 }
 
 // reset forgets what is compiled.
-func (r *Restorer) reset(c *compiled) error {
+func (r *loaded) reset(c *compiled) error {
 	if c.exec != nil {
 		c.exec.Finalize()
 	}
 	exec, err := graph.NewExec(r.engine, func(in []*graph.Node) []*graph.Node {
 		byName := map[string]*graph.Node{}
+		var sigma *graph.Node
+		given := in[1:]
+		if r.net.TakesSigma() {
+			sigma, given = given[0], given[1:]
+		}
 		for i, name := range r.names {
-			byName[name] = in[1+i]
+			byName[name] = given[i]
 		}
 		scope := nn.NewScope(in[0].Graph(), false, byName)
 		if c.tiled {
 			scope = scope.Tiled()
 		}
-		return []*graph.Node{r.net.Forward(scope, in[0], nil)}
+		return []*graph.Node{r.net.Forward(scope, in[0], sigma)}
 	})
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
@@ -132,6 +143,10 @@ func (r *Restorer) batch(ctx context.Context, c *compiled, patches []float32, n,
 	if images*channels*h*w != len(patches) || images != n && (channels != 1 || images != 3*n) {
 		return nil, fmt.Errorf("restore: %d numbers are no batch of %d patches of 3x%dx%d", len(patches), n, h, w)
 	}
+	levels, err := r.levels(images)
+	if err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	shape := [3]int{images, h, w}
@@ -149,7 +164,13 @@ func (r *Restorer) batch(ctx context.Context, c *compiled, patches []float32, n,
 	defer backend.Catch(&err)
 	x := tensors.FromFlatDataAndDimensions(patches, images, channels, h, w)
 	defer x.FinalizeAll()
-	results, err := c.exec.Call(append([]any{x}, r.weights...)...)
+	in := []any{x}
+	if levels != nil {
+		sigma := tensors.FromFlatDataAndDimensions(levels, images)
+		defer sigma.FinalizeAll()
+		in = append(in, sigma)
+	}
+	results, err := c.exec.Call(append(in, r.weights...)...)
 	if err != nil {
 		return nil, &backend.Error{Err: err}
 	}

@@ -31,6 +31,7 @@ type command struct {
 
 var commands = []command{
 	{"restore", "restore pictures with a trained network", runRestore},
+	{"score", "measure what a network makes of noise, as papers do", runScore},
 }
 
 var (

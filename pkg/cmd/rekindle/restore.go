@@ -71,9 +71,6 @@ func runRestore(ctx context.Context, args []string, s streams) error {
 }
 
 func (o restoreOptions) run(ctx context.Context, s streams) error {
-	if o.sigma != "" {
-		return errors.New("none of the networks here takes a noise level (SIGMA); leave it out: they restore what they were trained for")
-	}
 	k, n, err := parseShard(o.shard)
 	if err != nil {
 		return err
@@ -94,8 +91,33 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	if r, err = o.level(r, warn); err != nil {
+		return err
+	}
 	fmt.Fprintf(s.out, "🔥 %s\n🖥️  %s\n", r.About, r.About.Engine)
 	return o.files(ctx, s, r, work, unreadable)
+}
+
+// level tells the network the level of the noise, where it takes one.
+func (o restoreOptions) level(r *restore.Restorer, warn func(string)) (*restore.Restorer, error) {
+	if o.sigma == "" && r.TakesLevel() {
+		return nil, fmt.Errorf("%s must be told the level of the noise: its standard deviation in grey levels of 0 to 255, such as SIGMA=25", r.About.Network)
+	}
+	if o.sigma == "" {
+		return r, nil
+	}
+	sigma, err := strconv.ParseFloat(o.sigma, 64)
+	if err != nil {
+		return nil, fmt.Errorf("SIGMA is %q; it must be a number of 0 to 255 grey levels", o.sigma)
+	}
+	at, err := r.At(sigma)
+	if err != nil {
+		return nil, err
+	}
+	if outside := r.About.Outside(sigma); outside != "" {
+		warn(outside)
+	}
+	return at, nil
 }
 
 // parseShard reads "3/16"; "" is the only one of one.

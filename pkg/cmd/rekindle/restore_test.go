@@ -16,9 +16,11 @@ import (
 )
 
 // weights is a file of a small network.
-func weights(t *testing.T) string {
+func weights(t *testing.T) string { return weightsOf(t, "attention_unet") }
+
+func weightsOf(t *testing.T, name string) string {
 	t.Helper()
-	net, err := model.New("attention_unet", model.Options{Features: 2, Bilinear: true})
+	net, err := model.New(name, model.Options{Features: 2, Bilinear: true, Depth: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +94,7 @@ func TestWrongCallsGetOneSentence(t *testing.T) {
 	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	empty := t.TempDir()
 	photo(t, filepath.Join(in, "a.png"))
+	unet, ffdnet := weights(t), weightsOf(t, "ffdnet")
 	for _, c := range []struct {
 		args   string
 		status int
@@ -102,11 +105,18 @@ func TestWrongCallsGetOneSentence(t *testing.T) {
 		{"restore -in IN -out OUT -dir EMPTY", 1, "nothing was trained yet"},
 		{"restore -in IN -out OUT -experiment none.pth", 1, "no file none.pth"},
 		{"restore -in IN -out OUT -shard 0/3", 1, "SHARD"}, {"restore -in IN -out OUT -shard 4/3", 1, "SHARD"}, {"restore -in IN -out OUT -shard x", 1, "SHARD"},
-		{"restore -in IN -out OUT -sigma 25", 1, "noise level"},
+		{"restore -in IN -out OUT -experiment UNET -sigma 25", 1, "attention_unet takes no noise level (SIGMA); leave it out"},
+		{"restore -in IN -out OUT -experiment FFDNET", 1, "ffdnet must be told the level of the noise: its standard deviation in grey levels of 0 to 255, such as SIGMA=25"},
+		{"restore -in IN -out OUT -experiment FFDNET -sigma strong", 1, `SIGMA is "strong"; it must be a number of 0 to 255`},
+		{"restore -in IN -out OUT -experiment FFDNET -sigma 300", 1, "the noise level (SIGMA) is 300; it must be 0 to 255"},
+		{"score", 1, "which pictures?"}, {"score IN", 1, "what is"}, {"score -set IN -net none.pth", 1, "no file none.pth"},
+		{"score -set IN -net UNET -sigma 25,much", 1, `SIGMA is "25,much"; it must be a noise level of 0 to 255 grey levels`},
+		{"score -set IN -net UNET -sigma -1", 1, "SIGMA"}, {"score -set IN -net UNET -every 0", 1, "-every is 0"},
+		{"score -set IN -net UNET -out EMPTY/none/scores", 1, "no folder"},
 		{"restore -in EMPTY -out OUT", 1, "no picture"},
 		{"restore -in IN -out IN", 1, "same folder"},
 	} {
-		args := strings.Fields(strings.NewReplacer("IN", in, "OUT", out, "EMPTY", empty).Replace(c.args))
+		args := strings.Fields(strings.NewReplacer("IN", in, "OUT", out, "EMPTY", empty, "UNET", unet, "FFDNET", ffdnet).Replace(c.args))
 		status, said, messages := call(context.Background(), args...)
 		if status != c.status || !strings.Contains(messages, c.words) || said != "" {
 			t.Errorf("%q: status %d, want %d and %q:\n%s%s", c.args, status, c.status, c.words, said, messages)

@@ -1,0 +1,3 @@
+package main
+
+func writePage(path string, rows []row) error { return nil }
