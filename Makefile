@@ -5,7 +5,7 @@
 # make score    measure a network as papers do: NET=file-or-experiment SET=folder SIGMA=15,25,50 (GREY=1, CLIP=1, OUT=scores); see docs/quality.md
 # make photographs  what the network was trained with that comes with this program, into data/photographs (230 MB of downloads)
 # make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors, fp16)
-# make notebooks  run every notebook and store its outputs in it, for readers; make sync only spreads the main one's cells
+# make notebooks  run every notebook, or ONLY=notebooks/…, and store its outputs in it, for readers; make sync only spreads the main one's cells
 # make peers    PyTorch, ONNX Runtime and TensorBoard for tests and benchmarks, into build/python (600 MB of downloads)
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
@@ -58,7 +58,7 @@ score: build/bin/rekindle
 		$(if $(SEED),-seed "$(SEED)") $(if $(EVERY),-every "$(EVERY)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(OUT),-out "$(OUT)")
 
 notebooks: build/bin/launch
-	@build/bin/launch refresh
+	@build/bin/launch refresh $(ONLY)
 
 sync: build/bin/launch
 	@build/bin/launch sync

@@ -6,7 +6,7 @@
 //	launch lab [NOTEBOOK]      the same, then open Jupyter in the browser
 //	launch data                download the photographs of DIV2K
 //	launch sync                spread the main notebook's cells to all training notebooks
-//	launch refresh             the same, then run every notebook and store its outputs
+//	launch refresh [NOTEBOOK]  the same, then run every notebook, or that one, and store its outputs
 //
 // All it installs itself lies in the clone, under build/ and .venv/, but for
 // XLA's plugin, which lies where go-xla finds it, ~/.local/lib/go-xla; Jupyter and
@@ -41,7 +41,7 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] | launch data | launch sync | launch refresh")
+var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] | launch data | launch sync | launch refresh [NOTEBOOK]")
 
 func launch(clone string, args []string) error {
 	if _, err := os.Stat(filepath.Join(clone, "pkg", "notebook", "launch")); err != nil {
@@ -92,7 +92,7 @@ func launch(clone string, args []string) error {
 		if err := compile(s); err != nil {
 			return err
 		}
-		return refresh(s)
+		return refresh(s, notebook)
 	}
 	return errUsage
 }

@@ -53,11 +53,18 @@ func syncAll(clone string) (training, others []string, err error) {
 // that looks like a clone in which nothing has been done yet, so that neither
 // somebody's photographs nor his experiments are part of it. Notebooks that do
 // not train show what the others have trained: where one of those has failed,
-// they are not run, and keep their outputs.
-func refresh(s *setup) error {
+// they are not run, and keep their outputs. With only, the path of a training
+// notebook, it is that one alone.
+func refresh(s *setup, only string) error {
 	training, others, err := syncAll(s.clone)
 	if err != nil {
 		return err
+	}
+	if only != "" {
+		if !slices.Contains(training, filepath.ToSlash(filepath.Clean(only))) {
+			return fmt.Errorf("%s is no training notebook; there are %s", only, strings.Join(training, ", "))
+		}
+		training, others = []string{filepath.ToSlash(filepath.Clean(only))}, nil
 	}
 	scratch, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "refresh-*")
 	if err != nil {
