@@ -11,6 +11,7 @@
 # make torture  the fault tests at length: training killed 200 times at random moments
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
 # make bench    speed and memory beside PyTorch, written to docs/benchmarks.md; SHORT=1: a minute, nothing written
+# make quality  docs/quality.md from what was measured; NET=file NAME="what it is" measures a network first, PEERS=all EVERY=6 BM3D and others
 # make check    gofmt, go vet, staticcheck, and whether notebooks are as they should be committed
 # make vuln     known weaknesses of what we depend on; asks vuln.go.dev, so it needs a network
 # make clean    remove what was built; data, experiments and .venv stay
@@ -26,7 +27,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # XLA on the CPU is faster with huge pages (docs/engines.md); a notebook's kernel sets the same for its cells.
 export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.hugetlb=1)
 
-.PHONY: help run lab data setup photographs export score notebooks sync peers test torture scenarios bench check vuln clean
+.PHONY: help run lab data setup photographs export score notebooks sync peers test torture scenarios bench quality check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -92,6 +93,10 @@ check:
 	go vet ./...
 	go tool staticcheck ./...
 	REKINDLE_CHECK_NOTEBOOKS=1 go test -count=1 ./pkg/notebook/ipynb
+
+quality:
+	go run ./pkg/quality $(if $(NET),-net "$(NET)") $(if $(NAME),-name "$(NAME)") $(if $(SET),-set "$(SET)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(EVERY),-every "$(EVERY)") \
+		$(if $(PEERS),-peers "$(PEERS)") $(if $(PYTHON),-python "$(PYTHON)") $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr)
 
 vuln:
 	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

@@ -45,8 +45,9 @@ func (e *SizeError) Error() string {
 // Set is pairs of pictures, degraded and clean, held decoded. It may be used by
 // several goroutines at once.
 type Set struct {
-	pairs  []pair
-	scenes []scene // their files
+	pairs    []pair
+	scenes   []scene // their files
+	levelled bool    // the levels of the noise are known
 }
 
 // pair is one scene. The pictures have the same size and are never written to.
@@ -117,6 +118,7 @@ func (s *Set) Pair(i int) (name string, degraded, clean *rgb.Image) {
 // KnowLevels tells the set what level of noise each of its degraded pictures has,
 // a standard deviation in 8-bit levels, by the stem of its name.
 func (s *Set) KnowLevels(of func(stem string) float64) {
+	s.levelled = true
 	for i := range s.pairs {
 		s.pairs[i].level = of(s.pairs[i].stem)
 	}

@@ -16,6 +16,7 @@ type Sampler struct {
 	perImage int
 	seed     uint64
 	shuffled bool
+	levelled bool     // the levels of the degraded pictures are known
 	err      error    // why there are no patches
 	degrade  Degrader // nil: the degraded pictures are used
 }
@@ -68,7 +69,7 @@ func (s *Set) Validation(patchSize, patchesPerImage int, seed int64) *Sampler {
 }
 
 func (s *Set) sampler(patchSize, patchesPerImage int, seed int64) *Sampler {
-	t := &Sampler{size: patchSize, perImage: patchesPerImage, seed: uint64(seed)}
+	t := &Sampler{size: patchSize, perImage: patchesPerImage, seed: uint64(seed), levelled: s.levelled}
 	if patchSize < 1 || patchesPerImage < 1 {
 		t.err = fmt.Errorf("dataset: %d patches an image of size %d: both must be at least 1", patchesPerImage, patchSize)
 		return t
@@ -102,6 +103,15 @@ func (s *Sampler) Len() int { return len(s.pairs) * s.perImage }
 
 // PatchSize is the side of a patch in pixels.
 func (s *Sampler) PatchSize() int { return s.size }
+
+// KnowsLevels says whether [Sampler.Patch] knows the level of the noise.
+func (s *Sampler) KnowsLevels() bool {
+	if s.degrade != nil {
+		_, ok := s.degrade.(leveller)
+		return ok
+	}
+	return s.levelled
+}
 
 // Patch writes patch index (0 to Len-1) of an epoch, degraded and clean with
 // the same place and symmetry, as planes red, green, blue in [-1,1]. Both

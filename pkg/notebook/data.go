@@ -56,6 +56,7 @@ type part struct {
 	seed            int64
 	was             *dataset.Pictures // that the current experiment was trained on; nil: none yet
 	copies          bool              // degraded copies are made
+	noise           degrade.Noise     // of the copies; nil: they are not noisy, or not known
 }
 
 // parts are training and validation, in this order.
@@ -66,9 +67,11 @@ func parts(cfg config.Config) [2]part {
 	if cfg.ValDegradedDir == cfg.TrainDegradedDir {
 		valSeed = cfg.Seed
 	}
+	degradation, _ := cfg.NewDegradation() // Validate says what is wrong with it
+	noise, _ := degradation.(degrade.Noise)
 	return [2]part{
-		{name: "Train", clean: cfg.TrainCleanDir, degraded: cfg.TrainDegradedDir, usual: usual.TrainCleanDir, pictures: builtInTrain, seed: cfg.Seed, copies: !cfg.DegradeOnTheFly},
-		{name: "Val", clean: cfg.ValCleanDir, degraded: cfg.ValDegradedDir, usual: usual.ValCleanDir, pictures: builtInVal, seed: valSeed, copies: true},
+		{name: "Train", clean: cfg.TrainCleanDir, degraded: cfg.TrainDegradedDir, usual: usual.TrainCleanDir, pictures: builtInTrain, seed: cfg.Seed, copies: !cfg.DegradeOnTheFly, noise: noise},
+		{name: "Val", clean: cfg.ValCleanDir, degraded: cfg.ValDegradedDir, usual: usual.ValCleanDir, pictures: builtInVal, seed: valSeed, copies: true, noise: noise},
 	}
 }
 
@@ -376,7 +379,25 @@ func (p part) open(patchSize int, warn func(string)) (*dataset.Set, error) {
 	some := &firstFew{to: warn}
 	set, err := dataset.Open(degraded, p.clean, patchSize, some.warn)
 	some.end()
+	if err == nil {
+		p.tellLevels(set)
+	}
 	return set, softly(pointToData(err))
+}
+
+// tellLevels tells a set the level of noise of each copy, where that is known: it
+// is drawn from the seed and the name, or it is the same for all.
+func (p part) tellLevels(set *dataset.Set) {
+	if p.noise == nil || !p.copies {
+		return
+	}
+	low, high := p.noise.Levels()
+	if by, ok := derived.RecipeOf(p.degraded); !ok || by.Name != p.noise.Name() || by.Seed != p.seed {
+		if low < high {
+			return // somebody's own pictures
+		}
+	}
+	set.KnowLevels(func(stem string) float64 { return p.noise.Level(degrade.Source(p.seed, stem+".png")) })
 }
 
 // softly makes an error about pictures one that does not end Run All, where the

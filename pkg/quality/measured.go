@@ -14,14 +14,14 @@ import (
 
 // row is what one method was measured to do at several levels of noise.
 type row struct {
-	Name    string `json:"name"`
-	Kind    string `json:"kind"` // "ours", "theirs" (networks), "peer"
-	About   string `json:"about,omitempty"`
-	Set     string `json:"set"`
-	Grey    bool   `json:"grey,omitempty"`
-	Clip    bool   `json:"clip,omitempty"`
-	Every   int    `json:"every"`
-	Numbers []numbers
+	Name    string    `json:"name"`
+	Kind    string    `json:"kind"` // "ours", "theirs" (networks), "peer"
+	About   string    `json:"about,omitempty"`
+	Set     string    `json:"set"`
+	Grey    bool      `json:"grey,omitempty"`
+	Clip    bool      `json:"clip,omitempty"`
+	Every   int       `json:"every"`
+	Numbers []numbers `json:"numbers"`
 }
 
 // numbers of one level: means over the pictures.

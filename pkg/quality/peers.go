@@ -23,10 +23,10 @@ var script []byte
 // peers are the methods of peers.py, as the table calls them.
 var peers = []struct{ method, name string }{
 	{"bm3d", "BM3D"},
-	{"nonlocal_means", "non-local means (scikit-image)"},
-	{"wavelets", "wavelets, BayesShrink (scikit-image)"},
-	{"total_variation", "total variation, Chambolle (scikit-image)"},
-	{"opencv", "fastNlMeansDenoisingColored (OpenCV)"},
+	{"nonlocal_means", "non-local means"},
+	{"wavelets", "wavelets, BayesShrink"},
+	{"total_variation", "total variation, Chambolle"},
+	{"opencv", "fastNlMeansDenoisingColored"},
 }
 
 // peer is a process of Python that denoises one picture after the other.

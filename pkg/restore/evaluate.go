@@ -16,7 +16,8 @@ import (
 // Evaluate restores the first limit pictures of a set (all for 0), writes them
 // into dir as <name>.png, and scores them and the degraded pictures they were
 // made from against the clean ones, all as 8-bit pictures. report is called
-// after each picture and may be nil.
+// after each picture and may be nil. A network that takes the level of the noise is
+// told that of each picture, see [dataset.Set.KnowLevels].
 //
 // The first picture that cannot be restored, saved or scored ends it with an
 // error that names the picture; those before it stay in dir. When ctx has ended
@@ -35,8 +36,15 @@ func (r *Restorer) Evaluate(ctx context.Context, set *dataset.Set, dir string, o
 	e := &experiment.Evaluation{NImages: n, SelfEnsemble: o.SelfEnsemble, TileSize: o.TileSize, TileOverlap: o.Overlap, Margin: o.Margin}
 	for i := range n {
 		name, degraded, clean := set.Pair(i)
+		at, err := r, error(nil)
+		if r.TakesLevel() {
+			at, err = r.At(set.Level(i))
+		}
+		if err != nil {
+			return nil, err
+		}
 		began := time.Now()
-		restored, err := r.RGB(ctx, degraded, o)
+		restored, err := at.RGB(ctx, degraded, o)
 		e.Seconds += time.Since(began).Seconds()
 		if err != nil {
 			return nil, fmt.Errorf("restore: evaluating %s: %w", name, err)

@@ -110,8 +110,12 @@ func (e *engine) zeroGradients() []*tensors.Tensor {
 // slice returns samples from..to-1 of a batch without copying.
 func slice(b *dataset.Batch, from, to int) *dataset.Batch {
 	n := 3 * b.Size * b.Size
-	return &dataset.Batch{
+	part := &dataset.Batch{
 		N: to - from, Size: b.Size, From: b.From + from,
 		Degraded: b.Degraded[from*n : to*n], Clean: b.Clean[from*n : to*n],
 	}
+	if b.Levels != nil {
+		part.Levels = b.Levels[from:to]
+	}
+	return part
 }

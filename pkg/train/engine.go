@@ -112,7 +112,10 @@ func newEngine(on compute.Backend, net *model.Network, l loss.Combined, o optim.
 	}
 	batch := 2
 	if e.pads {
-		batch = 3
+		batch++
+	}
+	if net.TakesSigma() {
+		batch++
 	}
 	e.step = computation{graph: e.stepGraph, scalars: 3, batch: batch}
 	e.eval = computation{graph: e.evalGraph, batch: batch}
@@ -170,14 +173,18 @@ func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim, loss.PSNR(restored, b.clean, b.mask)}, 0), restored}
 }
 
-// batch is what a graph sees of an input: pictures [n, 3, size, size], and which
-// of them are there, [n], or nil where all are.
-type batch struct{ degraded, clean, mask *graph.Node }
+// batch is what a graph sees of an input: pictures [n, 3, size, size]; which
+// of them are there, [n], or nil where all are; and the levels of their noise, [n],
+// or nil where the network takes none.
+type batch struct{ degraded, clean, mask, sigma *graph.Node }
 
 func (e *engine) takeBatch(in []*graph.Node) (b batch, rest []*graph.Node) {
 	b, rest = batch{degraded: in[0], clean: in[1]}, in[2:]
 	if e.pads {
 		b.mask, rest = rest[0], rest[1:]
+	}
+	if e.net.TakesSigma() {
+		b.sigma, rest = rest[0], rest[1:]
 	}
 	return b, rest
 }
@@ -187,7 +194,7 @@ func (e *engine) restored(s *nn.Scope, b batch) *graph.Node {
 	if b.mask != nil {
 		s = s.Padded(b.mask)
 	}
-	return e.net.Forward(s, b.degraded, nil)
+	return e.net.Forward(s, b.degraded, b.sigma)
 }
 
 // measure compares what was restored with the clean pictures.

@@ -21,6 +21,7 @@ type input struct {
 	*dataset.Batch
 	full    int               // samples of a batch that is filled up; 0: it is not
 	devices int               // over which it is divided, at least 1
+	levels  bool              // the network is told those of the noise
 	ready   []*tensors.Tensor // what take returns, on the devices already; nil: to be made
 }
 
@@ -32,7 +33,7 @@ var forcePadding = false
 
 // input is a batch of which the largest of its kind have full samples.
 func (e *engine) input(b *dataset.Batch, full int) *input {
-	i := &input{Batch: b, devices: max(e.devices, 1)}
+	i := &input{Batch: b, devices: max(e.devices, 1), levels: e.net.TakesSigma()}
 	if e.pads {
 		i.full = (full + i.devices - 1) / i.devices * i.devices
 	}
@@ -42,9 +43,9 @@ func (e *engine) input(b *dataset.Batch, full int) *input {
 // samples is how many images the computation sees, those that fill it up included.
 func (i *input) samples() int { return max(i.N, i.full) }
 
-// take returns the batch's tensors: degraded and clean, [n, 3, Size, Size], and
-// the mask, [n], if it is filled up; then those of the next device. They are the
-// caller's to release. Asked again, after a step that failed, it makes new ones.
+// take returns the batch's tensors: degraded and clean, [n, 3, Size, Size], the
+// mask, [n], if it is filled up, and the levels of the noise, [n], if the network
+// takes them; then those of the next device. They are the caller's to release. Asked again, after a step that failed, it makes new ones.
 func (i *input) take() []*tensors.Tensor {
 	if i.ready == nil {
 		return i.build()
@@ -64,6 +65,10 @@ func (i *input) build() (list []*tensors.Tensor) {
 	}
 	image, shapes := 3*i.Size*i.Size, i.shapes()
 	degraded, clean, mask := filled(i.Degraded, image), filled(i.Clean, image), make([]float32, n)
+	var levels []float32
+	if i.levels {
+		levels = filled(i.Levels, 1)
+	}
 	for k := range i.N {
 		mask[k] = 1
 	}
@@ -73,7 +78,10 @@ func (i *input) build() (list []*tensors.Tensor) {
 			tensors.FromFlatDataAndDimensions(degraded[from*image:to*image], shapes[0].Dimensions...),
 			tensors.FromFlatDataAndDimensions(clean[from*image:to*image], shapes[1].Dimensions...))
 		if i.full > 0 {
-			list = append(list, tensors.FromFlatDataAndDimensions(mask[from:to], shapes[2].Dimensions...))
+			list = append(list, tensors.FromFlatDataAndDimensions(mask[from:to], to-from))
+		}
+		if i.levels {
+			list = append(list, tensors.FromFlatDataAndDimensions(levels[from:to], to-from))
 		}
 	}
 	return list
@@ -83,10 +91,14 @@ func (i *input) build() (list []*tensors.Tensor) {
 func (i *input) shapes() []shapes.Shape {
 	n := i.samples() / i.devices
 	pictures := shapes.Make(dtypes.Float32, n, 3, i.Size, i.Size)
-	if i.full == 0 {
-		return []shapes.Shape{pictures, pictures}
+	list, numbers := []shapes.Shape{pictures, pictures}, shapes.Make(dtypes.Float32, n)
+	if i.full > 0 {
+		list = append(list, numbers)
 	}
-	return []shapes.Shape{pictures, pictures, shapes.Make(dtypes.Float32, n)}
+	if i.levels {
+		list = append(list, numbers)
+	}
+	return list
 }
 
 // put moves the batch to the devices. Where that fails nothing has happened: the

@@ -66,7 +66,7 @@ func load(t *testing.T, cfg config.Config) Data {
 	}
 	patches := open(cfg.TrainDegradedDir, cfg.TrainCleanDir).Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
 	if cfg.DegradeOnTheFly {
-		patches = patches.OnTheFly(degrade.Gaussian{Sigma: cfg.NoiseSigma})
+		patches = patches.OnTheFly(degrade.Gaussian{Sigma: cfg.NoiseSigma, Max: cfg.NoiseSigmaMax, Unclipped: cfg.NoiseUnclipped})
 	}
 	return Data{
 		Train: patches,

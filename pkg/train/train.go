@@ -165,6 +165,9 @@ func newLoop(t task, opts Options) (*loop, error) {
 		if s.PatchSize() != t.cfg.PatchSize {
 			return nil, fmt.Errorf("train: the data's patches have %d pixels a side, PatchSize is %d: open the data again with this configuration", s.PatchSize(), t.cfg.PatchSize)
 		}
+		if net.TakesSigma() && !s.KnowsLevels() {
+			return nil, fmt.Errorf("train: %s must be told the level of the noise, which is not known of these pictures; choose a Degradation that is noise (gaussian, correlated_gaussian, poisson_gaussian, each also with _jpeg) and let its copies be made here, or another Model", net.Name)
+		}
 	}
 	goal, err := lossOf(t.cfg)
 	if err != nil {

@@ -61,10 +61,16 @@ func restoredPatches(ctx context.Context, r *restore.Restorer, set *dataset.Set,
 	options := restore.Options{TileSize: side + 2*restore.Margin, BatchSize: 1, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
 	rows := make([]plots.Row, 3)
 	for _, index := range chosen {
-		patches.Patch(0, index, degraded, clean)
+		level := patches.Patch(0, index, degraded, clean)
+		at, err := r, error(nil)
+		if r.TakesLevel() {
+			at, err = r.At(level)
+		}
+		if err != nil {
+			return nil, err
+		}
 		images := [3]*rgb.Image{rgb.FromPlanes(degraded, side, side), nil, rgb.FromPlanes(clean, side, side)}
-		var err error
-		if images[1], err = r.RGB(ctx, images[0], options); err != nil {
+		if images[1], err = at.RGB(ctx, images[0], options); err != nil {
 			return nil, err
 		}
 		for k := range images {
