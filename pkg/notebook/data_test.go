@@ -187,6 +187,7 @@ func TestEveryDegradationFillsItsFolders(t *testing.T) {
 	for _, name := range degrade.Names() {
 		printed.Reset()
 		cfg.Degradation, cfg.TrainDegradedDir, cfg.ValDegradedDir = name, "", ""
+		cfg.NoiseSigma, cfg.NoiseSigmaMax = 5, 55
 		cfg := cfg.WithFolders()
 		d, err := cfg.NewDegradation()
 		if err != nil {
@@ -208,6 +209,10 @@ func TestEveryDegradationFillsItsFolders(t *testing.T) {
 		stem, degraded, clean := data.TrainSet.Pair(0)
 		if want := d.Apply(clean, degrade.Source(cfg.Seed, stem)); !slices.Equal(degraded.Pix, want.Pix) {
 			t.Errorf("%s: %s is not what seed and name give", name, stem)
+		}
+		noise, noisy := d.(degrade.Noise)
+		if data.Val.KnowsLevels() != noisy || noisy && data.TrainSet.Level(0) != noise.Level(degrade.Source(cfg.Seed, stem)) {
+			t.Errorf("%s: the level of %s is known to be %v", name, stem, data.TrainSet.Level(0))
 		}
 	}
 }

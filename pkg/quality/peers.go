@@ -119,10 +119,11 @@ func npy(im score.Image) []byte {
 // values reads the numbers behind a header of NumPy: as many as in like.
 func values(raw []byte, like score.Image) (score.Image, error) {
 	out := score.Image{W: like.W, H: like.H, Values: make([]float64, len(like.Values))}
-	if len(raw) < 8*len(out.Values) || !strings.Contains(string(raw[:128]), "'<f8', 'fortran_order': False") {
+	header := len(raw) - 8*len(out.Values)
+	if header < 10 || 10+int(raw[8])+int(raw[9])<<8 != header || !strings.Contains(string(raw[:header]), "'<f8', 'fortran_order': False") {
 		return out, fmt.Errorf("%d bytes are no array of %d numbers", len(raw), len(out.Values))
 	}
-	raw = raw[len(raw)-8*len(out.Values):]
+	raw = raw[header:]
 	for i := range out.Values {
 		out.Values[i] = math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
 	}
