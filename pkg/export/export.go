@@ -37,8 +37,13 @@ var formats = map[string]format{"onnx": {".onnx", ONNX}, "safetensors": {".safet
 func Formats() []string { return []string{"onnx", "safetensors", "fp16"} }
 
 // rule tells whoever opens an ONNX file how to call the network.
-const rule = "Restores pictures. The input " + Input + " is [batch, 3, height, width], RGB in [-1, 1] (v/127.5-1 for 8-bit v), sides of at least 16. " +
-	"The output " + Output + " has the same shape; clip it to [-1, 1]."
+func rule(net *model.Network) string {
+	s := "Restores pictures. The input " + Input + " is [batch, 3, height, width], RGB in [-1, 1] (v/127.5-1 for 8-bit v), sides of at least 16. "
+	if net.TakesSigma() {
+		s += "The input " + Sigma + " is [batch], the standard deviation of each picture's noise in grey levels of 0 to 255. "
+	}
+	return s + "The output " + Output + " has the same shape; clip it to [-1, 1]."
+}
 
 // ONNX writes the network of a checkpoint with its weights, float32.
 func ONNX(s *checkpoint.State, path string) error {
@@ -50,7 +55,7 @@ func ONNX(s *checkpoint.State, path string) error {
 	if err != nil {
 		return err
 	}
-	return g.Save(path, onnx.About{Producer: "rekindle", Doc: rule, Metadata: metadata(s, net)})
+	return g.Save(path, onnx.About{Producer: "rekindle", Doc: rule(net), Metadata: metadata(s, net)})
 }
 
 // Safetensors writes the weights of a checkpoint as PyTorch's state_dict has
@@ -85,6 +90,7 @@ func metadata(s *checkpoint.State, net *model.Network) map[string]string {
 		"model":       net.Name,
 		"features":    strconv.Itoa(net.Options.Features),
 		"bilinear":    strconv.FormatBool(net.Options.Bilinear),
+		"depth":       strconv.Itoa(net.Options.Depth),
 		"degradation": s.Config.Degradation,
 		"epoch":       strconv.Itoa(s.Epoch),
 		"value_range": "[-1, 1]",

@@ -13,6 +13,7 @@ import (
 // Names of the network's input and output in an ONNX file.
 const (
 	Input  = "degraded"
+	Sigma  = "sigma" // of networks that take the level of the noise
 	Output = "restored"
 )
 
@@ -23,6 +24,14 @@ var networks = map[string]func(b *builder, x onnx.Value){
 	"unet_residual":             func(b *builder, x onnx.Value) { b.g.Node("Sub", Output, []onnx.Value{x, b.unet(x, "noise")}) },
 	"attention_unet":            func(b *builder, x onnx.Value) { b.attentionUNet(x, 4) },
 	"attention_unet_bottleneck": func(b *builder, x onnx.Value) { b.attentionUNet(x, 1) },
+	"shuffle_unet":              func(b *builder, x onnx.Value) { b.shuffleUNet(x) },
+	"dncnn":                     func(b *builder, x onnx.Value) { b.dnCNN(x, "dncnn", true) },
+	"dncnn_merged":              func(b *builder, x onnx.Value) { b.dnCNN(x, "model", false) },
+	"ffdnet":                    func(b *builder, x onnx.Value) { b.ffdNet(x, "intermediate_dncnn.itermediate_dncnn", true) },
+	"ffdnet_merged":             func(b *builder, x onnx.Value) { b.ffdNet(x, "model", false) },
+	"drunet":                    func(b *builder, x onnx.Value) { b.drUNet(x) },
+	"nafnet":                    func(b *builder, x onnx.Value) { b.nafNet(x) },
+	"ridnet":                    func(b *builder, x onnx.Value) { b.ridNet(x) },
 }
 
 // graph makes the ONNX graph of a network for inference. Batch norm is part of
@@ -32,7 +41,7 @@ func graph(net *model.Network, tensors []checkpoint.Tensor) (*onnx.Graph, error)
 	if !ok {
 		return nil, fmt.Errorf("export: %s cannot be written as ONNX yet; use safetensors", net.Name)
 	}
-	b := &builder{g: onnx.NewGraph(net.Name), bilinear: net.Options.Bilinear, tensors: map[string]checkpoint.Tensor{}}
+	b := &builder{g: onnx.NewGraph(net.Name), net: net, distance: 1, tensors: map[string]checkpoint.Tensor{}, constants: map[string]onnx.Value{}}
 	for _, t := range tensors {
 		b.tensors[t.Name] = t
 	}
@@ -45,18 +54,24 @@ func graph(net *model.Network, tensors []checkpoint.Tensor) (*onnx.Graph, error)
 			return nil, fmt.Errorf("export: %s has the shape %v in the weights, but %v in %s with %d features", e.Name, t.Shape, e.Shape, net.Name, net.Options.Features)
 		}
 	}
-	dims := []onnx.Dim{onnx.Named("batch"), onnx.Fixed(3), onnx.Named("height"), onnx.Named("width")}
-	build(b, b.g.Input(Input, dims...))
+	dims := []onnx.Dim{onnx.Named("batch"), onnx.Fixed(net.Options.Channels), onnx.Named("height"), onnx.Named("width")}
+	x := b.g.Input(Input, dims...)
+	if net.TakesSigma() {
+		b.sigma = b.g.Input(Sigma, dims[0])
+	}
+	build(b, x)
 	b.g.Output(Output, dims...)
 	return b.g, nil
 }
 
 // builder adds layers, which are named as in PyTorch, to a graph.
 type builder struct {
-	g        *onnx.Graph
-	tensors  map[string]checkpoint.Tensor
-	bilinear bool
-	double   onnx.Value // the factors of upsampling, once they are there
+	g         *onnx.Graph
+	net       *model.Network
+	tensors   map[string]checkpoint.Tensor
+	sigma     onnx.Value            // the level of the noise
+	distance  int64                 // of the taps of a convolution that is added
+	constants map[string]onnx.Value // that are there once
 }
 
 // names of the blocks of two networks that are built alike.
@@ -119,7 +134,7 @@ const epsilon = 1e-5
 // conv adds the convolution called layer and the batch norm behind it, if that
 // is not "", as one operation: norm(w x + b) = (s w) x + s (b - mean) + beta
 // with s = gamma / sqrt(variance + epsilon).
-func (b *builder) conv(x onnx.Value, name, layer, norm string) onnx.Value {
+func (b *builder) conv(x onnx.Value, name, layer, norm string, attributes ...onnx.Attribute) onnx.Value {
 	w := b.tensors[layer+".weight"]
 	weights, out := slices.Clone(w.Values), w.Shape[0]
 	bias := make([]float32, out)
@@ -137,19 +152,20 @@ func (b *builder) conv(x onnx.Value, name, layer, norm string) onnx.Value {
 		}
 	}
 	side := int64(w.Shape[2])
-	pad := side / 2
-	return b.g.Node("Conv", name, []onnx.Value{x, b.g.Floats(layer+".weight", w.Shape, weights), b.g.Floats(layer+".bias", []int{out}, bias)},
-		onnx.Ints("kernel_shape", side, side), onnx.Ints("pads", pad, pad, pad, pad))
+	pad := side / 2 * b.distance
+	attributes = append(attributes, onnx.Ints("kernel_shape", side, side), onnx.Ints("pads", pad, pad, pad, pad))
+	if b.distance > 1 {
+		attributes = append(attributes, onnx.Ints("dilations", b.distance, b.distance))
+	}
+	return b.g.Node("Conv", name, []onnx.Value{x, b.g.Floats(layer+".weight", w.Shape, weights), b.g.Floats(layer+".bias", []int{out}, bias)}, attributes...)
 }
 
 // upsample doubles both sides.
 func (b *builder) upsample(i int, x onnx.Value) onnx.Value {
 	name := fmt.Sprintf("up%d.up", i)
-	if b.bilinear {
-		if b.double == "" {
-			b.double = b.g.Floats("double", []int{4}, []float32{1, 1, 2, 2})
-		}
-		return b.g.Node("Resize", name, []onnx.Value{x, "", b.double}, onnx.Text("mode", "linear"), onnx.Text("coordinate_transformation_mode", "align_corners"))
+	if b.net.Options.Bilinear {
+		double := b.once("double", func() onnx.Value { return b.g.Floats("double", []int{4}, []float32{1, 1, 2, 2}) })
+		return b.g.Node("Resize", name, []onnx.Value{x, "", double}, onnx.Text("mode", "linear"), onnx.Text("coordinate_transformation_mode", "align_corners"))
 	}
 	w := b.tensors[name+".weight"] // [in, out, side, side]
 	side := int64(w.Shape[2])

@@ -1,7 +1,6 @@
 package export
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -15,11 +14,15 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gomlx/compute"
+	graphs "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/internal/python"
 	"rekindle/pkg/model"
-	"rekindle/pkg/restore"
+	"rekindle/pkg/nn"
 )
 
 // state is a network with weights and statistics that are all unlike those of
@@ -30,12 +33,12 @@ func state(name string, o model.Options) (*checkpoint.State, error) {
 		return nil, err
 	}
 	s := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 4}}
-	s.Config.Model, s.Config.ModelFeatures, s.Config.ModelBilinear, s.Config.Degradation = name, o.Features, o.Bilinear, "gaussian"
+	s.Config.Model, s.Config.ModelFeatures, s.Config.ModelBilinear, s.Config.ModelDepth, s.Config.Degradation = name, o.Features, o.Bilinear, o.Depth, "gaussian"
 	values := net.Init(5)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i, e := range net.Entries() {
 		v := values[e.Name]
-		if strings.HasSuffix(e.Name, ".running_mean") || len(e.Shape) == 1 {
+		if len(e.Shape) == 1 || strings.HasSuffix(e.Name, ".beta") || strings.HasSuffix(e.Name, ".gamma") {
 			for k := range v {
 				v[k] += float32(0.3 * (r.Float64() - 0.5))
 			}
@@ -53,7 +56,17 @@ func state(name string, o model.Options) (*checkpoint.State, error) {
 func kinds() (out []model.Network) {
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
 		for _, bilinear := range []bool{true, false} {
-			out = append(out, model.Network{Name: name, Options: model.Options{Features: 4, Bilinear: bilinear}})
+			depth := 3
+			if name == "nafnet" {
+				depth = 1
+			}
+			net, err := model.New(name, model.Options{Features: 4, Bilinear: bilinear, Depth: depth})
+			if err != nil {
+				panic(err)
+			}
+			if bilinear || slices.ContainsFunc(out, func(other model.Network) bool { return other.Name == name && other.Options != net.Options }) {
+				out = append(out, *net)
+			}
 		}
 	}
 	return out
@@ -62,10 +75,11 @@ func kinds() (out []model.Network) {
 // job is one batch of pictures through one network, by this library and, from
 // files, by another program.
 type job struct {
-	Model  string `json:"model"`
-	Shape  [4]int `json:"shape"`
-	Input  string `json:"input"`
-	Output string `json:"output"`
+	Model  string    `json:"model"`
+	Shape  [4]int    `json:"shape"`
+	Input  string    `json:"input"`
+	Sigma  []float32 `json:"sigma"`
+	Output string    `json:"output"`
 	want   []float32
 }
 
@@ -99,10 +113,6 @@ var jobs = sync.OnceValues(func() (list []job, err error) {
 		for _, t := range s.Model {
 			values[t.Name] = t.Values
 		}
-		restorer, err := restore.New(engine.Backend, net, values)
-		if err != nil {
-			return nil, err
-		}
 		for _, shape := range [][4]int{{1, 3, 16, 16}, {2, 3, 31, 47}, {1, 3, 48, 66}} {
 			x := make([]float32, 3*shape[0]*shape[2]*shape[3])
 			for k := range x {
@@ -110,7 +120,12 @@ var jobs = sync.OnceValues(func() (list []job, err error) {
 			}
 			base := filepath.Join(dir, fmt.Sprintf("%d_%d", i, len(list)))
 			j := job{Model: path, Shape: shape, Input: base + ".in", Output: base + ".out"}
-			if j.want, err = restorer.Batch(context.Background(), x, shape[0], shape[2], shape[3]); err != nil {
+			if net.TakesSigma() {
+				for k := range shape[0] {
+					j.Sigma = append(j.Sigma, float32(10+30*k))
+				}
+			}
+			if j.want, err = forward(engine.Backend, net, values, x, shape, j.Sigma); err != nil {
 				return nil, err
 			}
 			raw, err := binary.Append(nil, binary.LittleEndian, x)
@@ -125,6 +140,40 @@ var jobs = sync.OnceValues(func() (list []job, err error) {
 	}
 	return list, nil
 })
+
+// forward is what the network makes of a batch.
+func forward(on compute.Backend, net *model.Network, values map[string][]float32, x []float32, shape [4]int, sigma []float32) ([]float32, error) {
+	var names []string
+	args := []any{tensors.FromFlatDataAndDimensions(x, shape[:]...)}
+	if sigma != nil {
+		args = append(args, tensors.FromFlatDataAndDimensions(sigma, len(sigma)))
+	}
+	first := len(args)
+	for _, e := range net.Entries() {
+		if e.Role != nn.Counter {
+			names, args = append(names, e.Name), append(args, tensors.FromFlatDataAndDimensions(values[e.Name], e.Shape...))
+		}
+	}
+	exec, err := graphs.NewExec(on, func(in []*graphs.Node) *graphs.Node {
+		bound := map[string]*graphs.Node{}
+		for i, name := range names {
+			bound[name] = in[first+i]
+		}
+		var level *graphs.Node
+		if sigma != nil {
+			level = in[1]
+		}
+		return net.Forward(nn.NewScope(in[0].Graph(), false, bound), in[0], level)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.Call(args...)
+	if err != nil {
+		return nil, err
+	}
+	return tensors.MustCopyFlatData[float32](out[0]), nil
+}
 
 var jobsDir string
 

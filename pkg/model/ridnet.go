@@ -21,9 +21,9 @@ type ridNet struct {
 	modules    []attentionModule
 }
 
-// Means of the colours that the authors subtract at first and, what they found being
-// added to the picture, add at the end.
-var ridNetMeans = []float64{255 * 0.4488, 255 * 0.4371, 255 * 0.4040}
+// RIDNetMeans are the means of the colours that RIDNet subtracts at first and adds to
+// what it found, in grey levels.
+var RIDNetMeans = []float64{255 * 0.4488, 255 * 0.4371, 255 * 0.4040}
 
 func newRIDNet(o Options) architecture {
 	o.Bilinear, o.Channels = false, 3
@@ -79,7 +79,7 @@ func (r *ridNet) Forward(s *nn.Scope, x, _ *graph.Node) *graph.Node {
 // shift adds the means of the colours, times a sign, to images [n, 3, h, w].
 func shift(x *graph.Node, sign float64) *graph.Node {
 	var planes []*graph.Node
-	for c, mean := range ridNetMeans {
+	for c, mean := range RIDNetMeans {
 		planes = append(planes, graph.AddScalar(graph.SliceAxis(x, 1, graph.AxisRange(c, c+1)), sign*mean))
 	}
 	return graph.Concatenate(planes, 1)

@@ -1,7 +1,7 @@
 """Runs ONNX files with PyTorch, by a reading of the format that shares nothing with the writer.
 
-python3 run_onnx.py JOBS: a JSON list of {"model", "shape", "input", "output"}; inputs and outputs are files of
-little-endian float32. The definitions of the operations are those of onnx.ai/onnx/operators, opset 17.
+python3 run_onnx.py JOBS: a JSON list of {"model", "shape", "input", "sigma", "output"}; inputs and outputs are files of
+little-endian float32, sigma is a list of noise levels or null. The definitions of the operations are those of onnx.ai/onnx/operators, opset 17.
 """
 import json
 import struct
@@ -77,14 +77,42 @@ def resize(x, roi, scales, sizes=None, mode=None, coordinate_transformation_mode
     return F.interpolate(x, size=sizes[2:], mode="bilinear", align_corners=aligned)
 
 
-def pad(x, pads):
+def pad(x, pads, mode="constant"):
     n = x.dim()
     before, after = pads.tolist()[:n], pads.tolist()[n:]
+    if mode == "edge":
+        assert not any(before[:2] + after[:2])
+        return F.pad(x, (before[3], after[3], before[2], after[2]), mode="replicate")
     return F.pad(x, [v for axis in reversed(range(n)) for v in (before[axis], after[axis])])
 
 
+def conv(x, w, b, kernel_shape, pads=(0, 0, 0, 0), strides=(1, 1), dilations=(1, 1), group=1):
+    assert list(w.shape[2:]) == list(kernel_shape)
+    return F.conv2d(x, w, b, padding=symmetric(pads), stride=strides, dilation=dilations, groups=group)
+
+
+def cut(x, starts, ends, axes):
+    for start, end, axis in zip(starts.tolist(), ends.tolist(), axes.tolist()):
+        x = x.narrow(axis, start, min(end, x.shape[axis]) - start)
+    return x
+
+
+def depth_to_space(x, blocksize, mode):
+    assert mode == "CRD"
+    return F.pixel_shuffle(x, blocksize)
+
+
 operations = {
-    "Conv": lambda x, w, b, kernel_shape, pads: F.conv2d(x, w, b, padding=symmetric(pads)),
+    "Conv": conv,
+    "DepthToSpace": depth_to_space,
+    "Div": torch.div,
+    "Expand": lambda x, shape: x * torch.ones(shape.tolist()),
+    "GlobalAveragePool": lambda x: x.mean((2, 3), keepdim=True),
+    "Mod": lambda a, b: a % b,
+    "ReduceMean": lambda x, axes, keepdims: x.mean(axes, keepdim=bool(keepdims)),
+    "Reshape": lambda x, shape: x.reshape(shape.tolist()),
+    "Slice": cut,
+    "Sqrt": torch.sqrt,
     "ConvTranspose": lambda x, w, b, kernel_shape, strides, pads: F.conv_transpose2d(x, w, b, stride=strides, padding=symmetric(pads)),
     "MaxPool": lambda x, kernel_shape, strides: F.max_pool2d(x, kernel_shape, strides),
     "Resize": resize,
@@ -99,13 +127,14 @@ operations = {
 }
 
 
-def run(path, x):
+def run(path, x, sigma):
     model = fields(memoryview(open(path, "rb").read()))
     assert fields(model[8][0])[2] == [17]
     graph = fields(model[7][0])
     values = dict(tensor(t) for t in graph[5])
-    assert [text(fields(v), 1) for v in graph[11]] == ["degraded"]
-    values["degraded"] = x
+    names = [text(fields(v), 1) for v in graph[11]]
+    assert names == (["degraded", "sigma"] if sigma else ["degraded"])
+    values.update(zip(names, [x, torch.tensor(sigma or [])]))
     for data in graph[1]:
         node = fields(data)
         inputs = [values[bytes(name).decode()] if len(name) else None for name in node[1]]
@@ -117,7 +146,7 @@ torch.set_num_threads(2)
 with torch.no_grad():
     for job in json.load(open(sys.argv[1])):
         x = torch.from_numpy(numpy.fromfile(job["input"], "<f4").reshape(job["shape"]))
-        y = run(job["model"], x)
+        y = run(job["model"], x, job["sigma"])
         assert y.shape == x.shape, (job["model"], y.shape)
         y.numpy().astype("<f4").tofile(job["output"])
 print("ok")

@@ -10,7 +10,10 @@ options.intra_op_num_threads = 2
 for job in json.load(open(sys.argv[1])):
     session = onnxruntime.InferenceSession(job["model"], options, providers=["CPUExecutionProvider"])
     x = numpy.fromfile(job["input"], "<f4").reshape(job["shape"])
-    y = session.run(None, {"degraded": x})[0]
+    inputs = {"degraded": x}
+    if job["sigma"]:
+        inputs["sigma"] = numpy.array(job["sigma"], "<f4")
+    y = session.run(None, inputs)[0]
     assert y.shape == x.shape and y.dtype == x.dtype, (job["model"], y.shape, y.dtype)
     y.tofile(job["output"])
 print("ok")
