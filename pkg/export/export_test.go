@@ -300,7 +300,7 @@ func TestWhatCannotBeExportedIsSaidInOneSentence(t *testing.T) {
 		"the weights have no inc.double_conv.0.weight":                                                           ONNX(lacking, path),
 		"srresnet cannot be written as ONNX yet; use safetensors":                                                noBuilder,
 		`there is no network "resnet"`:                                                                           ONNX(&unknown, path),
-		`there is no format "pdf"; there are onnx and safetensors`:                                               noFormat,
+		`there is no format "pdf"; there are onnx, safetensors, fp16`:                                            noFormat,
 		"has no checkpoint yet; train it first":                                                                  nothing,
 		"no such file or directory":                                                                              noFolder,
 	} {

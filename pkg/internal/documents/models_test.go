@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -33,10 +34,55 @@ func TestTheTableOfNetworksIsTrue(t *testing.T) {
 		parameters := func(bilinear bool) string {
 			return thousands(network(t, name, 64, bilinear).NumParams()) + " / " + thousands(network(t, name, 16, bilinear).NumParams())
 		}
-		sees := fmt.Sprintf("%d / %d pixels", reach(t, network(t, name, 4, true)), reach(t, network(t, name, 4, false)))
+		sees := fmt.Sprintf("%d / %d pixels", reach(t, network(t, name, 4, true), 384, false), reach(t, network(t, name, 4, false), 384, false))
 		if want := fmt.Sprintf("| `%s` | %s | %s | %s |", name, parameters(true), parameters(false), sees); row[0] != want {
 			t.Errorf("models.md says\n\t%s\nwhich is\n\t%s", row[0], want)
 		}
+	}
+}
+
+var publishedRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (\\d+) \\| (\\d+|as below) \\| .*$")
+
+// The networks of the literature, one row each, with the features that they were
+// published with for colour.
+func TestTheTableOfPublishedNetworksIsTrue(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile(filepath.Join(docs, "models.md"))
+	must(t, err)
+	missing := map[string]bool{}
+	for _, name := range model.Names() {
+		missing[name] = true
+	}
+	for _, row := range networkRow.FindAllStringSubmatch(string(raw), -1) {
+		delete(missing, strings.Trim(row[1], "`"))
+	}
+	for _, row := range publishedRow.FindAllStringSubmatch(string(raw), -1) {
+		name := row[1]
+		delete(missing, name)
+		features, err := strconv.Atoi(row[2])
+		must(t, err)
+		net := network(t, name, features, false)
+		depth := "as below"
+		if net.Options.Depth > 0 {
+			depth = fmt.Sprint(net.Options.Depth)
+		}
+		sees := "everything"
+		small := network(t, name, 4, false)
+		// A ReLU may be closed where weights are random, a sigmoid saturated where all are positive.
+		if far := max(reach(t, small, 768, true), reach(t, small, 768, false)); far < 380 {
+			sees = fmt.Sprintf("%d pixels", far)
+		}
+		told := "no"
+		if net.TakesSigma() {
+			told = "yes"
+		}
+		want := fmt.Sprintf("| `%s` | %d | %s | %s / %s | %s | %s |", name, features, depth, thousands(net.NumParams()), thousands(network(t, name, 16, false).NumParams()), told, sees)
+		if row[0] != want {
+			t.Errorf("models.md says\n\t%s\nwhich is\n\t%s", row[0], want)
+		}
+	}
+	for name := range missing {
+		t.Errorf("models.md has no row for %s", name)
 	}
 }
 
@@ -57,9 +103,12 @@ func thousands(n int) string {
 // reach is how many pixels away the input still matters: how far the gradient
 // of one column of the result goes, one beside the border of the coarsest pixels,
 // from where it goes farthest.
-func reach(t *testing.T, net *model.Network) int {
+// Where it is said to be open, no weight is negative or 0, so that neither a ReLU
+// nor a factor that begins with 0 stops it.
+func reach(t *testing.T, net *model.Network, width int, open bool) int {
 	t.Helper()
-	const height, width, at = 16, 384, 183
+	const height = 16
+	at := width/32*16 - 9
 	engine, err := backend.Open("go")
 	must(t, err)
 	pixels := make([]float32, 3*height*width)
@@ -68,9 +117,16 @@ func reach(t *testing.T, net *model.Network) int {
 	}
 	args := []any{tensors.FromFlatDataAndDimensions(pixels, 1, 3, height, width)}
 	var names []string
+	first := net.Init(3)
 	for _, e := range net.Entries() {
 		if e.Role != nn.Counter {
-			names, args = append(names, e.Name), append(args, tensors.FromFlatDataAndDimensions(net.Init(3)[e.Name], e.Shape...))
+			v := first[e.Name]
+			for i := range v {
+				if open {
+					v[i] = max(v[i], -v[i], 0.01)
+				}
+			}
+			names, args = append(names, e.Name), append(args, tensors.FromFlatDataAndDimensions(v, e.Shape...))
 		}
 	}
 	exec, err := graph.NewExec(engine.Backend, func(in []*graph.Node) *graph.Node {
