@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +19,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/model"
+	"rekindle/pkg/pretrained"
 )
 
 // About says what a [Restorer] was opened from.
@@ -107,6 +109,13 @@ type found struct {
 }
 
 func (o Opening) find(path string) (*found, error) {
+	if path == Pretrained {
+		w, err := weights.Read(Pretrained, bytes.NewReader(pretrained.Blind), int64(len(pretrained.Blind)))
+		if err != nil {
+			return nil, fmt.Errorf("restore: %w", err)
+		}
+		return o.weights(w)
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
@@ -164,7 +173,11 @@ func (o Opening) file(path string) (*found, error) {
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
-	f := &found{values: map[string][]float32{}, about: About{Path: path, Degradation: w.Metadata["degradation"]}}
+	return o.weights(w)
+}
+
+func (o Opening) weights(w *weights.Weights) (*found, error) {
+	f := &found{values: map[string][]float32{}, about: About{Path: w.Path, Degradation: w.Metadata["degradation"]}}
 	f.about.Epoch, _ = strconv.Atoi(w.Metadata["epoch"])
 	fmt.Sscanf(w.Metadata["noise_levels"], "%g-%g", &f.about.Levels[0], &f.about.Levels[1]) // as package export writes it
 	shapes := map[string][]int{}

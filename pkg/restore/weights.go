@@ -9,11 +9,16 @@ import (
 	"rekindle/pkg/experiment"
 )
 
-// ErrNone is returned, wrapped, where nothing was trained.
-var ErrNone = errors.New("nothing was trained yet")
+// Pretrained is the name of the network that comes with this program; see package
+// pretrained. [Open] takes it for a path.
+const Pretrained = "pretrained"
 
-// Weights finds what to [Open]: the file or folder that which names, or an
-// experiment under the folder experiments, by its name or "latest".
+// NothingTrained tells a person why it is Pretrained that restores.
+const NothingTrained = "Nothing was trained here yet, so the network that comes with this program restores: for noise of a standard deviation up to 55 grey levels in colour pictures"
+
+// Weights finds what to [Open]: the file or folder that which names, [Pretrained],
+// or an experiment under the folder experiments, by its name or "latest". While
+// nothing was trained there, "latest" is [Pretrained].
 func Weights(experiments, which string) (path string, err error) {
 	if info, err := os.Stat(which); err == nil && !info.IsDir() {
 		return which, nil
@@ -21,9 +26,12 @@ func Weights(experiments, which string) (path string, err error) {
 	if strings.HasSuffix(which, ".pth") || strings.HasSuffix(which, ".safetensors") {
 		return "", fmt.Errorf("there is no file %s", which)
 	}
+	if which == Pretrained {
+		return Pretrained, nil
+	}
 	found, err := experiment.Select(experiments, which)
-	if errors.Is(err, experiment.ErrNone) {
-		return "", fmt.Errorf("%w under %s: run \"make run\" first, or name a .pth or .safetensors file as EXPERIMENT", ErrNone, experiments)
+	if errors.Is(err, experiment.ErrNone) && which == experiment.Latest {
+		return Pretrained, nil
 	}
 	if err != nil {
 		return "", err

@@ -32,6 +32,7 @@ type command struct {
 var commands = []command{
 	{"restore", "restore pictures with a trained network", runRestore},
 	{"score", "measure what a network makes of noise, as papers do", runScore},
+	{"photographs", "gather the pictures that the network which comes with this program was trained with", runPhotographs},
 }
 
 var (

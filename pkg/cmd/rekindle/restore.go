@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/experiment"
 	"rekindle/pkg/restore"
 )
 
@@ -50,7 +51,7 @@ func runRestore(ctx context.Context, args []string, s streams) error {
 	}
 	flags.StringVar(&o.in, "in", "", "picture or folder to restore")
 	flags.StringVar(&o.out, "out", "", "file or folder for the result")
-	flags.StringVar(&o.experiment, "experiment", "latest", "what restores: \"latest\", the name or folder of an experiment, or a .pth or .safetensors file")
+	flags.StringVar(&o.experiment, "experiment", "latest", "what restores: \"latest\", the name or folder of an experiment, a .pth or .safetensors file, or \"pretrained\", which comes with this program")
 	flags.StringVar(&o.dir, "dir", config.Default().ExperimentsDir, "folder of all experiments")
 	flags.StringVar(&o.network, "network", "", "name of the network, for a file whose tensors fit several")
 	flags.BoolVar(&o.overwrite, "overwrite", false, "restore again what is there already")
@@ -85,6 +86,9 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 	weights, err := restore.Weights(o.dir, o.experiment)
 	if err != nil {
 		return err
+	}
+	if weights == restore.Pretrained && o.experiment == experiment.Latest {
+		fmt.Fprintf(s.messages, "ℹ️  %s\n", restore.NothingTrained)
 	}
 	warn := func(line string) { fmt.Fprintf(s.messages, "⚠️  %s\n", line) }
 	r, err := restore.Opening{Network: o.network, Say: warn}.Open(weights)

@@ -89,6 +89,19 @@ func TestAFolderIsRestored(t *testing.T) {
 	}
 }
 
+func TestBeforeAnyTrainingWhatComesWithTheProgramRestores(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", "go")
+	in, out := filepath.Join(t.TempDir(), "a.png"), filepath.Join(t.TempDir(), "b.png")
+	photo(t, in)
+	status, said, messages := call(context.Background(), "restore", "-in", in, "-out", out, "-dir", t.TempDir())
+	if status != 0 || !strings.Contains(said, "pretrained: shuffle_unet") || !strings.Contains(messages, "Nothing was trained here yet") {
+		t.Errorf("status %d:\n%s%s", status, said, messages)
+	}
+	if status, said, messages = call(context.Background(), "restore", "-in", in, "-out", out, "-overwrite", "-experiment", "pretrained"); status != 0 || strings.Contains(messages, "Nothing was trained") {
+		t.Errorf("asked for: status %d:\n%s%s", status, said, messages)
+	}
+}
+
 func TestWrongCallsGetOneSentence(t *testing.T) {
 	t.Setenv("GOMLX_BACKEND", "go")
 	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
@@ -102,7 +115,7 @@ func TestWrongCallsGetOneSentence(t *testing.T) {
 	}{
 		{"", 2, "Commands:"}, {"improve", 2, `no command "improve"`}, {"restore -nonsense", 2, "nonsense"},
 		{"restore", 1, "IN"}, {"restore photo.png", 1, `what is "photo.png"`},
-		{"restore -in IN -out OUT -dir EMPTY", 1, "nothing was trained yet"},
+		{"restore -in IN -out OUT -dir EMPTY -experiment mine", 1, "no such experiment"},
 		{"restore -in IN -out OUT -experiment none.pth", 1, "no file none.pth"},
 		{"restore -in IN -out OUT -shard 0/3", 1, "SHARD"}, {"restore -in IN -out OUT -shard 4/3", 1, "SHARD"}, {"restore -in IN -out OUT -shard x", 1, "SHARD"},
 		{"restore -in IN -out OUT -experiment UNET -sigma 25", 1, "attention_unet takes no noise level (SIGMA); leave it out"},

@@ -41,11 +41,11 @@ func restoreWith(network, pictures, results string) error {
 	}
 	root := config.Default().ExperimentsDir
 	weights, err := restore.Weights(root, network)
-	if network == experiment.Latest && errors.Is(err, restore.ErrNone) {
-		return fmt.Errorf("%w: nothing was trained yet under %s; run a training notebook first, or name a .pth or .safetensors file in NETWORK", notebook.ErrNothing, root)
-	}
 	if err != nil {
 		return err
+	}
+	if network == experiment.Latest && weights == restore.Pretrained {
+		fmt.Fprintln(notebook.Out, "ℹ️  "+restore.NothingTrained)
 	}
 	if pictures == "" {
 		fmt.Fprintln(notebook.Out, "ℹ️  No picture is named: these are drawn ones, with noise. Name a picture or folder of yours in PICTURES")
@@ -59,6 +59,7 @@ func restoreWith(network, pictures, results string) error {
 // drawn makes two pictures with the noise that a network was trained for.
 func drawn(weights string) (dir string, err error) {
 	cfg := config.Default()
+	cfg.NoiseSigma = 25 // what Pretrained takes; others say for themselves
 	if exp, err := experiment.Open(weights); err == nil {
 		if own, err := config.Load(exp.ConfigPath()); err == nil {
 			cfg = own

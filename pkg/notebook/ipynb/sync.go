@@ -12,13 +12,21 @@ const Main = "notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb"
 
 // The training notebooks are the same but for these: the first paragraph of
 // texts about the network and, where the degradation is another, of texts about
-// that; keys of the configuration cell; and its line with the strength.
+// that; keys of the configuration cell; its line with the strength; and what a
+// notebook adds to the configuration under a comment that begins with [Recipe].
 var (
 	OwnTexts         = []string{"title", "model-text"}
 	DegradationTexts = []string{"data-text", "inference-text", "extremes-text"}
 	OwnKeys          = []string{"Model", "Degradation", "ExperimentName", "ModelBilinear"}
 	StrengthKeys     = []string{"NoiseSigma", "SaltPepperDensity", "QuantizationBits", "BlurSigma", "MotionLength", "JPEGQuality", "LightFactor"}
 )
+
+// Recipe begins the lines at the end of a configuration cell that are the
+// notebook's own.
+const Recipe = "// Recipe"
+
+// recipe is these lines, with the blank one before them.
+var recipe = regexp.MustCompile(`(?s)\n\n[ \t]+` + Recipe + `.*\n\}\)`)
 
 // configuration is the id of the cell with [OwnKeys].
 const configuration = "configuration"
@@ -87,7 +95,8 @@ func withOwnKeys(text, own Text) Text {
 			strength = found[0]
 		}
 	}
-	return Text(keyLine.ReplaceAllStringFunc(string(text), func(line string) string {
+	shared := recipe.ReplaceAllLiteralString(string(text), "\n})")
+	shared = keyLine.ReplaceAllStringFunc(shared, func(line string) string {
 		found := keyLine.FindStringSubmatch(line)
 		mine, has := values[found[2]]
 		switch {
@@ -97,7 +106,11 @@ func withOwnKeys(text, own Text) Text {
 			return strings.Replace(line, "= "+found[3], "= "+mine, 1)
 		}
 		return line
-	}))
+	})
+	if mine := recipe.FindString(string(own)); mine != "" {
+		shared = strings.TrimSuffix(shared, "\n})") + mine
+	}
+	return Text(shared)
 }
 
 // FormatCells formats the Go code of all cells as gofmt does, but indented by four

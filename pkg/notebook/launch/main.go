@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 func main() {
@@ -54,7 +55,7 @@ func launch(clone string, args []string) error {
 	if len(args) > 1 {
 		notebook = args[1]
 	}
-	if len(args) > 2 || command == "run" && notebook == "" || command != "run" && command != "lab" && notebook != "" {
+	if len(args) > 2 || command == "run" && notebook == "" || notebook != "" && !slices.Contains([]string{"run", "lab", "refresh"}, command) {
 		return errUsage
 	}
 	if notebook != "" {
