@@ -63,9 +63,7 @@ func (s stack) Forward(scope *nn.Scope, xs ...nn.Map) nn.Map {
 	return s.last.Forward(scope, y)
 }
 
-func (s stack) depth() int { return 2 + len(s.normed) + len(s.biased) }
-
-// guess reads width and depth of a stack under some prefix, and how many channels
+// guessStack reads width and depth of a stack under some prefix, and how many channels
 // go in and come out; ok is false where there is none.
 func guessStack(prefix string, shapes map[string][]int) (in, features, out, depth int, ok bool) {
 	last := -1
