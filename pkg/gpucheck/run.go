@@ -94,7 +94,11 @@ func (r *record) Batch(_, _ int, loss, _ float64) {
 // experiment.
 func (l *laboratory) train(ctx context.Context, engine *backend.Engine, cfg config.Config, exp *experiment.Experiment, r *record) (*train.Result, *checkpoint.State, *experiment.Experiment, error) {
 	open := func(degraded, clean string) (*dataset.Set, error) {
-		return dataset.Open(degraded, clean, cfg.PatchSize, nil)
+		set, err := dataset.Open(degraded, clean, cfg.PatchSize, nil)
+		if err == nil {
+			set.KnowLevels(func(string) float64 { return cfg.NoiseSigma })
+		}
+		return set, err
 	}
 	trainSet, err := open(cfg.TrainDegradedDir, cfg.TrainCleanDir)
 	if err != nil {
