@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"rekindle/pkg/internal/bitwise"
+	"rekindle/pkg/model"
 )
 
 // As for a GPU the next batch goes to the engine's memory while a step runs.
@@ -36,7 +37,7 @@ func TestNoRoomAheadIsNoError(t *testing.T) {
 	f := &faulty{Backend: goEngine(t)}
 	f.transfer.Store(1) // that of the first batch
 	data := load(t, cfg)
-	feed := newFeed(data.Train.Batches(t.Context(), 1, 0, 4, 2), &engine{backend: f}, 4, true)
+	feed := newFeed(data.Train.Batches(t.Context(), 1, 0, 4, 2), &engine{backend: f, net: anyNetwork(t)}, 4, true)
 	first, err := feed.next()
 	if err != nil || first.ready != nil {
 		t.Errorf("got %v, on the device: %v; want a batch that is not there", err, first.ready != nil)
@@ -60,7 +61,7 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, read := range []int{0, 1, 3, math.MaxInt} {
 		ctx, cancel := context.WithCancel(t.Context())
-		feed := newFeed(data.Train.Batches(ctx, 1, 0, 4, 2), &engine{backend: goEngine(t)}, 4, true)
+		feed := newFeed(data.Train.Batches(ctx, 1, 0, 4, 2), &engine{backend: goEngine(t), net: anyNetwork(t)}, 4, true)
 		for range read {
 			batch, err := feed.next()
 			if errors.Is(err, io.EOF) {
@@ -87,4 +88,13 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 	if now := runtime.NumGoroutine(); now > before {
 		t.Errorf("%d goroutines before, %d after", before, now)
 	}
+}
+
+func anyNetwork(t *testing.T) *model.Network {
+	t.Helper()
+	net, err := model.New("unet", model.Options{Features: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
 }

@@ -62,6 +62,7 @@ func load(t *testing.T, cfg config.Config) Data {
 		if err != nil {
 			t.Fatal(err)
 		}
+		s.KnowLevels(func(string) float64 { return 50 }) // see pictures
 		return s
 	}
 	patches := open(cfg.TrainDegradedDir, cfg.TrainCleanDir).Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
