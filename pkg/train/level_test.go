@@ -86,7 +86,7 @@ func TestLevelsReachTheNetwork(t *testing.T) {
 func TestANetworkThatTakesALevelNeedsOne(t *testing.T) {
 	cfg, _ := levelled(t, 50)
 	cfg.NoiseUnclipped, cfg.DegradeOnTheFly = 0, false
-	_, err := Run(t.Context(), newExperiment(t, cfg), cfg, load(t, cfg), Options{Backend: goEngine(t)})
+	_, err := Run(t.Context(), newExperiment(t, cfg), cfg, loadWith(t, cfg, func(*dataset.Set) {}), Options{Backend: goEngine(t)})
 	if err == nil || !strings.Contains(err.Error(), "ffdnet must be told the level of the noise") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %v", err)
 	}

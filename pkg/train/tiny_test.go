@@ -57,12 +57,17 @@ func pictures(t *testing.T, clean, noisy string, n int, seed int64) {
 
 func load(t *testing.T, cfg config.Config) Data {
 	t.Helper()
+	return loadWith(t, cfg, func(s *dataset.Set) { s.KnowLevels(func(string) float64 { return 50 }) }) // see pictures
+}
+
+func loadWith(t *testing.T, cfg config.Config, tell func(s *dataset.Set)) Data {
+	t.Helper()
 	open := func(degraded, clean string) *dataset.Set {
 		s, err := dataset.Open(degraded, clean, cfg.PatchSize, func(string) {})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.KnowLevels(func(string) float64 { return 50 }) // see pictures
+		tell(s)
 		return s
 	}
 	patches := open(cfg.TrainDegradedDir, cfg.TrainCleanDir).Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
