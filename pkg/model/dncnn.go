@@ -24,14 +24,7 @@ func newDnCNN(o Options) architecture { return buildDnCNN("dncnn", false, o) }
 func newDnCNNMerged(o Options) architecture { return buildDnCNN("model", true, o) }
 
 func buildDnCNN(prefix string, merged bool, o Options) architecture {
-	o.Bilinear = false
-	if o.Depth == 0 {
-		o.Depth = 20
-		if o.Channels == 1 {
-			o.Depth = 17
-		}
-	}
-	o.Depth = max(o.Depth, 2)
+	o = stackOptions(o, 20, 17)
 	return &dnCNN{prefix, merged, o, newStack(prefix, merged, o.Channels, o.Features, o.Channels, o.Depth)}
 }
 

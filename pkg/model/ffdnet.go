@@ -31,14 +31,7 @@ func newFFDNet(o Options) architecture {
 func newFFDNetMerged(o Options) architecture { return buildFFDNet("model", true, o) }
 
 func buildFFDNet(prefix string, merged bool, o Options) architecture {
-	o.Bilinear = false
-	if o.Depth == 0 {
-		o.Depth = 12
-		if o.Channels == 1 {
-			o.Depth = 15
-		}
-	}
-	o.Depth = max(o.Depth, 2)
+	o = stackOptions(o, 12, 15)
 	f := &ffdNet{prefix: prefix, merged: merged, shape: o}
 	f.layers = newStack(prefix, merged, 4*o.Channels+f.levels(), o.Features, 4*o.Channels, o.Depth)
 	return f

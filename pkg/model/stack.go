@@ -18,6 +18,20 @@ type stack struct {
 	biased      []nn.Conv3x3
 }
 
+// stackOptions are those of a network that is a stack; where they leave the depth
+// open it is the published one, for colour or for grey pictures.
+func stackOptions(o Options, colour, grey int) Options {
+	o.Bilinear = false
+	if o.Depth == 0 {
+		o.Depth = colour
+		if o.Channels == 1 {
+			o.Depth = grey
+		}
+	}
+	o.Depth = max(o.Depth, 2)
+	return o
+}
+
 // newStack makes depth convolutions. Tensors are called prefix.N, where N counts
 // what a torch.nn.Sequential of them holds, ReLUs included.
 func newStack(prefix string, merged bool, in, features, out, depth int) stack {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 
 	"rekindle/pkg/dataset/photographs"
@@ -21,21 +19,10 @@ Training takes them with TrainCleanDir = "data/photographs/train" and ValCleanDi
 `
 
 func runPhotographs(ctx context.Context, args []string, s streams) error {
-	flags := flag.NewFlagSet("photographs", flag.ContinueOnError)
-	flags.SetOutput(s.messages)
-	flags.Usage = func() {
-		fmt.Fprint(s.messages, photographsHelp)
-		flags.PrintDefaults()
-	}
+	flags := newFlags("photographs", photographsHelp, s)
 	out := flags.String("out", "data/photographs", "folder for them")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
-	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("what is %q? name the folder with -out", flags.Arg(0))
+	if err := parse(flags, args, "name the folder with -out"); err != nil {
+		return err
 	}
 	if err := photographs.Gather(ctx, *out, func(line string) { fmt.Fprintln(s.messages, line) }); err != nil {
 		return err

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,12 +41,7 @@ type restoreOptions struct {
 
 func runRestore(ctx context.Context, args []string, s streams) error {
 	var o restoreOptions
-	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
-	flags.SetOutput(s.messages)
-	flags.Usage = func() {
-		fmt.Fprint(s.messages, restoreHelp)
-		flags.PrintDefaults()
-	}
+	flags := newFlags("restore", restoreHelp, s)
 	flags.StringVar(&o.in, "in", "", "picture or folder to restore")
 	flags.StringVar(&o.out, "out", "", "file or folder for the result")
 	flags.StringVar(&o.experiment, "experiment", "latest", "what restores: \"latest\", the name or folder of an experiment, a .pth or .safetensors file, or \"pretrained\", which comes with this program")
@@ -59,14 +52,8 @@ func runRestore(ctx context.Context, args []string, s streams) error {
 	flags.StringVar(&o.sigma, "sigma", "", "noise level, in grey levels of 0..255, for networks that take one")
 	flags.IntVar(&o.tiles.Size, "tile", 0, "side of the tiles that large pictures are divided into (default: what docs/restore.md advises)")
 	flags.IntVar(&o.tiles.Overlap, "overlap", 0, "pixels that neighbouring tiles share")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
-	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("what is %q? name the picture or folder with -in, the result with -out", flags.Arg(0))
+	if err := parse(flags, args, "name the picture or folder with -in, the result with -out"); err != nil {
+		return err
 	}
 	return o.run(ctx, s)
 }

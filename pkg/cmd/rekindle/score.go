@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 
 	"rekindle/pkg/config"
@@ -37,12 +36,7 @@ type scoreOptions struct {
 
 func runScore(ctx context.Context, args []string, s streams) error {
 	var o scoreOptions
-	flags := flag.NewFlagSet("score", flag.ContinueOnError)
-	flags.SetOutput(s.messages)
-	flags.Usage = func() {
-		fmt.Fprint(s.messages, scoreHelp)
-		flags.PrintDefaults()
-	}
+	flags := newFlags("score", scoreHelp, s)
 	flags.StringVar(&o.net, "net", "latest", "what restores: \"latest\", the name or folder of an experiment, or a .pth or .safetensors file")
 	flags.StringVar(&o.dir, "dir", config.Default().ExperimentsDir, "folder of all experiments")
 	flags.StringVar(&o.network, "network", "", "name of the network, for a file whose tensors fit several")
@@ -54,14 +48,8 @@ func runScore(ctx context.Context, args []string, s streams) error {
 	flags.Int64Var(&o.Seed, "seed", config.Default().Seed, "of the noise")
 	flags.IntVar(&o.Every, "every", 1, "take only every so many pictures, from the first on")
 	flags.StringVar(&o.out, "out", "", "also write the numbers to this file, as .json and .csv")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
-	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("what is %q? name the folder of pictures with -set, the network with -net", flags.Arg(0))
+	if err := parse(flags, args, "name the folder of pictures with -set, the network with -net"); err != nil {
+		return err
 	}
 	return o.run(ctx, s)
 }

@@ -61,10 +61,11 @@ func refresh(s *setup, only string) error {
 		return err
 	}
 	if only != "" {
-		if !slices.Contains(training, filepath.ToSlash(filepath.Clean(only))) {
+		file := filepath.ToSlash(filepath.Clean(only))
+		if !slices.Contains(training, file) {
 			return fmt.Errorf("%s is no training notebook; there are %s", only, strings.Join(training, ", "))
 		}
-		training, others = []string{filepath.ToSlash(filepath.Clean(only))}, nil
+		training, others = []string{file}, nil
 	}
 	scratch, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "refresh-*")
 	if err != nil {
