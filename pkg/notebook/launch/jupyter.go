@@ -21,17 +21,18 @@ var (
 // findJupyter finds a Jupyter that can run notebooks, or installs one.
 func (s *setup) findJupyter() error {
 	// Asking Python takes half a second, so the answer is kept.
-	known := filepath.Join(s.data(), "program")
-	if path, err := os.ReadFile(known); err == nil && isProgram(string(path)) {
-		s.jupyter = string(path)
+	if s.jupyter = s.knownJupyter(); s.jupyter != "" {
 		return nil
+	}
+	if err := s.repairVenv(); err != nil {
+		return fmt.Errorf("%s was made elsewhere and cannot be mended (%w); remove it and try again", s.venv(), err)
 	}
 	if s.jupyter = s.workingJupyter(); s.jupyter == "" {
 		if err := s.installJupyter(); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(known, []byte(s.jupyter), 0o666)
+	return os.WriteFile(filepath.Join(s.data(), "program"), []byte(s.jupyter+"\n"+fingerprint(s.jupyter)), 0o666)
 }
 
 // workingJupyter returns the first Jupyter that has nbconvert. A version
@@ -114,7 +115,10 @@ func (s *setup) installWithPip() error {
 	if err := s.logged(nil, python, "-m", "venv", s.venv()); err != nil {
 		return err
 	}
-	return s.logged(nil, filepath.Join(s.venv(), "bin", "pip"), append([]string{"install", "--quiet"}, pipPackages...)...)
+	// Not its program pip: where the folder was there before, that may be of a Python that is gone. For the same
+	// reason what looks installed is installed again.
+	pip := []string{"-m", "pip", "install", "--quiet", "--force-reinstall"}
+	return s.logged(nil, filepath.Join(s.venv(), "bin", "python"), append(pip, pipPackages...)...)
 }
 
 // lab opens Jupyter in the browser and stays until it is stopped.

@@ -77,10 +77,16 @@ func TestABrokenJupyterOnThePathIsPassedOver(t *testing.T) {
 func TestAJupyterThatWasFoundIsNotAskedAgain(t *testing.T) {
 	s := clone(t)
 	program := filepath.Join(t.TempDir(), "jupyter")
-	write(t, program, "#!/bin/sh\nexit 1\n", 0o777) // it would fail if asked
-	write(t, filepath.Join(s.data(), "program"), program, 0o666)
-	if err := s.findJupyter(); err != nil || s.jupyter != program {
-		t.Errorf("got %s, %v, want %s", s.jupyter, err, program)
+	asked := filepath.Join(s.clone, "asked")
+	write(t, program, "#!/bin/sh\necho once >> "+asked+"\n", 0o777)
+	t.Setenv("PATH", filepath.Dir(program)+":/usr/bin:/bin")
+	for range 2 {
+		if err := s.findJupyter(); err != nil || s.jupyter != program {
+			t.Errorf("got %s, %v, want %s", s.jupyter, err, program)
+		}
+	}
+	if text, _ := os.ReadFile(asked); string(text) != "once\n" {
+		t.Errorf("it was asked: %q", text)
 	}
 }
 

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// venvOf makes a .venv whose Python is a shell, with a Jupyter that answers.
+func venvOf(t *testing.T, s *setup) {
+	t.Helper()
+	bin := filepath.Join(s.venv(), "bin")
+	if err := os.MkdirAll(bin, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/bin/sh", filepath.Join(bin, "python")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(bin, "jupyter"), "#!"+bin+"/python\n[ \"$1\" = nbconvert ]\n", 0o755)
+}
+
+func TestACloneIsMovedTogetherWithItsVenv(t *testing.T) {
+	s := clone(t)
+	venvOf(t, s)
+	// The long form of the first line, as pip writes it.
+	write(t, filepath.Join(s.venv(), "bin", "long"), "#!/bin/sh\n'''exec' \""+s.venv()+"/bin/python\" \"$0\" \"$@\"\n' '''\nexit 3\n", 0o755)
+	write(t, filepath.Join(s.venv(), "bin", "mine"), "#!/bin/sh\nexit 0\n", 0o755)
+	t.Setenv("PATH", "/none")
+	if err := s.findJupyter(); err != nil {
+		t.Fatal(err)
+	}
+	moved := filepath.Join(t.TempDir(), "moved")
+	if err := os.Rename(s.clone, moved); err != nil {
+		t.Fatal(err)
+	}
+	s = &setup{clone: moved}
+	said := printed(t, func() {
+		for range 2 {
+			if err := s.findJupyter(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if want := filepath.Join(moved, ".venv", "bin", "jupyter"); s.jupyter != want || strings.Count(said, "its 2 programs are mended") != 1 {
+		t.Errorf("got %q and said %q, want %q and once that two programs are mended", s.jupyter, said, want)
+	}
+	for name, want := range map[string]string{
+		"long": "#!" + moved + "/.venv/bin/python\nexit 3\n",
+		"mine": "#!/bin/sh\nexit 0\n",
+	} {
+		path := filepath.Join(s.venv(), "bin", name)
+		if text, err := os.ReadFile(path); err != nil || string(text) != want || !isProgram(path) {
+			t.Errorf("%s holds %q (%v), want %q", name, text, err, want)
+		}
+	}
+}
+
+func TestAVenvIsMovedToAPathThatIsNoInterpreters(t *testing.T) {
+	s := clone(t)
+	venvOf(t, s)
+	moved := filepath.Join(t.TempDir(), "with a blank")
+	if err := os.Rename(s.clone, moved); err != nil {
+		t.Fatal(err)
+	}
+	s = &setup{clone: moved}
+	printed(t, func() {
+		if err := s.repairVenv(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	want := "#!/bin/sh\n'''exec' \"" + moved + "/.venv/bin/python\" \"$0\" \"$@\"\n' '''\n[ \"$1\" = nbconvert ]\n"
+	if text, err := os.ReadFile(filepath.Join(s.venv(), "bin", "jupyter")); err != nil || string(text) != want {
+		t.Errorf("got %q (%v), want %q", text, err, want)
+	}
+	said := printed(t, func() { _ = s.repairVenv() })
+	if said != "" {
+		t.Errorf("mended twice: %q", said)
+	}
+}
+
+func TestACopyOfACloneUsesItsOwnJupyter(t *testing.T) {
+	s := clone(t)
+	venvOf(t, s)
+	t.Setenv("PATH", "/none")
+	if err := s.findJupyter(); err != nil {
+		t.Fatal(err)
+	}
+	twin := &setup{clone: filepath.Join(t.TempDir(), "twin")}
+	if err := os.CopyFS(twin.clone, os.DirFS(s.clone)); err != nil {
+		t.Fatal(err)
+	}
+	printed(t, func() {
+		if err := twin.findJupyter(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if want := filepath.Join(twin.venv(), "bin", "jupyter"); twin.jupyter != want {
+		t.Errorf("got %s, want %s", twin.jupyter, want)
+	}
+}
+
+// The Python that a .venv was made with is gone, and with it all that was installed.
+func TestAVenvOfAPythonThatIsGoneIsMadeAnew(t *testing.T) {
+	s := clone(t)
+	bin, system, calls := filepath.Join(s.venv(), "bin"), t.TempDir(), filepath.Join(s.clone, "calls")
+	if err := os.MkdirAll(bin, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"python", "python3"} {
+		if err := os.Symlink("/none/python3.9", filepath.Join(bin, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(bin, "jupyter"), "#!"+bin+"/python\nexit 0\n", 0o755)
+	write(t, filepath.Join(bin, "pip"), "#!"+bin+"/python\nexit 0\n", 0o755)
+	write(t, filepath.Join(s.venv(), "notes.txt"), "somebody's", 0o666)
+	// A Python that makes a .venv as the real one does: links that are there, even to nothing, stay.
+	write(t, filepath.Join(system, "python3"), `#!/bin/sh
+echo "$@" >> '`+calls+`'
+case "$2" in
+venv) [ -L '`+bin+`/python' ] || ln -s '`+system+`/python3' '`+bin+`/python';;
+pip) printf '#!/bin/sh\nexit 0\n' > '`+bin+`/jupyter';;
+esac
+`, 0o755)
+	t.Setenv("PATH", system+":/bin")
+	t.Setenv("HOME", t.TempDir())
+	said := printed(t, func() {
+		if err := s.installWithPip(); err == nil {
+			t.Error("the real thing would not have succeeded before the links were removed")
+		}
+		if err := s.repairVenv(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.installWithPip(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if s.jupyter = s.workingJupyter(); s.jupyter != filepath.Join(bin, "jupyter") {
+		text, _ := os.ReadFile(calls)
+		t.Errorf("found %q after %q; calls:\n%s", s.jupyter, said, text)
+	}
+	if _, err := os.Stat(filepath.Join(s.venv(), "notes.txt")); err != nil {
+		t.Error("what somebody had put into the folder is gone")
+	}
+}
+
+func TestAnUpgradedPythonIsAskedAgain(t *testing.T) {
+	s := clone(t)
+	dir := t.TempDir()
+	python := filepath.Join(dir, "bin", "python3")
+	write(t, python, "#!/bin/sh\nexec /bin/sh \"$@\"\n", 0o755)
+	program := filepath.Join(dir, "jupyter")
+	write(t, program, "#!"+python+"\nexit 0\n", 0o755)
+	if err := os.WriteFile(filepath.Join(s.data(), "program"), []byte(program+"\n"+fingerprint(program)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.knownJupyter(); got != program {
+		t.Errorf("got %q, want %q", got, program)
+	}
+	write(t, python, "#!/bin/sh\nexit 1 # of another version\n", 0o755)
+	if got := s.knownJupyter(); got != "" {
+		t.Errorf("after the upgrade %q is still trusted", got)
+	}
+}
