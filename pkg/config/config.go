@@ -62,10 +62,11 @@ type Config struct {
 	ModelDepth    int  `json:"model_depth" range:"[0,1000]"`    // layers of dncnn and ffdnet, blocks at each level of drunet, nafnet and ridnet; 0: as many as published
 
 	// Loss: LossAlpha * L1 + LossBeta * (1 - SSIM) + LossGamma * perceptual
-	LossAlpha  float64 `json:"loss_alpha" range:"[0,)"` // weight of L1
-	LossBeta   float64 `json:"loss_beta" range:"[0,)"`  // weight of 1 - SSIM
-	LossGamma  float64 `json:"loss_gamma" range:"[0,)"` // weight of the perceptual loss; 0 leaves it out
-	VGGWeights string  `json:"vgg_weights"`             // file with the weights of VGG16 that the perceptual loss needs
+	LossAlpha       float64 `json:"loss_alpha" range:"[0,)"`        // weight of L1
+	LossCharbonnier float64 `json:"loss_charbonnier" range:"[0,2]"` // Charbonnier's loss instead of L1 where training follows it: sqrt(d² + LossCharbonnier²) for a difference d of values in [-1, 1], e.g. 0.001; 0 for L1
+	LossBeta        float64 `json:"loss_beta" range:"[0,)"`         // weight of 1 - SSIM
+	LossGamma       float64 `json:"loss_gamma" range:"[0,)"`        // weight of the perceptual loss; 0 leaves it out
+	VGGWeights      string  `json:"vgg_weights"`                    // file with the weights of VGG16 that the perceptual loss needs
 
 	// Strength of the degradation; each kind looks at its own
 	NoiseSigma          float64 `json:"noise_sigma" range:"[0,)" of:"gaussian"`                         // gaussian, correlated_gaussian, and with JPEG: standard deviation, in grey levels of 0 to 255

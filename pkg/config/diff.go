@@ -19,7 +19,7 @@ type Change struct {
 
 // shapesLoss are the keys that say what is validated, and by what.
 var shapesLoss = []string{
-	"loss_alpha", "loss_beta", "loss_gamma", "vgg_weights", "ema_decay", "seed",
+	"loss_alpha", "loss_charbonnier", "loss_beta", "loss_gamma", "vgg_weights", "ema_decay", "seed",
 	"val_degraded_dir", "val_clean_dir", "patch_size", "val_patches_per_image",
 	"degradation", "noise_sigma", "noise_sigma_max", "noise_correlation", "noise_correlation_max", "sensor_gain", "sensor_gain_max",
 	"read_noise", "read_noise_max", "salt_pepper_density", "salt_ratio", "quantization_bits", "blur_sigma",

@@ -139,6 +139,9 @@ func (c Config) contradictions() (found []string) {
 	if c.LossAlpha == 0 && c.LossBeta == 0 && c.LossGamma == 0 {
 		say("LossAlpha, LossBeta and LossGamma are all 0; there is nothing to learn from")
 	}
+	if c.LossCharbonnier > 0 && c.LossAlpha == 0 {
+		say("LossCharbonnier takes the place of L1, but LossAlpha, its weight, is 0; set LossAlpha, e.g. to 1, or LossCharbonnier to 0")
+	}
 	if c.LossGamma > 0 && strings.TrimSpace(c.VGGWeights) == "" {
 		say("LossGamma is %g, but VGGWeights names no file; get torchvision's vgg16-397923af.pth and name it, or set LossGamma to 0", c.LossGamma)
 	}

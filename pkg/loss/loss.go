@@ -23,6 +23,7 @@ import (
 // left out where Gamma is 0; otherwise it needs the weights of VGG16.
 type Combined struct {
 	Alpha, Beta, Gamma float64
+	Charbonnier        float64 // if not 0, sqrt(d² + Charbonnier²) - Charbonnier is made small instead of L1's |d|; the L1 that is reported stays L1
 	VGG                *vgg.Weights
 }
 
@@ -73,6 +74,9 @@ func (c Combined) graph(pred, target *graph.Node, formula similarity) (total, l1
 	l1 = graph.MulScalar(sumL1, 1/float64(planes*h*w))
 	ssim = graph.MulScalar(sumSSIM, 1/float64(planes*blurred(h)*blurred(w)))
 	total = graph.MulScalar(l1, c.Alpha)
+	if c.Charbonnier != 0 {
+		total = graph.MulScalar(charbonnier(a, b, c.Charbonnier), c.Alpha/float64(planes*h*w))
+	}
 	if c.Beta != 0 { // otherwise it is measured, and its gradient is not needed
 		total = graph.Add(total, graph.MulScalar(graph.OneMinus(ssim), c.Beta))
 	}
@@ -81,6 +85,19 @@ func (c Combined) graph(pred, target *graph.Node, formula similarity) (total, l1
 		total = graph.Add(total, graph.MulScalar(seen, c.Gamma))
 	}
 	return total, l1, ssim
+}
+
+// charbonnier is the sum of sqrt(d² + epsilon²) - epsilon over the differences of
+// pieces of planes (Charbonnier et al., ICIP 1994; for restoration Lai et al., "Deep
+// Laplacian Pyramid Networks", CVPR 2017). It is 0 for equal images, so that a batch
+// that is filled up needs no correction.
+func charbonnier(a, b []*graph.Node, epsilon float64) *graph.Node {
+	var total *graph.Node
+	for i := range a {
+		d := graph.Sub(a[i], b[i])
+		total = plus(total, sum(graph.AddScalar(graph.Sqrt(graph.AddScalar(graph.Square(d), epsilon*epsilon)), -epsilon)))
+	}
+	return total
 }
 
 // parts is how many pieces the planes of a batch are cut into. The Go engine

@@ -452,3 +452,25 @@ func TestFillingUpABatchChangesNothing(t *testing.T) {
 		}
 	}
 }
+
+// With Charbonnier the loss is sqrt(d² + e²) - e, its gradient d / sqrt(d² + e²), and
+// what is reported as L1 stays L1.
+func TestCharbonnierIsRoundAtZero(t *testing.T) {
+	shape := []int{1, 3, 2, 2}
+	pred := []float64{0, 1e-3, -1e-3, 0.5, -0.5, 1, -1, 0.25, 0, 0, 0, 0}
+	target := make([]float64, len(pred))
+	const e, alpha = 1e-3, 0.5
+	got := evaluate[float64](t, Combined{Alpha: alpha, Charbonnier: e}, standard(formulations["multiply"]), pred, target, shape)
+	n := float64(len(pred))
+	var want, l1 float64
+	for i, d := range pred {
+		want += alpha * (math.Sqrt(d*d+e*e) - e) / n
+		l1 += math.Abs(d) / n
+		if slope := alpha * d / math.Sqrt(d*d+e*e) / n; math.Abs(got.gradTotal[i]-slope) > 1e-12 {
+			t.Errorf("the gradient at %g is %g, want %g", d, got.gradTotal[i], slope)
+		}
+	}
+	if math.Abs(got.total-want) > 1e-12 || math.Abs(got.l1-l1) > 1e-12 {
+		t.Errorf("total %g and L1 %g, want %g and %g", got.total, got.l1, want, l1)
+	}
+}

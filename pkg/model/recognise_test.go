@@ -76,3 +76,29 @@ func TestOptionsThatANetworkDoesNotLookAtAreLeftOut(t *testing.T) {
 		t.Error("a network for two channels was made")
 	}
 }
+
+func TestTheNearestNetworkIsNamed(t *testing.T) {
+	net, err := New("dncnn", Options{Features: 64, Depth: 17, Channels: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shapes := map[string][]int{}
+	for _, e := range net.Entries() {
+		shapes[e.Name] = e.Shape
+	}
+	if got := Guess(shapes); got != "they are those of dncnn ("+net.Shape()+")" {
+		t.Errorf("its own tensors: %s", got)
+	}
+	gone := net.Entries()[3].Name
+	delete(shapes, gone)
+	shapes["more.weight"] = []int{1}
+	got := Guess(shapes)
+	for _, want := range []string{"nearest is dncnn (64 features", gone + " is missing", "there is no more.weight in it"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("one tensor less and one more: %q does not say %q", got, want)
+		}
+	}
+	if got := Guess(map[string][]int{"a": {1}, "b": {2, 3}}); got != "" {
+		t.Errorf("tensors that nobody knows: %s", got)
+	}
+}

@@ -215,7 +215,11 @@ func (o Opening) recognise(f *found, shapes map[string][]int, named string) erro
 	}
 	switch {
 	case len(names) == 0:
-		return fmt.Errorf("restore: %s: its %d tensors are of no network that is known here (%s)", f.about.Path, len(shapes), strings.Join(model.Names(), ", "))
+		guess := model.Guess(shapes)
+		if guess != "" {
+			guess = "; " + guess
+		}
+		return fmt.Errorf("restore: %s: its %d tensors are of no network that is known here (%s)%s", f.about.Path, len(shapes), strings.Join(model.Names(), ", "), guess)
 	case named == "":
 		return fmt.Errorf("restore: %s: its tensors fit %s alike, and it does not say which it is; name the network (NETWORK=%s)", f.about.Path, strings.Join(names, " and "), names[0])
 	}

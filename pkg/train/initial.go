@@ -27,6 +27,13 @@ func (b *start) takeWeights() error {
 	}
 	fitting, err := w.Fit(want)
 	if err != nil {
+		shapes := make(map[string][]int, len(w.Tensors))
+		for _, t := range w.Tensors {
+			shapes[t.Name] = t.Shape
+		}
+		if guess := model.Guess(shapes); guess != "" {
+			err = fmt.Errorf("%w; %s", err, guess)
+		}
 		return fmt.Errorf("train: InitialWeights do not fit %s with ModelFeatures = %d, ModelBilinear = %t%s: %w",
 			b.net.Name, b.net.Options.Features, b.net.Options.Bilinear, whose(w), err)
 	}

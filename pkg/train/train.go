@@ -214,7 +214,7 @@ func canMix(on compute.Backend, report Reporter) bool {
 // are needed. These are constants of the compiled steps: they are neither
 // trained nor saved.
 func lossOf(cfg config.Config) (loss.Combined, error) {
-	l := loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta, Gamma: cfg.LossGamma}
+	l := loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta, Gamma: cfg.LossGamma, Charbonnier: cfg.LossCharbonnier}
 	if cfg.LossGamma > 0 {
 		var err error
 		if l.VGG, err = vgg.Open(cfg.VGGWeights); err != nil {

@@ -22,7 +22,7 @@ func Describe(cfg config.Config) {
 	if cfg.UseAMP && (cfg.Device == "go" || cfg.Device == "cpu" || !notebook.HasGPU()) {
 		fmt.Fprintln(notebook.Out, "   UseAMP has no effect on a CPU: everything is float32")
 	}
-	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × L1 + %g × (1 − SSIM)%s\n", cfg.LossAlpha, cfg.LossBeta, perceptual(cfg))
+	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × %s + %g × (1 − SSIM)%s\n", cfg.LossAlpha, absolute(cfg), cfg.LossBeta, perceptual(cfg))
 	fmt.Fprintf(notebook.Out, "\n⚙️  Optimizer: AdamW, learning rate %g, weight decay %g, gradients clipped to a norm of %g\n", cfg.LearningRate, cfg.WeightDecay, cfg.GradientClip)
 	if cfg.AccumulationSteps > 1 {
 		fmt.Fprintf(notebook.Out, "   One step for %d batches of %d\n", cfg.AccumulationSteps, cfg.BatchSize)
@@ -32,6 +32,14 @@ func Describe(cfg config.Config) {
 	}
 	fmt.Fprintf(notebook.Out, "\n📅 Schedule: %s over %d epochs, warm-up %d, down to %g\n", cfg.Scheduler, cfg.NumEpochs, cfg.WarmupEpochs, cfg.MinLR)
 	describeStart(cfg)
+}
+
+// absolute is the part of the loss that is about single values.
+func absolute(cfg config.Config) string {
+	if cfg.LossCharbonnier == 0 {
+		return "L1"
+	}
+	return fmt.Sprintf("Charbonnier (ε %g)", cfg.LossCharbonnier)
 }
 
 // perceptual is what the perceptual loss adds to the sum, if it is wanted.
