@@ -38,7 +38,7 @@ var groups = []group{
 		},
 	},
 	{
-		name: "photo", title: "Photographs, sigma 25", sigma: 25, photographs: true, steps: 560,
+		name: "photo", title: "Photographs, sigma 25", sigma: 25, photographs: true, steps: 300,
 		text: "198 photographs and drawn pictures (`make photographs`), noise of sigma 25, new for each patch and neither rounded nor clipped. The first row is the recipe of the network that comes with the program, for one level.",
 		base: func() config.Config {
 			c := config.Preset("xla:cpu")
@@ -54,30 +54,21 @@ var recipes = []recipe{
 	{name: "unet: U-Net, 16 features, 8 patches of 64x64, rate 1e-3, L1 and SSIM", group: "unet"},
 	{name: "unet: rate 2e-3", group: "unet", change: func(c *config.Config) { c.LearningRate = 2e-3 }},
 	{name: "unet: 24 features", group: "unet", change: func(c *config.Config) { c.ModelFeatures = 24 }},
-	{name: "unet: 4 patches", group: "unet", change: func(c *config.Config) { c.BatchSize = 4 }},
 	{name: "unet: 4 patches of 128x128", group: "unet", change: func(c *config.Config) { c.BatchSize, c.PatchSize = 4, 128 }},
 	{name: "unet: L1 alone", group: "unet", change: func(c *config.Config) { c.LossAlpha, c.LossBeta = 1, 0 }},
 	{name: "unet: averaged weights (0.99)", group: "unet", change: func(c *config.Config) { c.EMADecay = 0.99 }},
 	{name: "unet: it finds the noise (unet_residual)", group: "unet", change: func(c *config.Config) { c.Model = "unet_residual" }},
-	{name: "unet: noise made anew for each patch", group: "unet", change: func(c *config.Config) { c.DegradeOnTheFly = true }},
 	{name: "unet: shuffle_unet, 32 features, L1 alone, averaged", group: "unet", change: func(c *config.Config) {
 		c.Model, c.ModelFeatures, c.LossAlpha, c.LossBeta, c.EMADecay = "shuffle_unet", 32, 1, 0, 0.99
-	}},
-	{name: "unet: shuffle_unet, 48 features, 8 patches of 96x96, L1 alone, averaged, new noise", group: "unet", change: func(c *config.Config) {
-		c.Model, c.ModelFeatures, c.PatchSize, c.LossAlpha, c.LossBeta, c.EMADecay, c.DegradeOnTheFly = "shuffle_unet", 48, 96, 1, 0, 0.99, true
 	}},
 
 	{name: "photo: shuffle_unet, 48 features, 16 patches of 96x96, rate 1e-3, L1, averaged (0.99)", group: "photo"},
 	{name: "photo: not averaged", group: "photo", change: func(c *config.Config) { c.EMADecay = 0 }},
 	{name: "photo: Charbonnier (1e-3)", group: "photo", change: func(c *config.Config) { c.LossCharbonnier = 1e-3 }},
 	{name: "photo: L1 and SSIM", group: "photo", change: func(c *config.Config) { c.LossAlpha, c.LossBeta = 0.84, 0.16 }},
-	{name: "photo: 8 patches", group: "photo", change: func(c *config.Config) { c.BatchSize = 8 }},
 	{name: "photo: 16 patches of 64x64", group: "photo", change: func(c *config.Config) { c.PatchSize = 64 }},
 	{name: "photo: 16 patches of 64x64, then 8 of 128x128", group: "photo", change: func(c *config.Config) { c.PatchSize, c.BatchSize = 64, 16 },
 		later: func(c *config.Config) { c.PatchSize, c.BatchSize = 128, 8 }},
-	{name: "photo: rate 2e-3", group: "photo", change: func(c *config.Config) { c.LearningRate = 2e-3 }},
-	{name: "photo: 32 features", group: "photo", change: func(c *config.Config) { c.ModelFeatures = 32 }},
-	{name: "photo: constant rate instead of the cosine", group: "photo", change: func(c *config.Config) { c.Scheduler = "none" }},
 	{name: "photo: the original's U-Net, 32 features, L1 and SSIM, not averaged", group: "photo", change: func(c *config.Config) {
 		c.Model, c.ModelFeatures, c.BatchSize, c.LossAlpha, c.LossBeta, c.EMADecay = "unet", 32, 8, 0.84, 0.16, 0
 	}},
