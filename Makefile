@@ -5,6 +5,7 @@
 # make score    measure a network as papers do: NET=file-or-experiment SET=folder SIGMA=15,25,50 (GREY=1, CLIP=1, OUT=scores); see docs/quality.md
 # make photographs  what the network was trained with that comes with this program, into data/photographs (230 MB of downloads)
 # make export   the trained network for other programs, e.g. EXPERIMENT=latest FORMAT=onnx (or safetensors, fp16)
+# make list     all experiments: what was trained, how far, how well
 # make notebooks  run every notebook, or ONLY=notebooks/…, and store its outputs in it, for readers; make sync only spreads the main one's cells
 # make peers    PyTorch, ONNX Runtime and TensorBoard for tests and benchmarks, into build/python (600 MB of downloads)
 # make test     all tests
@@ -27,7 +28,7 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # XLA on the CPU is faster with huge pages (docs/engines.md); a notebook's kernel sets the same for its cells.
 export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.hugetlb=1)
 
-.PHONY: help run lab data setup photographs export score notebooks sync peers test torture scenarios bench quality check vuln clean
+.PHONY: help run lab data setup photographs export list score notebooks sync peers test torture scenarios bench quality check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -47,8 +48,11 @@ setup: build/bin/launch
 photographs: build/bin/rekindle
 	@build/bin/rekindle photographs
 
-export:
-	@go run ./pkg/export/command -experiment "$(or $(EXPERIMENT),latest)" -format "$(or $(FORMAT),onnx)"
+export: build/bin/rekindle
+	@build/bin/rekindle export -experiment "$(or $(EXPERIMENT),latest)" -format "$(or $(FORMAT),onnx)" $(if $(OUT),-out "$(OUT)")
+
+list: build/bin/rekindle
+	@build/bin/rekindle list -experiment "$(or $(EXPERIMENT),*)"
 
 restore: build/bin/rekindle
 	@build/bin/rekindle restore -in "$(IN)" -out "$(OUT)" -experiment "$(or $(EXPERIMENT),latest)" $(if $(OVERWRITE),-overwrite) \
@@ -86,7 +90,7 @@ scenarios:
 	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 20m -v -run TestShellBlocks ./pkg/internal/documents
 
 bench:
-	go run ./pkg/bench $(if $(SHORT),-short)
+	go run ./pkg/cmd/bench $(if $(SHORT),-short)
 
 check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }
@@ -95,7 +99,7 @@ check:
 	REKINDLE_CHECK_NOTEBOOKS=1 go test -count=1 ./pkg/notebook/ipynb
 
 quality:
-	go run ./pkg/quality $(if $(NET),-net "$(NET)") $(if $(NAME),-name "$(NAME)") $(if $(SET),-set "$(SET)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(EVERY),-every "$(EVERY)") \
+	go run ./pkg/cmd/quality $(if $(NET),-net "$(NET)") $(if $(NAME),-name "$(NAME)") $(if $(SET),-set "$(SET)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(EVERY),-every "$(EVERY)") \
 		$(if $(PEERS),-peers "$(PEERS)") $(if $(PYTHON),-python "$(PYTHON)") $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr)
 
 vuln:

@@ -37,7 +37,7 @@ func TestTheCurveOfValidationIsPyTorchs(t *testing.T) {
 	bound := 0.1 // dB; the largest difference that was seen is 0.01
 	figure := os.Getenv(curveVariable)
 	if figure != "" {
-		cfg.ModelFeatures, cfg.NumEpochs, cfg.PatchesPerImage, bound = 8, 40, 20, 0.5
+		cfg.ModelFeatures, cfg.NumEpochs, cfg.PatchesPerImage, cfg.LearningRate, bound = 8, 40, 20, 1e-3, 0.5
 	}
 	exp := newExperiment(t, cfg)
 	ctx, w := interruptAfter(1)

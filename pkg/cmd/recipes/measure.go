@@ -57,7 +57,7 @@ func (l *laboratory) measure(ctx context.Context, r recipe) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var own, standard []float64
+	var own, share []float64
 	phases := []config.Config{cfg}
 	if r.later != nil {
 		second := cfg
@@ -69,7 +69,7 @@ func (l *laboratory) measure(ctx context.Context, r recipe) (*result, error) {
 		if err != nil {
 			return nil, err
 		}
-		standard = append(standard, s)
+		standard := s
 		s = 0
 		for _, p := range phases {
 			one, err := l.stepTime(ctx, p)
@@ -78,10 +78,13 @@ func (l *laboratory) measure(ctx context.Context, r recipe) (*result, error) {
 			}
 			s += one / float64(len(phases))
 		}
-		own = append(own, s)
+		own, share = append(own, s), append(share, standard/s)
+	}
+	if r.name == first(g.name).name {
+		share = []float64{1}
 	}
 	m := &result{Engine: l.engine.Choice.String(), StepCPU: median(own)}
-	m.Steps = int(float64(g.steps) * median(standard) / m.StepCPU)
+	m.Steps = int(float64(g.steps) * median(share))
 	var steps clock
 	exp, err := l.train(ctx, phases, m.Steps, &steps)
 	if err != nil {

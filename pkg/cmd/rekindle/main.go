@@ -32,6 +32,8 @@ type command struct {
 var commands = []command{
 	{"restore", "restore pictures with a trained network", runRestore},
 	{"score", "measure what a network makes of noise, as papers do", runScore},
+	{"export", "write a trained network for other programs: ONNX, safetensors", runExport},
+	{"list", "list experiments: what was trained, how far, how well", runList},
 	{"photographs", "gather the pictures that the network which comes with this program was trained with", runPhotographs},
 }
 

@@ -323,7 +323,7 @@ func (s *setup) installWithGoXLA(ctx context.Context, dir string) error {
 	defer os.RemoveAll(scratch)
 	ctx, cancel := context.WithTimeout(ctx, goXLALimit)
 	defer cancel()
-	if err := s.loggedUntil(ctx, []string{"TMPDIR=" + scratch}, "go", "run", "./pkg/backend/plugin", scratch); err != nil {
+	if err := s.loggedUntil(ctx, []string{"TMPDIR=" + scratch}, "go", "run", "./pkg/cmd/xlaplugin", scratch); err != nil {
 		return err
 	}
 	files, _ := filepath.Glob(filepath.Join(scratch, "pjrt_c_api_cpu_v*_plugin.so"))

@@ -253,7 +253,7 @@ func TestGoXLAsInstallerIsTheSecondSource(t *testing.T) {
 	tools := filepath.SplitList(os.Getenv("PATH"))[0]
 	write(t, filepath.Join(tools, "go"), `#!/bin/sh
 [ "$1" = env ] && { echo the-compiler; exit; }
-[ "$1 $2" = "run ./pkg/backend/plugin" ] || exit 1
+[ "$1 $2" = "run ./pkg/cmd/xlaplugin" ] || exit 1
 echo a > $3/pjrt_c_api_cpu_v0.114.0_plugin.so; ln -s pjrt_c_api_cpu_v0.114.0_plugin.so $3/pjrt_c_api_cpu_plugin.so
 `, 0o777)
 	said := install(t, s)

@@ -112,7 +112,7 @@ func load() float64 {
 // The program replaces what stands between these lines; the rest of the file is
 // written by people.
 const (
-	from  = "<!-- go run ./pkg/bench writes from here -->"
+	from  = "<!-- go run ./pkg/cmd/bench writes from here -->"
 	until = "<!-- to here -->"
 )
 

@@ -5,7 +5,7 @@
 // each of them. What matters most comes first; what the budget (-budget) does
 // not reach is "not run".
 //
-//	go build -o gpucheck ./pkg/gpucheck      # where Go is; needs gcc
+//	go build -o gpucheck ./pkg/cmd/gpucheck      # where Go is; needs gcc
 //	./gpucheck -out gpu.md                   # on the machine with the GPU
 //	./gpucheck -device go -tiny              # rehearsal on a computer without one
 //

@@ -4,7 +4,7 @@
 // installer, from the releases of github.com/gomlx/pjrt-cpu-binaries, in the
 // version that go-xla was tested with:
 //
-//	go run ./pkg/backend/plugin FOLDER
+//	go run ./pkg/cmd/xlaplugin FOLDER
 //
 // Set-up calls it where PyPI has no plugin for the processor, or cannot be
 // reached. It is a program of its own so that set-up links nothing of it.

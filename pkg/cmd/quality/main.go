@@ -1,12 +1,12 @@
 // Command quality writes docs/quality.md: how well and how fast networks take noise
 // off, beside published numbers and beside what people take instead.
 //
-//	go run ./pkg/quality                               writes the page from what was measured
-//	go run ./pkg/quality -net blind.safetensors -name "shuffle_unet, blind"
+//	go run ./pkg/cmd/quality                               writes the page from what was measured
+//	go run ./pkg/cmd/quality -net blind.safetensors -name "shuffle_unet, blind"
 //	                                                   measures a network first
-//	go run ./pkg/quality -peers all -every 6           measures BM3D and others first
+//	go run ./pkg/cmd/quality -peers all -every 6           measures BM3D and others first
 //
-// What was measured stays in pkg/quality/testdata/measured.json, so that the page
+// What was measured stays in pkg/cmd/quality/testdata/measured.json, so that the page
 // can be written anew without waiting for BM3D, which takes three minutes a
 // megapixel. The noise of a picture depends on its name and the seed alone: all
 // methods see the same.
@@ -49,7 +49,7 @@ func main() {
 	flag.BoolVar(&o.grey, "grey", false, "make the pictures grey")
 	flag.BoolVar(&o.blueFirst, "bgr", false, "the network was trained on channels in the order blue, green, red")
 	flag.StringVar(&o.out, "out", "docs/quality.md", "the page")
-	flag.StringVar(&o.measured, "measured", "pkg/quality/testdata/measured.json", "what was measured")
+	flag.StringVar(&o.measured, "measured", "pkg/cmd/quality/testdata/measured.json", "what was measured")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -24,7 +24,7 @@ func TestThePageIsThatOfTheNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile("../../docs/quality.md"); err != nil || string(got) != string(want) {
+	if got, err := os.ReadFile("../../../docs/quality.md"); err != nil || string(got) != string(want) {
 		t.Errorf("docs/quality.md is not what the numbers make (%v); run make quality", err)
 	}
 }

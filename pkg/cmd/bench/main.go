@@ -2,8 +2,8 @@
 // its plugin is, against PyTorch with as many threads as the machine has cores,
 // and the data pipeline and checkpoints against the plain way.
 //
-//	go run ./pkg/bench          prints a table and writes it to docs/benchmarks.md
-//	go run ./pkg/bench -short   about a minute, to see that everything still works
+//	go run ./pkg/cmd/bench          prints a table and writes it to docs/benchmarks.md
+//	go run ./pkg/cmd/bench -short   about a minute, to see that everything still works
 //
 // Each side is a process of its own that runs while no other does, and they take
 // turns, so that what changes on the machine meets all. PyTorch is that of "make
