@@ -67,7 +67,7 @@ func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64
 	for from := 0; from < b.N; from += micro {
 		part := slice(b, from, min(from+micro, b.N))
 		share := float64(part.N) / float64(b.N)
-		in := e.input(part, micro).take()
+		in := e.deviceBatch(part, micro).take()
 		out, err := e.gradient.call([]float32{float32(share)}, in, at.weights, statistics, gradients)
 		release(in...)
 		done()

@@ -19,7 +19,7 @@ func BenchmarkStep(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		e, err := newEngine(goEngine(b), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), ways{})
+		e, err := newEngine(goEngine(b), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), engineOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -34,7 +34,7 @@ func BenchmarkStep(b *testing.B) {
 			step := int64(0)
 			for b.Loop() {
 				step++
-				next, _, err := e.advance(at, e.input(batch, 0), 0, step, 1e-4)
+				next, _, err := e.advance(at, e.deviceBatch(batch, 0), 0, step, 1e-4)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -45,7 +45,7 @@ func BenchmarkStep(b *testing.B) {
 		b.Run("evaluate/"+name, func(b *testing.B) {
 			at := e.upload(fresh(net, 1))
 			for b.Loop() {
-				if _, err := e.evaluate(at, e.input(batch, 0), false); err != nil {
+				if _, err := e.evaluate(at, e.deviceBatch(batch, 0), false); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -100,7 +100,7 @@ type compilation struct {
 }
 
 // compile does ahead what call would do first.
-func (c *computation) compile(b *input, lists ...[]*tensors.Tensor) (*compilation, error) {
+func (c *computation) compile(b *deviceBatch, lists ...[]*tensors.Tensor) (*compilation, error) {
 	began := time.Now()
 	var list []shapes.Shape
 	for d := range c.devices {

@@ -52,7 +52,7 @@ func (d *device) snapshot(s *checkpoint.State) (*checkpoint.State, error) {
 }
 
 // step takes optimizer step t (1-based) with a batch; see [engine.advance].
-func (d *device) step(ctx context.Context, b *input, micro int, t int64, lr float64) (measures, error) {
+func (d *device) step(ctx context.Context, b *deviceBatch, micro int, t int64, lr float64) (measures, error) {
 	at := d.at
 	if err := d.compile(ctx, "Training step", d.engine.compileStep(at, b, micro)); err != nil {
 		return measures{}, err
@@ -78,7 +78,7 @@ func (d *device) step(ctx context.Context, b *input, micro int, t int64, lr floa
 }
 
 // evaluate measures a batch with the weights for use; see [engine.evaluate].
-func (d *device) evaluate(ctx context.Context, b *input, restored bool) (evaluation, error) {
+func (d *device) evaluate(ctx context.Context, b *deviceBatch, restored bool) (evaluation, error) {
 	at := d.at.averaged()
 	if err := d.compile(ctx, "Validation", d.engine.compileEvaluation(at, b)); err != nil {
 		return evaluation{}, err

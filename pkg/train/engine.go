@@ -25,8 +25,7 @@ type engine struct {
 	net       *model.Network
 	loss      loss.Combined
 	optimizer optim.AdamW
-	ways
-	pads  bool    // batches that are not full are filled up, see input
+	engineOptions
 	decay float64 // of the average of the weights, see moveAverage
 
 	weights    []nn.Entry // trained, in the optimizer's order
@@ -39,11 +38,12 @@ type engine struct {
 	zeros []*tensors.Tensor // gradients of nothing, see advanceInParts
 }
 
-// ways of computing the same.
-type ways struct {
+// engineOptions are ways of computing the same.
+type engineOptions struct {
 	mixed     bool // convolutions in bfloat16
 	recompute bool // blocks of the network on the way back
 	devices   int  // over which a batch is divided; 0: it is not
+	pads      bool // batches that are not full are filled up, see deviceBatch; always, where compiling takes long
 }
 
 // arrays are the tensors of one moment of training, on the device; on several,
@@ -103,8 +103,9 @@ type measures struct {
 
 func (m measures) finite() bool { return isFinite(m.loss) && isFinite(m.gradientNorm) }
 
-func newEngine(on compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, w ways) (*engine, error) {
-	e := &engine{backend: on, net: net, loss: l, optimizer: o, ways: w, pads: paddingPays(on) || w.devices > 0, weights: net.Weights()}
+func newEngine(on compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, how engineOptions) (*engine, error) {
+	e := &engine{backend: on, net: net, loss: l, optimizer: o, engineOptions: how, weights: net.Weights()}
+	e.pads = how.pads || compilesLong(on) || how.devices > 0
 	for _, entry := range net.Entries() {
 		if entry.Role == nn.Statistic {
 			e.statistics = append(e.statistics, entry)
@@ -173,7 +174,7 @@ func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim, loss.PSNR(restored, b.clean, b.mask)}, 0), restored}
 }
 
-// batch is what a graph sees of an input: pictures [n, 3, size, size]; which
+// batch is what a graph sees of a deviceBatch: pictures [n, 3, size, size]; which
 // of them are there, [n], or nil where all are; and the levels of their noise, [n],
 // or nil where the network takes none.
 type batch struct{ degraded, clean, mask, sigma *graph.Node }
@@ -230,7 +231,7 @@ func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:]
 // advance runs optimizer step number t (1-based) at learning rate lr and
 // returns the arrays after it. The arrays before it stay valid. A batch of more
 // than micro samples is computed in parts; micro 0 never cuts.
-func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
+func (e *engine) advance(at *arrays, b *deviceBatch, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
 	defer backend.Catch(&err)
 	if inParts(b, micro) {
 		next, m, err = e.advanceInParts(at, b.Batch, micro, t, lr)
@@ -246,7 +247,7 @@ func (e *engine) advance(at *arrays, b *input, micro int, t int64, lr float64) (
 	return next, m, err
 }
 
-func (e *engine) advanceAtOnce(at *arrays, b *input, t int64, lr float64) (*arrays, measures, error) {
+func (e *engine) advanceAtOnce(at *arrays, b *deviceBatch, t int64, lr float64) (*arrays, measures, error) {
 	in := b.take()
 	defer release(in...)
 	out, err := e.step.call(e.scalars(t, lr), in, at.weights, at.first, at.second, at.statistics)
@@ -260,7 +261,7 @@ func (e *engine) advanceAtOnce(at *arrays, b *input, t int64, lr float64) (*arra
 	return next, m, nil
 }
 
-func inParts(b *input, micro int) bool { return micro > 0 && micro < b.samples() }
+func inParts(b *deviceBatch, micro int) bool { return micro > 0 && micro < b.samples() }
 
 func (e *engine) scalars(t int64, lr float64) (list []float32) {
 	for _, s := range e.optimizer.Scalars(t, lr) {
@@ -276,7 +277,7 @@ type evaluation struct {
 }
 
 // evaluate measures one batch without training.
-func (e *engine) evaluate(at *arrays, b *input, restored bool) (v evaluation, err error) {
+func (e *engine) evaluate(at *arrays, b *deviceBatch, restored bool) (v evaluation, err error) {
 	defer backend.Catch(&err)
 	in := b.take()
 	defer release(in...)
@@ -295,19 +296,19 @@ func (e *engine) evaluate(at *arrays, b *input, restored bool) (v evaluation, er
 
 // compileStep and compileEvaluation return what advance and evaluate would do
 // first, to be done ahead; nil where it is done, or takes no time worth telling.
-func (e *engine) compileStep(at *arrays, b *input, micro int) func() (*compilation, error) {
+func (e *engine) compileStep(at *arrays, b *deviceBatch, micro int) func() (*compilation, error) {
 	if inParts(b, micro) {
-		part := e.input(slice(b.Batch, 0, min(micro, b.N)), micro)
+		part := e.deviceBatch(slice(b.Batch, 0, min(micro, b.N)), micro)
 		return e.compile(&e.gradient, part, at.weights, at.statistics, at.weights)
 	}
 	return e.compile(&e.step, b, at.weights, at.first, at.second, at.statistics)
 }
 
-func (e *engine) compileEvaluation(at *arrays, b *input) func() (*compilation, error) {
+func (e *engine) compileEvaluation(at *arrays, b *deviceBatch) func() (*compilation, error) {
 	return e.compile(&e.eval, b, at.weights, at.statistics)
 }
 
-func (e *engine) compile(c *computation, b *input, lists ...[]*tensors.Tensor) func() (*compilation, error) {
+func (e *engine) compile(c *computation, b *deviceBatch, lists ...[]*tensors.Tensor) func() (*compilation, error) {
 	if !e.pads || c.compiled[b.samples()] {
 		return nil
 	}

@@ -32,18 +32,16 @@ func withLevels(t *testing.T, cfg config.Config, val float64) Data {
 
 func TestANetworkThatTakesALevelResumesBitForBit(t *testing.T) {
 	for _, pad := range []bool{false, true} {
-		forcePadding = pad
-		defer func() { forcePadding = false }()
 		cfg, data := levelled(t, 50)
 		straight := newExperiment(t, cfg)
-		if _, err := Run(t.Context(), straight, cfg, data, Options{Backend: goEngine(t)}); err != nil {
+		if _, err := Run(t.Context(), straight, cfg, data, Options{Backend: goEngine(t), FillUp: pad}); err != nil {
 			t.Fatal(err)
 		}
 		exp := newExperiment(t, cfg)
 		cfg.ResumeFromCheckpoint = true
 		for outcome := Interrupted; outcome == Interrupted; {
 			ctx, w := interruptAfter(4)
-			result, err := Run(ctx, exp, cfg, data, Options{Backend: goEngine(t), Reporter: w})
+			result, err := Run(ctx, exp, cfg, data, Options{Backend: goEngine(t), FillUp: pad, Reporter: w})
 			if err != nil {
 				t.Fatal(err)
 			}

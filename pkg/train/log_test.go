@@ -25,7 +25,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), ways{})
+	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), engineOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		got := map[string]float64{}
 		for i := range 3 {
 			state.Step++
-			next, m, err := e.advance(at, e.input(batch(2*i, 2*i+2), 0), 0, state.Step, schedule.Rate(cfg, schedule.Anchor{}, epoch))
+			next, m, err := e.advance(at, e.deviceBatch(batch(2*i, 2*i+2), 0), 0, state.Step, schedule.Rate(cfg, schedule.Anchor{}, epoch))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +63,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		}
 		// The original's validation is the plain mean of batch means; ours weighs by samples.
 		for _, b := range []*dataset.Batch{batch(6, 8), batch(8, 9)} {
-			m, err := e.evaluate(at, e.input(b, 0), false)
+			m, err := e.evaluate(at, e.deviceBatch(b, 0), false)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,7 @@ type loop struct {
 	task
 	state     *checkpoint.State // the numbers of this moment; its arrays are on the device
 	device    *device
-	retry     *retry
+	retry     *oomRetry
 	saver     *saver
 	collector *collector
 	remeasure bool               // the best loss, on the validation pictures of now
@@ -157,10 +157,10 @@ func (l *loop) epoch(ctx context.Context) error {
 func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
 	loader := l.data.Train.Batches(ctx, epoch, l.state.Position, l.cfg.SamplesPerStep(), l.cfg.NumWorkers)
 	full := min(l.cfg.SamplesPerStep(), l.data.Train.Len())
-	feed := newFeed(loader, l.device.engine, full, l.onGPU && l.retry.atOnce() >= l.cfg.SamplesPerStep())
-	defer feed.close()
+	batches := newPrefetcher(loader, l.device.engine, full, l.onGPU && l.retry.atOnce() >= l.cfg.SamplesPerStep())
+	defer batches.close()
 	for {
-		batch, err := feed.next()
+		batch, err := batches.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -179,7 +179,7 @@ func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
 		if err != nil {
 			return err
 		}
-		feed.done(batch)
+		batches.done(batch)
 		seconds := l.now().Sub(began).Seconds()
 		l.state.Partial.Seconds += seconds
 		number := (l.state.Position + l.cfg.SamplesPerStep() - 1) / l.cfg.SamplesPerStep()
@@ -257,10 +257,10 @@ func (l *loop) validate(ctx context.Context, epoch int) (v validation, err error
 	err = l.retry.do(ctx, l.retry.atOnce(), func() error {
 		v = validation{}
 		size := min(l.retry.atOnce(), l.data.Val.Len())
-		feed := newFeed(l.data.Val.Batches(ctx, epoch, 0, size, l.cfg.NumWorkers), l.device.engine, size, l.onGPU)
-		defer feed.close()
+		batches := newPrefetcher(l.data.Val.Batches(ctx, epoch, 0, size, l.cfg.NumWorkers), l.device.engine, size, l.onGPU)
+		defer batches.close()
 		for {
-			batch, err := feed.next()
+			batch, err := batches.next()
 			if errors.Is(err, io.EOF) {
 				return nil
 			}
@@ -287,7 +287,7 @@ func (l *loop) validate(ctx context.Context, epoch int) (v validation, err error
 				v.restored = append(v.restored, picture(m.restored, i))
 				v.clean = append(v.clean, picture(batch.Clean, i))
 			}
-			feed.done(batch)
+			batches.done(batch)
 		}
 	})
 	return v, err

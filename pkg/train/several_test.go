@@ -147,13 +147,11 @@ func (e *severalExecutable) Execute(in []compute.Buffer, _ []bool, _ compute.Dev
 // three devices cannot share evenly, and 4 to validate with. The runs are stopped
 // on their way.
 func TestABatchDividedOverDevicesTrainsAsOnOne(t *testing.T) {
-	forcePadding = true
-	defer func() { forcePadding = false }()
 	cfg := tiny(t)
 	cfg.EMADecay, cfg.NumEpochs, cfg.ValPatchesPerImage = 0.9, 2, 4
 	for _, c := range []struct{ accumulate, devices int }{{1, 1}, {1, 2}, {2, 2}, {1, 3}} {
 		cfg.AccumulationSteps, cfg.ResumeFromCheckpoint = c.accumulate, false
-		_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
+		_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{FillUp: true})
 		exp := newExperiment(t, cfg)
 		cfg.ResumeFromCheckpoint = true
 		for outcome := Interrupted; outcome == Interrupted; {

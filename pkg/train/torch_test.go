@@ -72,12 +72,12 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default(), ways{})
+	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default(), engineOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lr := schedule.Rate(cfg, state.Anchor, 4)
-	next, m, err := e.advance(e.upload(state), e.input(batch, 0), 0, state.Step+1, lr)
+	next, m, err := e.advance(e.upload(state), e.deviceBatch(batch, 0), 0, state.Step+1, lr)
 	if err != nil {
 		t.Fatal(err)
 	}

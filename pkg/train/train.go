@@ -50,6 +50,7 @@ type Options struct {
 	GPU      bool             // Backend computes on a GPU, where UseAMP has an effect
 	Devices  int              // of the Backend, over which each batch is divided; 0: the first one alone
 	Reporter Reporter         // nil: Silent
+	FillUp   bool             // batches that are not full are filled up on the Go engine too, as they are on XLA and on several devices
 	Now      func() time.Time // nil: time.Now
 }
 
@@ -183,8 +184,8 @@ func newLoop(t task, opts Options) (*loop, error) {
 	}
 	optimizer := optim.Default()
 	optimizer.WeightDecay, optimizer.ClipNorm = t.cfg.WeightDecay, t.cfg.GradientClip
-	e, err := newEngine(opts.Backend, from.net, goal, optimizer, ways{
-		mixed: t.cfg.UseAMP && opts.GPU && canMix(opts.Backend, t.report), recompute: t.cfg.GradientCheckpointing, devices: opts.Devices,
+	e, err := newEngine(opts.Backend, from.net, goal, optimizer, engineOptions{
+		mixed: t.cfg.UseAMP && opts.GPU && canMix(opts.Backend, t.report), recompute: t.cfg.GradientCheckpointing, devices: opts.Devices, pads: opts.FillUp,
 	})
 	if err != nil {
 		return nil, err
@@ -194,7 +195,7 @@ func newLoop(t task, opts Options) (*loop, error) {
 	d.put(from.state)
 	d.memory = newMemory(t.cfg.MemoryLimitMB, opts.GPU)
 	d.memory.devices = opts.Devices
-	r := &retry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
+	r := &oomRetry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
 	return &loop{
 		task: t, state: from.state, device: d, retry: r, saver: w, collector: startCollector(opts.Backend),
 		session: experiment.Session{Started: started, Engine: t.engine, FromEpoch: from.state.Epoch + 1, Changes: from.changes}, from: from.state.Step, rejected: -1, remeasure: from.remeasure,

@@ -13,11 +13,11 @@ import (
 // The Go engine keeps its arrays in Go's heap, where the collector by default
 // lets as much garbage pile up as there is live memory. Most of what piles up
 // are buffers that the engine would use again, so collecting more often costs
-// nothing until the collector takes those away too. Garbage within garbageMB
+// nothing until the collector takes those away too. Garbage within uncollectedMB
 // cost no time that could be measured; see docs/benchmarks.md.
 const (
-	garbageMB   = 60
-	mostPercent = 25
+	uncollectedMB = 60
+	mostPercent   = 25
 	// leastPercent is also what training begins with, while the heap grows.
 	leastPercent = 10
 )
@@ -41,7 +41,7 @@ func startCollector(engine compute.Backend) *collector {
 func (c *collector) stepDone() {
 	const filled = 3
 	if c.steps++; c.steps == filled && !c.idle {
-		debug.SetGCPercent(garbagePercent(liveBytes()))
+		debug.SetGCPercent(gcPercent(liveBytes()))
 	}
 }
 
@@ -51,9 +51,9 @@ func (c *collector) stop() {
 	}
 }
 
-// garbagePercent is the percentage of live bytes that garbageMB is, within its bounds.
-func garbagePercent(live int64) int {
-	return int(min(max(garbageMB*machine.MB*100/max(live, 1), leastPercent), mostPercent))
+// gcPercent is the percentage of live bytes that uncollectedMB is, within its bounds.
+func gcPercent(live int64) int {
+	return int(min(max(uncollectedMB*machine.MB*100/max(live, 1), leastPercent), mostPercent))
 }
 
 // liveBytes is what the last collection left in the heap.

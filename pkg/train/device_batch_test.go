@@ -12,10 +12,8 @@ import (
 func TestFilledUpBatchesTrainTheSameWithOneCompilation(t *testing.T) {
 	cfg := tiny(t)
 	train := func(pad bool) (losses, validation []float64, compiled int64) {
-		forcePadding = pad
-		defer func() { forcePadding = false }()
 		c := &faulty{Backend: goEngine(t)}
-		_, s := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: c})
+		_, s := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: c, FillUp: pad})
 		return s.History.TrainLoss, s.History.ValLoss, c.compiled.Load()
 	}
 	for _, accumulate := range []int{1, 2} {
@@ -41,28 +39,24 @@ func TestFilledUpBatchesTrainTheSameWithOneCompilation(t *testing.T) {
 }
 
 func TestInterruptedRunsWithFilledUpBatchesEqualTheStraightRun(t *testing.T) {
-	forcePadding = true
-	defer func() { forcePadding = false }()
 	cfg := tiny(t)
-	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
+	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{FillUp: true})
 	exp := newExperiment(t, cfg)
 	cfg.ResumeFromCheckpoint = true
 	for outcome := Interrupted; outcome == Interrupted; {
 		ctx, w := interruptAfter(2)
-		result, _ := mustRun(t, ctx, exp, cfg, Options{Reporter: w})
+		result, _ := mustRun(t, ctx, exp, cfg, Options{Reporter: w, FillUp: true})
 		outcome = result.Outcome
 	}
 	bitwise.SameTraining(t, newest(t, exp), want)
 }
 
 func TestOutOfMemoryAndFilledUpBatches(t *testing.T) {
-	forcePadding = true
-	defer func() { forcePadding = false }()
 	cfg := tiny(t)
 	cfg.OOMPolicy = "halve"
 	f := &faulty{Backend: goEngine(t)}
 	f.execute.Store(2)
-	result, state := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: f})
+	result, state := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: f, FillUp: true})
 	if result.Outcome != Completed || state.MicroBatch != 2 {
 		t.Errorf("ended as %q with micro-batches of %d, want completed with 2", result.Outcome, state.MicroBatch)
 	}

@@ -37,16 +37,16 @@ func TestNoRoomAheadIsNoError(t *testing.T) {
 	f := &faulty{Backend: goEngine(t)}
 	f.transfer.Store(1) // that of the first batch
 	data := load(t, cfg)
-	feed := newFeed(data.Train.Batches(t.Context(), 1, 0, 4, 2), &engine{backend: f, net: anyNetwork(t)}, 4, true)
-	first, err := feed.next()
+	batches := newPrefetcher(data.Train.Batches(t.Context(), 1, 0, 4, 2), &engine{backend: f, net: anyNetwork(t)}, 4, true)
+	first, err := batches.next()
 	if err != nil || first.ready != nil {
 		t.Errorf("got %v, on the device: %v; want a batch that is not there", err, first.ready != nil)
 	}
-	second, err := feed.next()
+	second, err := batches.next()
 	if err != nil || second.ready == nil {
 		t.Errorf("got %v, on the device: %v; want a batch that is there", err, second.ready != nil)
 	}
-	feed.close()
+	batches.close()
 
 	exp := newExperiment(t, cfg)
 	f = &faulty{Backend: goEngine(t)}
@@ -61,24 +61,24 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, read := range []int{0, 1, 3, math.MaxInt} {
 		ctx, cancel := context.WithCancel(t.Context())
-		feed := newFeed(data.Train.Batches(ctx, 1, 0, 4, 2), &engine{backend: goEngine(t), net: anyNetwork(t)}, 4, true)
+		batches := newPrefetcher(data.Train.Batches(ctx, 1, 0, 4, 2), &engine{backend: goEngine(t), net: anyNetwork(t)}, 4, true)
 		for range read {
-			batch, err := feed.next()
+			batch, err := batches.next()
 			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			feed.done(batch)
+			batches.done(batch)
 		}
 		if read == 3 {
 			cancel()
-			if _, err := feed.next(); err != nil && !errors.Is(err, context.Canceled) {
+			if _, err := batches.next(); err != nil && !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v after the context ended", err)
 			}
 		}
-		feed.close()
+		batches.close()
 		cancel()
 	}
 	deadline := time.Now().Add(5 * time.Second)

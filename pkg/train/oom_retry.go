@@ -7,8 +7,8 @@ import (
 	"rekindle/pkg/checkpoint"
 )
 
-// retry computes again, in smaller parts, what memory ran out for.
-type retry struct {
+// oomRetry computes again, in smaller parts, what memory ran out for.
+type oomRetry struct {
 	device *device
 	state  *checkpoint.State // whose MicroBatch says how small
 	batch  int               // BatchSize
@@ -18,7 +18,7 @@ type retry struct {
 // atOnce is how many samples are computed at once: a batch, or a part of it
 // since memory ran out. Those of a step are loaded together all the same: a run
 // stops only between two steps.
-func (r *retry) atOnce() int {
+func (r *oomRetry) atOnce() int {
 	if r.state.MicroBatch > 0 {
 		return min(r.state.MicroBatch, r.batch)
 	}
@@ -26,7 +26,7 @@ func (r *retry) atOnce() int {
 }
 
 // do computes f, which n samples go into.
-func (r *retry) do(ctx context.Context, n int, f func() error) error {
+func (r *oomRetry) do(ctx context.Context, n int, f func() error) error {
 	err := f()
 	for tries := 1; backend.IsOutOfMemory(err) && r.makeRoom(ctx, n, tries); tries++ {
 		err = f()
@@ -39,7 +39,7 @@ func (r *retry) do(ctx context.Context, n int, f func() error) error {
 // configuration allows it, and reports whether there is anything left to try.
 // A batch that is smaller than those before it is first tried again as it is:
 // it does not need more than they did, but what they left behind was in its way.
-func (r *retry) makeRoom(ctx context.Context, n, tries int) bool {
+func (r *oomRetry) makeRoom(ctx context.Context, n, tries int) bool {
 	if !r.halves {
 		return false
 	}

@@ -12,7 +12,7 @@ func TestGarbageIsAFractionOfWhatIsLive(t *testing.T) {
 		liveMB int64
 		want   int
 	}{{0, mostPercent}, {200, mostPercent}, {300, 20}, {600, 10}, {9000, leastPercent}} {
-		if got := garbagePercent(c.liveMB * machine.MB); got != c.want {
+		if got := gcPercent(c.liveMB * machine.MB); got != c.want {
 			t.Errorf("%d MB live: %d percent of garbage, want %d", c.liveMB, got, c.want)
 		}
 	}

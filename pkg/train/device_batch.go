@@ -10,14 +10,14 @@ import (
 	"rekindle/pkg/dataset"
 )
 
-// input is a batch on its way into a compiled computation.
+// deviceBatch is a batch on its way into a compiled computation.
 //
 // XLA compiles a computation for one number of images, which takes seconds. The
 // last batch of an epoch has fewer; it is filled up with pictures that a mask
 // takes out of the loss, its gradients and batch norm's statistics again. So is
 // one that cannot be divided by the number of devices. On the Go engine, which
 // compiles at once, a batch is computed as small as it is.
-type input struct {
+type deviceBatch struct {
 	*dataset.Batch
 	full    int               // samples of a batch that is filled up; 0: it is not
 	devices int               // over which it is divided, at least 1
@@ -25,15 +25,12 @@ type input struct {
 	ready   []*tensors.Tensor // what take returns, on the devices already; nil: to be made
 }
 
-// paddingPays reports whether filling up a batch costs less than compiling again.
-func paddingPays(engine compute.Backend) bool { return engine.Name() == "xla" || forcePadding }
+// compilesLong reports whether filling up a batch costs less than compiling again.
+func compilesLong(engine compute.Backend) bool { return engine.Name() == "xla" }
 
-// forcePadding lets tests fill up batches on the Go engine.
-var forcePadding = false
-
-// input is a batch of which the largest of its kind have full samples.
-func (e *engine) input(b *dataset.Batch, full int) *input {
-	i := &input{Batch: b, devices: max(e.devices, 1), levels: e.net.TakesSigma()}
+// deviceBatch is a batch of which the largest of its kind have full samples.
+func (e *engine) deviceBatch(b *dataset.Batch, full int) *deviceBatch {
+	i := &deviceBatch{Batch: b, devices: max(e.devices, 1), levels: e.net.TakesSigma()}
 	if e.pads {
 		i.full = (full + i.devices - 1) / i.devices * i.devices
 	}
@@ -41,12 +38,12 @@ func (e *engine) input(b *dataset.Batch, full int) *input {
 }
 
 // samples is how many images the computation sees, those that fill it up included.
-func (i *input) samples() int { return max(i.N, i.full) }
+func (i *deviceBatch) samples() int { return max(i.N, i.full) }
 
 // take returns the batch's tensors: degraded and clean, [n, 3, Size, Size], the
 // mask, [n], if it is filled up, and the levels of the noise, [n], if the network
 // takes them; then those of the next device. They are the caller's to release. Asked again, after a step that failed, it makes new ones.
-func (i *input) take() []*tensors.Tensor {
+func (i *deviceBatch) take() []*tensors.Tensor {
 	if i.ready == nil {
 		return i.build()
 	}
@@ -55,7 +52,7 @@ func (i *input) take() []*tensors.Tensor {
 	return ready
 }
 
-func (i *input) build() (list []*tensors.Tensor) {
+func (i *deviceBatch) build() (list []*tensors.Tensor) {
 	n := i.samples()
 	filled := func(values []float32, each int) []float32 {
 		if n > i.N {
@@ -88,7 +85,7 @@ func (i *input) build() (list []*tensors.Tensor) {
 }
 
 // shapes of what one device gets.
-func (i *input) shapes() []shapes.Shape {
+func (i *deviceBatch) shapes() []shapes.Shape {
 	n := i.samples() / i.devices
 	pictures := shapes.Make(dtypes.Float32, n, 3, i.Size, i.Size)
 	list, numbers := []shapes.Shape{pictures, pictures}, shapes.Make(dtypes.Float32, n)
@@ -103,7 +100,7 @@ func (i *input) shapes() []shapes.Shape {
 
 // put moves the batch to the devices. Where that fails nothing has happened: the
 // step will try again, and report what is wrong.
-func (i *input) put(engine compute.Backend) {
+func (i *deviceBatch) put(engine compute.Backend) {
 	var err error
 	list := i.build()
 	defer func() {
@@ -122,7 +119,7 @@ func (i *input) put(engine compute.Backend) {
 	}
 }
 
-func (i *input) release() {
+func (i *deviceBatch) release() {
 	release(i.ready...)
 	i.ready = nil
 }
