@@ -60,6 +60,10 @@ func makeBest(dir string, why error, say func(string)) (*State, error) {
 			return s, nil
 		}
 		kept, err := experiment.SetAside(best)
+		if durable.MayOnlyRead(err) {
+			say(fmt.Sprintf("⚠️  best_model.pth is damaged (%s), and the folder may only be read: %s is used instead", whyDamaged(why), from.Name()))
+			return s, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%w, and it cannot be set aside: %w", why, err)
 		}
@@ -70,6 +74,10 @@ func makeBest(dir string, why error, say func(string)) (*State, error) {
 	say(fmt.Sprintf("   📋 Found alternative checkpoint: %s", from.Name()))
 	say("   🔄 Copying to best_model.pth...")
 	err = durable.CopyNew(from.Path, best)
+	if durable.MayOnlyRead(err) {
+		say("   ℹ️  The folder may only be read: that checkpoint itself is used")
+		return s, nil
+	}
 	if errors.Is(err, fs.ErrExist) {
 		say("   ✅ Training has saved best_model.pth in the meantime")
 		return nil, nil

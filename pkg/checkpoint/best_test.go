@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"rekindle/pkg/internal/disk"
 	"slices"
 	"strings"
 	"testing"
@@ -235,4 +236,23 @@ func TestEmergencyCheckpointsGoWhenALaterStateIsSaved(t *testing.T) {
 	save(t, dir, Last, sample(10, 0))
 	cut(t, Path(dir, Last))
 	step(Periodic(1), Emergency("error", 2), Emergency("interrupt", 4), Last)
+}
+
+func TestTheBestIsNotMadeWhereNothingMayBeWritten(t *testing.T) {
+	for _, damaged := range []bool{false, true} {
+		dir := t.TempDir()
+		save(t, dir, Last, sample(5, 0))
+		if damaged {
+			if err := os.WriteFile(Path(dir, Best), []byte("half"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		writable := disk.ReadOnly(t, dir)
+		var said []string
+		s, err := LoadBest(dir, func(line string) { said = append(said, line) })
+		if err != nil || s.Epoch != 5 || !strings.Contains(strings.Join(said, "\n"), "may only be read") {
+			t.Errorf("damaged %v: %v, said %q", damaged, err, said)
+		}
+		writable()
+	}
 }

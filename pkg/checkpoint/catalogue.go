@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
-	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 )
 
@@ -56,7 +56,8 @@ func List(dir string) ([]Entry, error) {
 	}
 	var entries []Entry
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), ".pth") || strings.HasPrefix(f.Name(), durable.TempPrefix) {
+		// Hidden files are unfinished, or other programs': "._last_checkpoint.pth" holds what macOS knows of that file.
+		if !strings.HasSuffix(f.Name(), ".pth") || strings.HasPrefix(f.Name(), ".") {
 			continue
 		}
 		e := Entry{Path: filepath.Join(dir, f.Name())}
@@ -113,7 +114,7 @@ func newest(dir string, report func(string), keep func(path string) (as string, 
 	}
 	for _, e := range bad {
 		kept := ""
-		if s != nil {
+		if s != nil && !copied.MatchString(e.Name()) {
 			if kept, err = keep(e.Path); err != nil {
 				return nil, Entry{}, fmt.Errorf("checkpoint: %s is damaged and cannot be set aside: %w", e.Path, err)
 			}
@@ -126,7 +127,16 @@ func newest(dir string, report func(string), keep func(path string) (as string, 
 	return s, from, nil
 }
 
+// copied matches names that programs give to copies, when they synchronise folders or
+// copy files: "last_checkpoint (conflicted copy 2026-01-01).pth", "best_model (1).pth",
+// "last_checkpoint.sync-conflict-20260101.pth", "best_model - Copy.pth". Damage to one
+// is none to the original.
+var copied = regexp.MustCompile(`(?i)conflict|\(\d+\)|[- ]copy\b|~`)
+
 func passedOver(e Entry, keptAs string) string {
+	if copied.MatchString(e.Name()) {
+		return fmt.Sprintf("%s is a copy that some program made, and not a whole one: it is passed over and stays", e.Name())
+	}
 	kept := "it is kept"
 	if keptAs != "" {
 		kept += " as " + filepath.Base(keptAs)

@@ -211,6 +211,37 @@ func TestDamagedFilesAreReportedKeptAndPassedOver(t *testing.T) {
 	}
 }
 
+// What programs leave that copy and synchronise: none of it is damage to what was
+// saved here, and none of it is given another name.
+func TestCopiesThatProgramsMakeAreNoDamage(t *testing.T) {
+	dir := t.TempDir()
+	good := save(t, dir, Last, sample(5, 0))
+	raw, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hidden := []string{"._last_checkpoint.pth", ".last_checkpoint.pth.Xa3Bc9", ".last_checkpoint.pth.icloud", ".syncthing.last_checkpoint.pth.tmp", "._unfinished.pth"}
+	copies := []string{"last_checkpoint (conflicted copy 2026-11-28).pth", "last_checkpoint.sync-conflict-20261128-073500.pth", "last_checkpoint (1).pth", "last_checkpoint - Copy.pth", "last_checkpoint~1.pth"}
+	for _, name := range slices.Concat(hidden, copies) {
+		if err := os.WriteFile(Path(dir, name), raw[:len(raw)/2], 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var lines []string
+	_, entry, err := Recover(dir, func(line string) { lines = append(lines, line) })
+	if err != nil || entry.Path != good {
+		t.Errorf("took %v, %v", entry, err)
+	}
+	if len(lines) != len(copies) || strings.Contains(strings.Join(lines, ""), "damaged") {
+		t.Errorf("reported %q, want a line for each of the %d copies, and no damage", lines, len(copies))
+	}
+	for _, name := range slices.Concat(hidden, copies) {
+		if _, err := os.Stat(Path(dir, name)); err != nil {
+			t.Errorf("%s was touched: %v", name, err)
+		}
+	}
+}
+
 // TestNoDamageIsTakenForAState cuts a checkpoint at many places and flips bits
 // all over it: it is refused, or it is read as it was saved.
 func TestNoDamageIsTakenForAState(t *testing.T) {

@@ -77,6 +77,11 @@ func Open(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set,
 	if patchSize < 1 {
 		return nil, fmt.Errorf("dataset: patch size is %d: must be at least 1", patchSize)
 	}
+	if warn != nil {
+		for _, line := range rgb.Dangling(cleanDir) {
+			warn(line)
+		}
+	}
 	found, err := match(degradedDir, cleanDir)
 	if err != nil {
 		return nil, err

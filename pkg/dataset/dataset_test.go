@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -178,5 +179,55 @@ func TestALongListOfMismatchesIsCutShort(t *testing.T) {
 	_, err := Open(degraded, clean, 4, nil)
 	if err == nil || !strings.Contains(err.Error(), "p004.png and 15 more") {
 		t.Errorf("got %q, want five names and the number of the others", err)
+	}
+}
+
+func TestAPairMaySpellItsAccentsInTwoWays(t *testing.T) {
+	degraded, clean := t.TempDir(), t.TempDir()
+	for _, name := range []string{"caf\xe9.png", "b.png"} {
+		save(t, marked(20, 20, 1), degraded, name)
+		save(t, marked(20, 20, 1), clean, name)
+	}
+	save(t, marked(20, 20, 2), degraded, "\u00e9t\u00e9.png")
+	save(t, marked(20, 20, 2), clean, "e\u0301te\u0301.png")
+	// What macOS leaves beside pictures, and a link to a disk that is not there.
+	for _, junk := range []string{"._b.png", "._x.png"} {
+		if err := os.WriteFile(filepath.Join(clean, junk), []byte("attributes"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("/none/far.png", filepath.Join(clean, "far.png")); err != nil {
+		t.Fatal(err)
+	}
+	var warned []string
+	set, err := Open(degraded, clean, 16, func(line string) { warned = append(warned, line) })
+	if err != nil || set.Images() != 3 || len(warned) != 1 || !strings.Contains(warned[0], "far.png is passed over: it is a link to /none/far.png") {
+		t.Fatalf("%v, warned %q", err, warned)
+	}
+	before, err := set.Pictures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read Pictures
+	if err := json.Unmarshal(raw, &read); err != nil || before.Since(read).Any() || read.Since(before).Any() {
+		t.Errorf("read from a file these are other pictures: %v (%v)", before.Since(read), err)
+	}
+	if err := os.Rename(filepath.Join(clean, "e\u0301te\u0301.png"), filepath.Join(clean, "\u00e9t\u00e9.png")); err != nil {
+		t.Fatal(err)
+	}
+	if set, err = Open(degraded, clean, 16, nil); err != nil {
+		t.Fatal(err)
+	}
+	after, err := set.Pictures()
+	if c := after.Since(before); err != nil || c.Added+c.Gone+c.Changed > 0 {
+		t.Errorf("spelt in another way, pictures are others: %v (%v)", c, err)
+	}
+	save(t, marked(20, 20, 2), clean, "e\u0301te\u0301.png")
+	if _, err := Open(degraded, clean, 16, nil); err == nil || !strings.Contains(err.Error(), "rename one") {
+		t.Errorf("both spellings in one folder: %v", err)
 	}
 }

@@ -47,6 +47,7 @@ func openDigests(dir string) *digests {
 // of returns the SHA-256 of a file, hexadecimal.
 func (d *digests) of(name string) (string, error) {
 	path := filepath.Join(d.dir, name)
+	name = durable.Printable(name)
 	d.mu.Lock()
 	stamp, listed := d.known[name]
 	d.mu.Unlock()

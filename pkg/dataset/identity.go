@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"rekindle/pkg/dataset/leaves"
 	"rekindle/pkg/derived"
 	"rekindle/pkg/durable"
@@ -35,7 +37,7 @@ type Pictures struct {
 // it: checksum, two spaces, name. The checksum of a degraded picture stands
 // behind that of the clean one, with one space between them.
 type Picture struct {
-	Name     string // of the clean file
+	Name     string // of the clean file, as durable.Printable spells it
 	SHA256   string // of the clean file, hexadecimal
 	Degraded string // SHA-256 of the degraded file; "" if that was made here, and so follows from the clean one
 }
@@ -92,12 +94,12 @@ func identify(scenes []scene) (Pictures, error) {
 	clean, degraded := openDigests(cleanDir), openDigests(degradedDir)
 	err := parallel(len(scenes), func(i int) (err error) {
 		scene, picture := scenes[i], &p.Pictures[i]
-		picture.Name = filepath.Base(scene.clean)
-		if picture.SHA256, err = clean.of(picture.Name); err != nil {
+		picture.Name = durable.Printable(filepath.Base(scene.clean))
+		if picture.SHA256, err = clean.of(filepath.Base(scene.clean)); err != nil {
 			return err
 		}
 		name := filepath.Base(scene.degraded)
-		if scene.degraded != scene.clean && made[name] != picture.Name {
+		if scene.degraded != scene.clean && made[durable.Printable(name)] != picture.Name {
 			picture.Degraded, err = degraded.of(name)
 		}
 		return err
@@ -147,10 +149,12 @@ func (p Pictures) Since(before Pictures) Changes {
 	var c Changes
 	was, contents := map[string]Picture{}, map[string]bool{}
 	for _, picture := range before.Pictures {
+		picture.Name = norm.NFC.String(picture.Name) // macOS spells accents in two letters
 		was[picture.Name] = picture
 	}
 	for _, picture := range p.Pictures {
 		contents[picture.SHA256] = true
+		picture.Name = norm.NFC.String(picture.Name)
 		old, there := was[picture.Name]
 		switch {
 		case !there:

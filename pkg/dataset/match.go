@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"rekindle/pkg/rgb"
 )
 
@@ -56,22 +58,21 @@ func match(degradedDir, cleanDir string) ([]scene, error) {
 	}
 	cleanOf := map[string]string{}
 	for _, name := range clean {
-		cleanOf[rgb.Stem(name)] = name
+		cleanOf[sceneOf(name)] = name
 	}
 	var scenes []scene
 	mismatch := &MismatchError{DegradedDir: degradedDir, CleanDir: cleanDir}
 	for _, name := range degraded {
-		stem := rgb.Stem(name)
-		partner, ok := cleanOf[stem]
+		partner, ok := cleanOf[sceneOf(name)]
 		if !ok {
 			mismatch.WithoutClean = append(mismatch.WithoutClean, name)
 			continue
 		}
-		delete(cleanOf, stem)
-		scenes = append(scenes, scene{stem: stem, degraded: filepath.Join(degradedDir, name), clean: filepath.Join(cleanDir, partner)})
+		delete(cleanOf, sceneOf(name))
+		scenes = append(scenes, scene{stem: rgb.Stem(name), degraded: filepath.Join(degradedDir, name), clean: filepath.Join(cleanDir, partner)})
 	}
 	for _, name := range clean {
-		if _, left := cleanOf[rgb.Stem(name)]; left {
+		if _, left := cleanOf[sceneOf(name)]; left {
 			mismatch.WithoutDegraded = append(mismatch.WithoutDegraded, name)
 		}
 	}
@@ -80,6 +81,11 @@ func match(degradedDir, cleanDir string) ([]scene, error) {
 	}
 	return scenes, nil
 }
+
+// sceneOf is what the two pictures of a pair have in common: the name without
+// ending, however it spells its accents. Copies that went over macOS or a network
+// drive have "e" and an accent in place of "é".
+func sceneOf(name string) string { return norm.NFC.String(rgb.Stem(name)) }
 
 func listFolder(kind, dir string) ([]string, error) {
 	names, err := rgb.List(dir)
@@ -94,10 +100,10 @@ func listFolder(kind, dir string) ([]string, error) {
 	}
 	byStem := map[string]string{}
 	for _, name := range names {
-		if other, taken := byStem[rgb.Stem(name)]; taken {
+		if other, taken := byStem[sceneOf(name)]; taken {
 			return nil, fmt.Errorf("dataset: %s folder %s holds both %s and %s: pairs are found by the name without ending, rename one", kind, dir, other, name)
 		}
-		byStem[rgb.Stem(name)] = name
+		byStem[sceneOf(name)] = name
 	}
 	return names, nil
 }

@@ -90,11 +90,15 @@ type Folder struct {
 // of Fill's own is [ErrMixed]. When several processes fill one folder, one works
 // and the others wait. All cores are used.
 func Fill(ctx context.Context, f Folder) (made int, err error) {
+	j := &job{Folder: f, known: &manifest{Recipe: f.Recipe, Pictures: map[string]entry{}}}
 	if err := os.MkdirAll(f.Dir, 0o777); err != nil {
 		return 0, fmt.Errorf("derived: %w", err)
 	}
 	// Without locks two processes write the same bytes under the same names: slower, not wrong.
 	unlock, err := durable.LockFolder(ctx, f.Dir, nil)
+	if durable.MayOnlyRead(err) {
+		return 0, j.onlyLook(ctx, err)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("derived: %w", err)
 	}
@@ -102,7 +106,9 @@ func Fill(ctx context.Context, f Folder) (made int, err error) {
 	if err := durable.Sweep(f.Dir); err != nil {
 		return 0, fmt.Errorf("derived: %w", err)
 	}
-	j := &job{Folder: f, known: &manifest{Recipe: f.Recipe, Pictures: map[string]entry{}}}
+	if err := j.checkCase(); err != nil {
+		return 0, err
+	}
 	todo, err := j.takeStock(ctx)
 	if err != nil {
 		return 0, err
@@ -125,6 +131,62 @@ type job struct {
 
 func (j *job) path(name string) string { return filepath.Join(j.Dir, name) }
 
+// ErrReadOnly is returned where pictures are to be made in a folder that may only
+// be read.
+var ErrReadOnly = errors.New("may only be read")
+
+// onlyLook is for folders that may only be read, a disc or another user's: nothing
+// is made, and those that hold all they should are as good as any.
+func (j *job) onlyLook(ctx context.Context, why error) error {
+	old, err := readManifest(j.Dir)
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		if err := j.checkForeign(ctx); err != nil {
+			return err
+		}
+		old = new(manifest)
+	}
+	var mu sync.Mutex
+	var missing []string
+	err = parallel(ctx, j.Items, func(item Item) error {
+		was := old.Pictures[key(item.Name)]
+		_, kept := was.Made.Holds(j.path(item.Name))
+		if kept = kept && old.Recipe == j.Recipe && was.Source == key(base(item.Source)); kept && item.Source != "" {
+			_, kept = was.MadeOf.Holds(item.Source)
+		}
+		if !kept {
+			mu.Lock()
+			defer mu.Unlock()
+			missing = append(missing, item.Name)
+		}
+		return nil
+	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	slices.Sort(missing)
+	return fmt.Errorf("derived: %s %w (%w), and %d of %d pictures are missing in it or out of date (%s): name another folder", j.Dir, ErrReadOnly, why, len(missing), len(j.Items), few(missing))
+}
+
+// foldsCase is a variable for the sake of tests: no file system at hand does.
+var foldsCase = durable.FoldsCase
+
+// checkCase refuses two pictures whose names differ in nothing but case where a file
+// system takes these for one: each would replace the other, for ever.
+func (j *job) checkCase() error {
+	seen := map[string]string{}
+	for _, item := range j.Items {
+		folded := strings.ToLower(item.Name)
+		if other, taken := seen[folded]; taken && foldsCase(j.Dir) {
+			return fmt.Errorf("derived: %s is on a file system for which %s and %s are one name: rename one of the pictures, or name a folder on another disk", j.Dir, other, item.Name)
+		}
+		seen[folded] = item.Name
+	}
+	return nil
+}
+
 // takeStock finds out which pictures can be kept, removes those nobody wants,
 // and returns the items to make.
 func (j *job) takeStock(ctx context.Context) (todo []Item, err error) {
@@ -145,12 +207,12 @@ func (j *job) takeStock(ctx context.Context) (todo []Item, err error) {
 	var stale []Stamp
 	var foreign []string
 	err = parallel(ctx, j.Items, func(item Item) error {
-		was, listed := old.Pictures[item.Name]
+		was, listed := old.Pictures[key(item.Name)]
 		now, whole := was, false
 		if listed {
 			now.Made, whole = was.Made.Holds(j.path(item.Name))
 		}
-		kept := whole && old.Recipe == j.Recipe && was.Source == base(item.Source)
+		kept := whole && old.Recipe == j.Recipe && was.Source == key(base(item.Source))
 		if kept && item.Source != "" {
 			now.MadeOf, kept = was.MadeOf.Holds(item.Source)
 		}
@@ -167,7 +229,7 @@ func (j *job) takeStock(ctx context.Context) (todo []Item, err error) {
 		case !ours:
 			foreign = append(foreign, item.Name)
 		case kept:
-			j.known.Pictures[item.Name] = now
+			j.known.Pictures[key(item.Name)] = now
 		default:
 			todo = append(todo, item)
 			if whole {
@@ -241,17 +303,18 @@ func few(names []string) string {
 func (j *job) removeUnwanted(old *manifest) (removed bool, err error) {
 	wanted := map[string]bool{}
 	for _, item := range j.Items {
-		wanted[item.Name] = true
+		wanted[key(item.Name)] = true
 	}
 	for name, e := range old.Pictures {
 		if wanted[name] || name != base(name) {
 			continue
 		}
 		removed = true
-		if _, ours := e.Made.Holds(j.path(name)); !ours {
+		path := j.path(durable.Unprintable(name))
+		if _, ours := e.Made.Holds(path); !ours {
 			continue
 		}
-		if err := os.Remove(j.path(name)); err != nil {
+		if err := os.Remove(path); err != nil {
 			return false, fmt.Errorf("derived: %w", err)
 		}
 	}
@@ -316,7 +379,7 @@ func (j *job) makeAll(ctx context.Context, todo []Item) (made int, err error) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		made++
-		j.known.Pictures[item.Name] = e
+		j.known.Pictures[key(item.Name)] = e
 		if time.Since(j.saved) > saveEvery {
 			if err := j.known.write(j.Dir); err != nil {
 				return err
@@ -352,7 +415,7 @@ func (j *job) makeOne(item Item) (entry, error) {
 	if err != nil {
 		return entry{}, fmt.Errorf("derived: %w", err)
 	}
-	return entry{Source: base(item.Source), Made: stampOf(info, sum.Sum(nil)), MadeOf: of}, nil
+	return entry{Source: key(base(item.Source)), Made: stampOf(info, sum.Sum(nil)), MadeOf: of}, nil
 }
 
 // write makes one picture and returns what it was made of.

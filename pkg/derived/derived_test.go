@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/internal/disk"
 )
 
 var first = Recipe{Name: "louder", Seed: 1, Format: 1}
@@ -296,5 +297,80 @@ func TestTheManifestCanBeReadByPeople(t *testing.T) {
 	e := got.Pictures["a00.out"]
 	if got.Recipe.Name != "louder" || e.Source != "a00.txt" || e.MadeOf.Size != len("text number 0") || len(e.MadeOf.SHA256) != 64 {
 		t.Errorf("the manifest says %s", get(t, p.dir, ManifestName))
+	}
+}
+
+func TestAFolderThatMayOnlyBeReadIsLookedAt(t *testing.T) {
+	p := newPlace(t, 3)
+	p.fill(t)
+	touch(t, p.dir, "a01.out") // its stamp cannot be renewed
+	writable := disk.ReadOnly(t, p.dir)
+	if n := p.fill(t); n != 0 {
+		t.Errorf("made %d in a folder that may only be read", n)
+	}
+	p.recipe.Seed++
+	if _, err := Fill(context.Background(), p.folder(t)); !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "3 of 3 pictures") {
+		t.Errorf("copies of another recipe: %v", err)
+	}
+	p.recipe.Seed--
+	writable()
+	remove(t, p.dir, "a02.out")
+	writable = disk.ReadOnly(t, p.dir)
+	if _, err := Fill(context.Background(), p.folder(t)); !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "a02.out") {
+		t.Errorf("one is missing: %v", err)
+	}
+	writable()
+	remove(t, p.dir, ManifestName)
+	put(t, p.dir, "a00.png", "somebody's")
+	disk.ReadOnly(t, p.dir)
+	if _, err := Fill(context.Background(), p.folder(t)); !errors.Is(err, ErrForeign) {
+		t.Errorf("pictures of somebody's own: %v", err)
+	}
+}
+
+func TestAnotherUsersFolderIsLookedAt(t *testing.T) {
+	p := newPlace(t, 3)
+	p.fill(t)
+	if err := os.Chmod(filepath.Join(p.dir, ".lock"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	disk.AsSomebody(t, p.dir, func() {
+		f := p.folder(t)
+		if n, err := Fill(context.Background(), f); n != 0 || err != nil {
+			t.Errorf("made %d, %v", n, err)
+		}
+	})
+}
+
+func TestNamesThatAreNotUTF8AreMadeOnce(t *testing.T) {
+	p := newPlace(t, 1)
+	for _, name := range []string{"caf\xe9.txt", "caf\xe8.txt"} {
+		put(t, p.sources, name, name)
+	}
+	if n := p.fill(t); n != 3 {
+		t.Fatalf("made %d, want 3", n)
+	}
+	if n := p.fill(t); n != 0 {
+		t.Errorf("made %d again", n)
+	}
+	p.assertFresh(t)
+	remove(t, p.sources, "caf\xe9.txt")
+	p.fill(t)
+	if _, err := os.Stat(filepath.Join(p.dir, "caf\xe9.out")); !os.IsNotExist(err) {
+		t.Errorf("a copy whose source is gone: %v", err)
+	}
+}
+
+func TestNamesThatAreOneForTheFileSystemAreRefused(t *testing.T) {
+	p := newPlace(t, 1)
+	put(t, p.sources, "A00.txt", "another")
+	foldsCase = func(string) bool { return true }
+	defer func() { foldsCase = durable.FoldsCase }()
+	if _, err := Fill(context.Background(), p.folder(t)); err == nil || !strings.Contains(err.Error(), "A00.out and a00.out are one name") {
+		t.Errorf("got %v", err)
+	}
+	foldsCase = durable.FoldsCase
+	if n := p.fill(t); n != 2 {
+		t.Errorf("made %d, want both", n)
 	}
 }

@@ -68,8 +68,12 @@ func RecipeOf(dir string) (Recipe, bool) {
 	return m.Recipe, true
 }
 
+// key is a picture's name as the manifest spells it: JSON has no way to write bytes
+// that are no UTF-8.
+func key(name string) string { return durable.Printable(name) }
+
 // Sources returns the pictures that the manifest of a folder lists, by name, and
-// the name of the file that each was made from; none for a folder that [Fill]
+// the name of the file that each was made from, both as [durable.Printable] spells them; none for a folder that [Fill]
 // never filled. A picture that has changed since is left out.
 func Sources(dir string) map[string]string {
 	m, err := readManifest(dir)
@@ -78,7 +82,7 @@ func Sources(dir string) map[string]string {
 	}
 	from := map[string]string{}
 	for name, e := range m.Pictures {
-		if _, ours := e.Made.Holds(filepath.Join(dir, base(name))); ours {
+		if _, ours := e.Made.Holds(filepath.Join(dir, durable.Unprintable(base(name)))); ours {
 			from[name] = e.Source
 		}
 	}

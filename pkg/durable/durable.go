@@ -37,7 +37,9 @@ var chmod = (*os.File).Chmod
 
 // Create starts a file that will appear as path. The folder must exist.
 func Create(path string) (*File, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix+filepath.Base(path)+"-*")
+	// With so much of its name a person recognises the file, and the longest names that there are stay within the limit.
+	const recognised = 100
+	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix+Shortened(filepath.Base(path), maxName-recognised)+"-*")
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +163,12 @@ func Link(from, to string) error {
 
 // link is a variable for the sake of tests.
 var link = os.Link
+
+// MayOnlyRead reports whether err says that nothing may be written there: a disk that
+// is mounted read-only, a snapshot, a folder of another user.
+func MayOnlyRead(err error) bool {
+	return errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) // the latter is EACCES and EPERM
+}
 
 // SyncDir flushes a folder, so that renames in it are on the disk. File
 // systems that cannot flush folders (some network mounts) are forgiven.

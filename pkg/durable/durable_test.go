@@ -167,14 +167,20 @@ func TestAFileSystemWithoutLocksLetsEverybodyIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for errno, want := range map[syscall.Errno]bool{
-		syscall.ENOTSUP: true, syscall.ENOLCK: true, syscall.ENOSYS: true, syscall.EWOULDBLOCK: false, syscall.EIO: false,
-	} {
+	for _, errno := range []syscall.Errno{syscall.ENOTSUP, syscall.ENOLCK, syscall.ENOSYS, syscall.EINVAL, syscall.EIO, syscall.EPROTONOSUPPORT, syscall.EPERM} {
 		flock = func(int, int) error { return errno }
-		got, err := TryLock(f)
-		if got != want || (err != nil) != (errno == syscall.EIO) {
+		if got, err := TryLock(f); !got || !errors.Is(err, ErrNoLocks) || !errors.Is(err, errno) {
 			t.Errorf("%v: got %v, %v", errno, got, err)
 		}
+		unlock, err := LockFolder(context.Background(), filepath.Dir(f.Name()), func() { t.Error("waited for nobody") })
+		if err != nil {
+			t.Fatalf("%v: %v", errno, err)
+		}
+		unlock()
+	}
+	flock = func(int, int) error { return syscall.EWOULDBLOCK }
+	if got, err := TryLock(f); got || err != nil {
+		t.Errorf("somebody has it: got %v, %v", got, err)
 	}
 }
 

@@ -1,11 +1,16 @@
 package experiment
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"rekindle/pkg/durable"
 )
@@ -15,9 +20,11 @@ import (
 // stay as they are, whatever happens. Whenever evaluation_metrics.json exists it
 // describes the pictures in restored_images.
 type Draft struct {
-	Dir  string // for the restored pictures; empty at first
-	exp  *Experiment
-	lock *Lock
+	Dir     string // for the restored pictures; empty at first
+	Warning string // as that of [Lock]
+	Kept    []string
+	exp     *Experiment
+	lock    *Lock
 }
 
 // Names beside restored_images, while pictures are made and while they are exchanged.
@@ -33,7 +40,7 @@ func (e *Experiment) Draft() (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{e.RestoredDir() + draftSuffix, e, lock}
+	d := &Draft{Dir: e.RestoredDir() + draftSuffix, Warning: lock.Warning, exp: e, lock: lock}
 	if err = d.clean(); err == nil {
 		err = os.Mkdir(d.Dir, 0o777)
 	}
@@ -44,15 +51,111 @@ func (e *Experiment) Draft() (*Draft, error) {
 	return d, nil
 }
 
+// clean removes what a killed evaluation left: its own pictures. Those of somebody
+// else that it had already moved away go back.
 func (d *Draft) clean() error {
-	return errors.Join(os.RemoveAll(d.Dir), os.RemoveAll(d.exp.RestoredDir()+oldSuffix))
+	if err := os.RemoveAll(d.Dir); err != nil {
+		return err
+	}
+	pictures, old := d.exp.RestoredDir(), d.exp.RestoredDir()+oldSuffix
+	if _, err := os.Lstat(old); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if _, err := os.Lstat(pictures); errors.Is(err, fs.ErrNotExist) { // killed in the middle of the exchange
+		return os.Rename(old, pictures)
+	}
+	return d.takeOver(old, pictures, nil)
+}
+
+// madeHere is a hidden file among restored pictures: the SHA-256 and the name of
+// each that an evaluation made, as sha256sum writes them. Whatever else lies there is
+// somebody's.
+const madeHere = ".made_here.sha256"
+
+// sign lists the pictures of the draft.
+func (d *Draft) sign() error {
+	entries, err := os.ReadDir(d.Dir)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	for _, e := range entries {
+		sum, err := checksum(filepath.Join(d.Dir, e.Name()))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "%s  %s\n", sum, e.Name())
+	}
+	return durable.WriteFile(filepath.Join(d.Dir, madeHere), []byte(text.String()))
+}
+
+func checksum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// takeOver moves what evaluations have not made from the folder old to the folder
+// pictures, under another name where one has it, and removes old. before are the
+// scores that the pictures of old were of: evaluations of earlier versions signed
+// nothing else.
+func (d *Draft) takeOver(old, pictures string, before *Evaluation) error {
+	signed, err := os.ReadFile(filepath.Join(old, madeHere))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	lines := "\n" + string(signed)
+	ours := func(name string) bool {
+		if signed == nil {
+			return before != nil && slices.ContainsFunc(before.PerImage, func(im ImageScores) bool { return im.Filename == durable.Printable(name) })
+		}
+		sum, err := checksum(filepath.Join(old, name))
+		return err == nil && strings.Contains(lines, "\n"+sum+"  "+name+"\n")
+	}
+	entries, err := os.ReadDir(old)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if name == madeHere || strings.HasPrefix(name, durable.TempPrefix) || e.Type().IsRegular() && ours(name) {
+			continue
+		}
+		to := filepath.Join(pictures, name)
+		for n := 1; ; n++ {
+			if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			to = filepath.Join(pictures, fmt.Sprintf("%s.before-%d%s", strings.TrimSuffix(name, filepath.Ext(name)), n, filepath.Ext(name)))
+		}
+		if err := os.Rename(filepath.Join(old, name), to); err != nil {
+			return err
+		}
+		d.Kept = append(d.Kept, filepath.Base(to))
+	}
+	return os.RemoveAll(old)
 }
 
 // Commit puts the draft's pictures and scores in the place of the evaluation
-// before. A process killed in the middle leaves an experiment without scores,
-// never with those of other pictures.
+// before. Files in the folder that no evaluation has made stay there: Kept names
+// them. A process killed in the middle leaves an experiment without scores, never
+// with those of other pictures.
 func (d *Draft) Commit(scores *Evaluation) error {
 	pictures, old := d.exp.RestoredDir(), d.exp.RestoredDir()+oldSuffix
+	before, err := LoadEvaluation(d.exp.MetricsPath())
+	if err != nil {
+		before = scores // deleted, so that it is done again; the names are nearly always the same
+	}
+	if err := d.sign(); err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
 	if err := os.Remove(d.exp.MetricsPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("experiment: %w", err)
 	}
@@ -75,7 +178,10 @@ func (d *Draft) Commit(scores *Evaluation) error {
 	if err := scores.Save(d.exp.MetricsPath()); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(old); err != nil {
+	if _, err := os.Lstat(old); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := d.takeOver(old, pictures, before); err != nil {
 		return fmt.Errorf("experiment: remove the pictures of the evaluation before: %w", err)
 	}
 	return nil

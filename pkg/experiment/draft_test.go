@@ -25,7 +25,9 @@ func names(t *testing.T, dir string) []string {
 	}
 	var out []string
 	for _, e := range entries {
-		out = append(out, e.Name())
+		if !strings.HasPrefix(e.Name(), ".") {
+			out = append(out, e.Name())
+		}
 	}
 	return out
 }
@@ -150,5 +152,71 @@ func TestAKilledEvaluationIsClearedAwayByTheNext(t *testing.T) {
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestWhatAPersonPutAmongRestoredPicturesStays(t *testing.T) {
+	for _, when := range []string{"signed", "by an earlier version", "scores deleted", "killed before", "killed in the exchange"} {
+		e := evaluated(t)
+		write := func(name, text string) {
+			t.Helper()
+			if err := os.WriteFile(filepath.Join(e.RestoredDir(), name), []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("notes.txt", "mine")
+		write("mine.png", "mine")
+		if err := os.Mkdir(filepath.Join(e.RestoredDir(), "crops"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"a.png", "crops", "mine.png", "notes.txt"} // b.png was of the evaluation before
+		switch when {
+		case "signed":
+			write("a.png", "retouched")
+			want = []string{"a.before-1.png", "a.png", "crops", "mine.png", "notes.txt"}
+		case "by an earlier version":
+			os.Remove(filepath.Join(e.RestoredDir(), madeHere))
+			scores := &Evaluation{NImages: 2, Summary: Summary{PerImage: []ImageScores{{Filename: "a.png"}, {Filename: "b.png"}}}}
+			if err := scores.Save(e.MetricsPath()); err != nil {
+				t.Fatal(err)
+			}
+		case "scores deleted":
+			os.Remove(e.MetricsPath())
+		case "killed before": // with its own pictures made
+			if err := os.Rename(e.RestoredDir(), e.RestoredDir()+oldSuffix); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(e.RestoredDir(), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		case "killed in the exchange":
+			os.Remove(e.MetricsPath())
+			if err := os.Rename(e.RestoredDir(), e.RestoredDir()+oldSuffix); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d, err := e.Draft()
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(d.Dir, "a.png"))
+		if err := d.Commit(&Evaluation{NImages: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, e.RestoredDir()); !slices.Equal(got, want) {
+			t.Errorf("%s: there are %q, want %q", when, got, want)
+		}
+		if text, err := os.ReadFile(filepath.Join(e.RestoredDir(), "a.png")); err != nil || string(text) != "picture" {
+			t.Errorf("%s: the new picture holds %q (%v)", when, text, err)
+		}
+		if text, _ := os.ReadFile(filepath.Join(e.RestoredDir(), "mine.png")); string(text) != "mine" {
+			t.Errorf("%s: mine.png holds %q", when, text)
+		}
+		if _, err := os.Stat(e.RestoredDir() + oldSuffix); err == nil {
+			t.Errorf("%s: the folder of before is still there", when)
+		}
 	}
 }

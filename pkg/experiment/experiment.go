@@ -206,13 +206,22 @@ func List(cfg config.Config) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && stamped.MatchString(e.Name()) {
+		if stamped.MatchString(e.Name()) && isFolder(filepath.Join(parent, e.Name()), e) {
 			names = append(names, e.Name())
 		}
 	}
 	slices.Sort(names)
 	slices.Reverse(names)
 	return names, nil
+}
+
+// isFolder follows links.
+func isFolder(path string, e fs.DirEntry) bool {
+	if e.Type()&fs.ModeSymlink == 0 {
+		return e.IsDir()
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // likeness counts the letters that two names share at the start and at the end.

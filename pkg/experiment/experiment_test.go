@@ -3,6 +3,7 @@ package experiment
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -11,10 +12,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
+	"rekindle/pkg/internal/disk"
 	"rekindle/pkg/internal/reference"
 )
 
@@ -455,5 +459,80 @@ func TestAnExperimentAppearsWithItsConfig(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(parent); len(files) != 80 {
 		t.Errorf("%d files and folders, want 80", len(files))
+	}
+}
+
+func TestWithoutLocksTwoWritersAreWarned(t *testing.T) {
+	tryLock = func(*os.File) (bool, error) { return true, fmt.Errorf("%w (%w)", durable.ErrNoLocks, syscall.EINVAL) }
+	defer func() { tryLock = durable.TryLock }()
+	e := create(t, settings(t), noon)
+	first, err := e.Lock()
+	if err != nil || !strings.HasPrefix(first.Warning, "This file system has no locks (invalid argument): see to it") {
+		t.Fatalf("the first: %q, %v", first.Warning, err)
+	}
+	sign := func(o Owner) {
+		t.Helper()
+		raw, err := json.Marshal(o)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(e.Dir, ".lock"), raw, 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	host, _ := os.Hostname()
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		owner  Owner
+		warned bool
+	}{
+		{Owner{PID: os.Getppid(), Host: host, Program: "cell"}, true},
+		{Owner{PID: 7, Host: "another machine", Program: "cell"}, true},
+		{Owner{PID: ended.Process.Pid, Host: host, Program: "cell"}, false},
+	} {
+		sign(c.owner)
+		lock, err := e.Lock()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(lock.Warning, fmt.Sprintf("pid %d (cell) on %s", c.owner.PID, c.owner.Host)); got != c.warned || lock.Warning == "" {
+			t.Errorf("%+v: %q", c.owner, lock.Warning)
+		}
+		lock.Release()
+	}
+}
+
+func TestACopyOfAnExperimentUnderWayWasNotKilled(t *testing.T) {
+	e := create(t, settings(t), noon)
+	lock, err := e.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	to := filepath.Join(t.TempDir(), e.Name())
+	if err := os.CopyFS(to, os.DirFS(e.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if owner, died := (&Experiment{to}).Died(); died {
+		t.Errorf("%+v is said to have died", owner)
+	}
+}
+
+func TestWhatMayOnlyBeReadIsNotLocked(t *testing.T) {
+	e := create(t, settings(t), noon)
+	disk.ReadOnly(t, e.Dir)
+	if _, died := e.Died(); died {
+		t.Error("nobody trained it")
+	}
+	for what, lock := range map[string]func() error{
+		"trained":   func() error { _, err := e.Lock(); return err },
+		"evaluated": func() error { _, err := e.Draft(); return err },
+	} {
+		if err := lock(); !durable.MayOnlyRead(err) || !strings.Contains(err.Error(), "what is "+what+" writes there") || !strings.Contains(err.Error(), "copy the folder") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

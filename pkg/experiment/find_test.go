@@ -80,7 +80,7 @@ func TestLatestIsTheNewestThatHasSomethingToGoOnWith(t *testing.T) {
 	if got, err := FindParent(cfg); err != nil || got.Dir != others.Dir {
 		t.Errorf("a fork: %v, %v", got, err)
 	}
-	if got, err := Select(cfg.ExperimentsDir, Latest); err != nil || got[0].Dir != others.Dir {
+	if got, err := Select(cfg.ExperimentsDir, nil, Latest); err != nil || got[0].Dir != others.Dir {
 		t.Errorf("for programs: %v, %v", got, err)
 	}
 }

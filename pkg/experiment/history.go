@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"reflect"
@@ -206,6 +207,63 @@ func LoadHistory(path string) (*History, error) {
 		}
 	}
 	return h, nil
+}
+
+// covers reports whether a history.json holds nothing that h does not: no other
+// number, no more epochs, and no key of a person's own.
+func (h *History) covers(path string) (bool, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	on, err := LoadHistory(path)
+	if err != nil {
+		return false, nil
+	}
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(pythonNumbers.ReplaceAll(raw, []byte("null")), &keys) != nil {
+		return false, nil
+	}
+	known := 0
+	for i, theirs := range on.columns() {
+		mine := *h.columns()[i]
+		if _, has := keys[reflect.TypeFor[History]().Field(i).Tag.Get("json")]; has {
+			known++
+		}
+		if len(*theirs) > len(mine) {
+			return false, nil
+		}
+		for j, v := range *theirs {
+			if !math.IsNaN(v) && v != mine[j] && !math.IsInf(mine[j], 0) {
+				return false, nil
+			}
+		}
+	}
+	return known == len(keys), nil
+}
+
+// SaveHistory writes history.json, all or nothing. Where the file of before holds
+// what h does not, because a person has edited it, or because training went back to
+// an older checkpoint, it is copied first; kept is the copy's path.
+func (e *Experiment) SaveHistory(h *History) (kept string, err error) {
+	path := e.HistoryPath()
+	covered, err := h.covers(path)
+	if err != nil {
+		return "", fmt.Errorf("experiment: %w", err)
+	}
+	for n := 1; !covered && kept == ""; n++ {
+		copied := fmt.Sprintf("%s.before-%d", path, n)
+		switch err := durable.CopyNew(path, copied); {
+		case err == nil:
+			kept = copied
+		case !errors.Is(err, fs.ErrExist):
+			return "", fmt.Errorf("experiment: %w", err)
+		}
+	}
+	return kept, h.Save(path)
 }
 
 // Save writes the history, all or nothing.

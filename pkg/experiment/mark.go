@@ -99,7 +99,7 @@ func (e *Experiment) HasCheckpoint() bool {
 		return false
 	}
 	for _, f := range files {
-		if strings.HasSuffix(f.Name(), ".pth") && !strings.HasPrefix(f.Name(), durable.TempPrefix) {
+		if strings.HasSuffix(f.Name(), ".pth") && !strings.HasPrefix(f.Name(), ".") {
 			if info, err := f.Info(); err == nil && info.Size() > 0 {
 				return true
 			}

@@ -10,30 +10,41 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"rekindle/pkg/tree"
 )
 
 // All returns every experiment under a folder such as "experiments", whatever
-// its model and degradation, the newest first. A folder that does not exist
-// holds none.
-func All(root string) ([]*Experiment, error) {
+// its model and degradation, the newest first, those with names of a person's own
+// before. Links to folders are followed. A folder that does not exist holds none;
+// say, which may be nil, is told which could not be looked at.
+func All(root string, say func(line string)) ([]*Experiment, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
 	var found []*Experiment
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	var folders []fs.FileInfo
+	err = tree.Walk(root, func(path string, info fs.FileInfo) error {
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil // none, or removed a moment ago
-		case err != nil:
-			return err
-		case !d.IsDir() || !stamped.MatchString(d.Name()):
+		case !info.IsDir():
+			return nil
+		case strings.HasPrefix(filepath.Base(path), ".") && path != root: // unfinished ones, and what belongs to other programs
+			return fs.SkipDir
+		case !stamped.MatchString(filepath.Base(path)) && !(&Experiment{path}).renamed():
 			return nil
 		}
-		found = append(found, &Experiment{path})
+		// Two links may lead to one experiment.
+		if !slices.ContainsFunc(folders, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
+			found, folders = append(found, &Experiment{path}), append(folders, info)
+		}
 		return fs.SkipDir
+	}, func(why error) {
+		if say != nil {
+			say(fmt.Sprintf("passed over: %v", why))
+		}
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
 	slices.SortFunc(found, func(a, b *Experiment) int {
@@ -42,13 +53,23 @@ func All(root string) ([]*Experiment, error) {
 	return found, nil
 }
 
+// renamed reports whether a folder that bears no date is an experiment all the same:
+// a person has given it a name.
+func (e *Experiment) renamed() bool {
+	if !isExperiment(e) {
+		return false
+	}
+	_, ours := e.origin()
+	return ours
+}
+
 // Select returns the experiments under root that any of the patterns means, the
 // newest first: "latest", the newest that has a checkpoint; a name; a pattern of names such as "20251230_*"; one
 // of places under root such as "unet/gaussian/*"; or the path of a folder
 // anywhere. No pattern means all. A pattern that means nothing is a
-// [NotFoundError].
-func Select(root string, patterns ...string) ([]*Experiment, error) {
-	all, err := All(root)
+// [NotFoundError]. say is as for [All].
+func Select(root string, say func(line string), patterns ...string) ([]*Experiment, error) {
+	all, err := All(root, say)
 	if err != nil || len(patterns) == 0 {
 		return all, err
 	}
@@ -93,6 +114,14 @@ func matching(all []*Experiment, root, pattern string) ([]*Experiment, error) {
 		}
 	}
 	var matches []*Experiment
+	for _, e := range all {
+		if e.Name() == pattern { // a name may have brackets
+			matches = append(matches, e)
+		}
+	}
+	if len(matches) > 0 {
+		return matches, nil
+	}
 	for _, e := range all {
 		place, err := filepath.Rel(root, e.Dir)
 		if err != nil {

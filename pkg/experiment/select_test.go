@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ func TestExperimentsAreSelectedByNamePatternPlaceAndPath(t *testing.T) {
 		{"", "c b a"}, {"latest", "c"}, {made[1].Name(), "b"}, {"*_a", "a"}, {"*_[ab]", "b a"}, {"unet/gaussian/*", "a"}, {"unet/*/*/*", "c"},
 		{"*_a *_c *_a", "c a"}, {made[0].Dir, "a"}, {elsewhere.Dir + " latest", "c elsewhere"},
 	} {
-		got, err := Select(root, strings.Fields(c.patterns)...)
+		got, err := Select(root, nil, strings.Fields(c.patterns)...)
 		if err != nil {
 			t.Errorf("%q: %v", c.patterns, err)
 			continue
@@ -42,16 +43,73 @@ func TestExperimentsAreSelectedByNamePatternPlaceAndPath(t *testing.T) {
 		}
 	}
 	var missing *NotFoundError
-	if _, err := Select(root, made[1].Name()+"x"); !errors.As(err, &missing) || missing.Have[0] != made[1].Name() {
+	if _, err := Select(root, nil, made[1].Name()+"x"); !errors.As(err, &missing) || missing.Have[0] != made[1].Name() {
 		t.Errorf("a name that does not exist: got %v, want the nearest", err)
 	}
-	if _, err := Select(root, "[x"); err == nil || !strings.Contains(err.Error(), "no pattern") {
+	if _, err := Select(root, nil, "[x"); err == nil || !strings.Contains(err.Error(), "no pattern") {
 		t.Errorf("a broken pattern: got %v", err)
 	}
-	if _, err := Select(filepath.Join(root, "nothing"), "latest"); !errors.Is(err, ErrNone) {
+	if _, err := Select(filepath.Join(root, "nothing"), nil, "latest"); !errors.Is(err, ErrNone) {
 		t.Errorf("no experiment at all: got %v, want ErrNone", err)
 	}
-	if all, err := All(filepath.Join(root, "nothing")); err != nil || len(all) != 0 {
+	if all, err := All(filepath.Join(root, "nothing"), nil); err != nil || len(all) != 0 {
 		t.Errorf("a folder that is not there: got %v, %v", all, err)
+	}
+}
+
+func TestExperimentsBehindLinksAndUnderNamesOfAPersonsOwnAreFound(t *testing.T) {
+	cfg := settings(t)
+	a := create(t, cfg, noon)
+	b := create(t, cfg, noon.Add(time.Hour))
+	disk := t.TempDir()
+	move := func(from, to string) {
+		t.Helper()
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := func(to, from string) {
+		t.Helper()
+		if err := os.Symlink(to, from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parent := filepath.Dir(a.Dir)
+	move(a.Dir, filepath.Join(disk, a.Name())) // one experiment lies on another disk,
+	link(filepath.Join(disk, a.Name()), a.Dir)
+	link(b.Dir, filepath.Join(disk, b.Name())) // another has a second name,
+	link(disk, filepath.Join(cfg.ExperimentsDir, "old"))
+	link(cfg.ExperimentsDir, filepath.Join(parent, "loop"))
+	link("/none", filepath.Join(parent, "gone"))
+	root := filepath.Join(t.TempDir(), "experiments")
+	link(cfg.ExperimentsDir, root) // and the folder of all is a link itself.
+
+	const mine = "-my best [run]"
+	move(b.Dir, filepath.Join(parent, mine))
+	var said []string
+	all, err := Select(root, func(line string) { said = append(said, line) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, e := range all {
+		found = append(found, e.Name())
+	}
+	if want := []string{a.Name(), mine}; !slices.Equal(found, want) {
+		t.Errorf("found %q, want %q", found, want)
+	}
+	if text := strings.Join(said, "\n"); !strings.Contains(text, "gone is a link to /none, which is not there") || !strings.Contains(text, "loop leads back") {
+		t.Errorf("passed over with %q", text)
+	}
+	for _, pattern := range []string{mine, "unet/gaussian/-my*", filepath.Join(root, "unet/gaussian", mine)} {
+		if got, err := Select(root, nil, pattern); err != nil || len(got) != 1 || got[0].Name() != mine {
+			t.Errorf("%s: got %v, %v", pattern, got, err)
+		}
+	}
+	if got, err := List(cfg); err != nil || !slices.Equal(got, []string{a.Name()}) {
+		t.Errorf("beside each other lie %v (%v), want the linked one alone", got, err)
+	}
+	if got := Compare(all); len(got) != 2 || got[0].Config.Model != "unet" || got[1].Config.Model != "unet" {
+		t.Error("they cannot be compared")
 	}
 }

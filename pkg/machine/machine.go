@@ -62,7 +62,7 @@ func CPU() string {
 	return runtime.GOARCH
 }
 
-// Memory is in bytes.
+// Memory is in bytes; 0: unknown.
 type Memory struct{ Total, Available int64 }
 
 // MainMemory returns the main memory, or the part of it that a container may use.
@@ -70,11 +70,74 @@ func MainMemory() Memory { return mainMemory("/proc", "/sys/fs/cgroup") }
 
 func mainMemory(proc, cgroup string) Memory {
 	m := Memory{kilobytes(filepath.Join(proc, "meminfo"), "MemTotal"), kilobytes(filepath.Join(proc, "meminfo"), "MemAvailable")}
-	limit, used := number(filepath.Join(cgroup, "memory.max")), number(filepath.Join(cgroup, "memory.current"))
-	if limit > 0 && limit < m.Total {
-		m.Total, m.Available = limit, max(0, min(m.Available, limit-used))
+	for _, g := range controlGroups(proc, cgroup) {
+		limit := number(g.limit)
+		if limit <= 0 || m.Total > 0 && limit >= m.Total { // no limit is "max" in version 2, a huge number in version 1
+			continue
+		}
+		used := number(g.used)
+		if used == 0 { // not told: at least what this process holds
+			used, _ = ProcessMemory()
+		}
+		// The system drops what it keeps of files as soon as memory is asked for. Shared memory, which it cannot
+		// drop, is not on these two lists.
+		used -= stat(g.stat, g.prefix+"active_file") + stat(g.stat, g.prefix+"inactive_file")
+		left := max(1, limit-max(0, used)) // 0 would be unknown
+		if m.Available == 0 || left < m.Available {
+			m.Available = left
+		}
+		m.Total = limit
 	}
 	return m
+}
+
+// controlGroup is the files of a group of processes that may have a limit.
+type controlGroup struct{ limit, used, stat, prefix string }
+
+// controlGroups lists the groups that this process is in, of both versions: its own
+// and those around it. In a container the own one is often mounted as the root.
+func controlGroups(proc, root string) (groups []controlGroup) {
+	text, _ := os.ReadFile(filepath.Join(proc, "self", "cgroup")) // not there: the roots are looked at all the same
+	upwards := func(own string, add func(dir string)) {
+		for dir := filepath.Join("/", own); ; dir = filepath.Dir(dir) {
+			add(dir)
+			if dir == "/" {
+				return
+			}
+		}
+	}
+	of := map[string]string{} // controllers, "" for version 2
+	for line := range strings.Lines(string(text)) {
+		if parts := strings.SplitN(strings.TrimSpace(line), ":", 3); len(parts) == 3 {
+			for controller := range strings.SplitSeq(parts[1], ",") {
+				of[controller] = parts[2]
+			}
+		}
+	}
+	upwards(of[""], func(dir string) {
+		dir = filepath.Join(root, dir)
+		groups = append(groups, controlGroup{filepath.Join(dir, "memory.max"), filepath.Join(dir, "memory.current"), filepath.Join(dir, "memory.stat"), ""})
+	})
+	upwards(of["memory"], func(dir string) {
+		dir = filepath.Join(root, "memory", dir)
+		groups = append(groups, controlGroup{filepath.Join(dir, "memory.limit_in_bytes"), filepath.Join(dir, "memory.usage_in_bytes"), filepath.Join(dir, "memory.stat"), "total_"})
+	})
+	return groups
+}
+
+// stat returns the number behind a name in a file of such lines; 0 if it is not there.
+func stat(file, name string) int64 {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, value, found := strings.Cut(strings.TrimSpace(line), " "); found && key == name {
+			n, _ := strconv.ParseInt(value, 10, 64)
+			return max(0, n)
+		}
+	}
+	return 0
 }
 
 // ProcessMemory returns what this process holds in main memory now, and the
@@ -87,6 +150,12 @@ func processMemory(status string) (now, peak int64) {
 	return kilobytes(status, "VmRSS") - kilobytes(status, "RssFile"), kilobytes(status, "VmHWM")
 }
 
+// ErrUnknown is returned by [FreeDisk] where a file system does not tell.
+var ErrUnknown = errors.New("the file system does not tell its free space")
+
+// statfs is a variable for the sake of tests: no file system at hand answers oddly.
+var statfs = unix.Statfs
+
 // FreeDisk returns how many bytes can still be written under path, which need
 // not exist yet.
 func FreeDisk(path string) (int64, error) {
@@ -96,9 +165,15 @@ func FreeDisk(path string) (int64, error) {
 	}
 	var s unix.Statfs_t
 	for {
-		err := unix.Statfs(path, &s)
+		err := statfs(path, &s)
 		if err == nil {
+			if s.Bsize <= 0 || s.Blocks == 0 { // some network and user file systems
+				return 0, fmt.Errorf("%s: %w", path, ErrUnknown)
+			}
 			return int64(min(s.Bavail, math.MaxInt64/uint64(s.Bsize)) * uint64(s.Bsize)), nil
+		}
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
 		if !errors.Is(err, unix.ENOENT) || path == "/" {
 			return 0, fmt.Errorf("%s: %w", path, err)

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -58,7 +59,7 @@ func TestAContainersLimitIsItsMemory(t *testing.T) {
 		{"", "", Memory{16384000 * 1024, 8192000 * 1024}},
 		{"max\n", "5\n", Memory{16384000 * 1024, 8192000 * 1024}},
 		{"1073741824\n", "73741824\n", Memory{1 << 30, 1000000000}},
-		{"1073741824\n", "2073741824\n", Memory{1 << 30, 0}},
+		{"1073741824\n", "2073741824\n", Memory{1 << 30, 1}}, // 0 would be unknown
 	} {
 		proc, cgroup := t.TempDir(), t.TempDir()
 		write(t, proc, "meminfo", meminfo)
@@ -69,6 +70,64 @@ func TestAContainersLimitIsItsMemory(t *testing.T) {
 		if got := mainMemory(proc, cgroup); got != c.want {
 			t.Errorf("limit %q: got %+v, want %+v", c.limit, got, c.want)
 		}
+	}
+}
+
+// Trained for a while, a container of 8 GB is full of the pictures' files: 85 MB
+// were said to be free of it.
+func TestFilesKeptInMemoryAreFreeInAContainer(t *testing.T) {
+	const gb = 1 << 30
+	for _, c := range []struct {
+		name  string
+		files map[string]string // in /proc and /sys/fs/cgroup
+		want  Memory
+	}{
+		{"version 2", map[string]string{
+			"cgroup/memory.max": "8589934592", "cgroup/memory.current": "8500000000",
+			"cgroup/memory.stat": "anon 500000000\nfile 8000000000\nshmem 100000000\ninactive_file 5000000000\nactive_file 2900000000\n",
+		}, Memory{8 * gb, 8589934592 - 600000000}},
+		{"version 2, the limit is of a group around ours", map[string]string{
+			"proc/self/cgroup": "0::/slurm/job_7/step_0\n", "cgroup/slurm/job_7/step_0/memory.max": "max",
+			"cgroup/slurm/job_7/memory.max": "4294967296", "cgroup/slurm/job_7/memory.current": "1000000000",
+		}, Memory{4 * gb, 4294967296 - 1000000000}},
+		{"version 1", map[string]string{
+			"proc/self/cgroup": "5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n", "cgroup/memory/memory.limit_in_bytes": "2147483648", "cgroup/memory/memory.usage_in_bytes": "2000000000",
+			"cgroup/memory/memory.stat": "cache 1\ninactive_file 7\ntotal_inactive_file 1000000000\ntotal_active_file 500000000\n",
+		}, Memory{2 * gb, 2147483648 - 500000000}},
+		{"version 1, no limit", map[string]string{
+			"cgroup/memory/memory.limit_in_bytes": "9223372036854771712", "cgroup/memory/memory.usage_in_bytes": "2000000000",
+		}, Memory{16 * gb, 12 * gb}},
+		{"the system itself has less", map[string]string{
+			"cgroup/memory.max": "15032385536", "cgroup/memory.current": "5",
+		}, Memory{14 * gb, 12 * gb}},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "proc/meminfo", "MemTotal: 16777216 kB\nMemAvailable: 12582912 kB\n")
+		for name, content := range c.files {
+			write(t, dir, name, content)
+		}
+		if got := mainMemory(filepath.Join(dir, "proc"), filepath.Join(dir, "cgroup")); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestAFileSystemThatTellsNothingIsNotFull(t *testing.T) {
+	defer func() { statfs = unix.Statfs }()
+	for name, s := range map[string]unix.Statfs_t{
+		"all 0": {}, "no block size": {Blocks: 100, Bavail: 50}, "no blocks": {Bsize: 4096},
+	} {
+		statfs = func(_ string, to *unix.Statfs_t) error { *to = s; return nil }
+		if free, err := FreeDisk(t.TempDir()); !errors.Is(err, ErrUnknown) {
+			t.Errorf("%s: got %d, %v, want ErrUnknown", name, free, err)
+		}
+	}
+	statfs = func(_ string, to *unix.Statfs_t) error {
+		*to = unix.Statfs_t{Bsize: 4096, Blocks: 100}
+		return nil
+	}
+	if free, err := FreeDisk(t.TempDir()); err != nil || free != 0 {
+		t.Errorf("a full disk: got %d, %v, want 0", free, err)
 	}
 }
 

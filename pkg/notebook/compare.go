@@ -73,7 +73,7 @@ func outcomes(root string, patterns []string) ([]*experiment.Outcome, error) {
 	if err := EnterClone(); err != nil {
 		return nil, err
 	}
-	found, err := experiment.Select(root, patterns...)
+	found, err := experiment.Select(root, warn, patterns...)
 	if err == nil && len(found) == 0 || errors.Is(err, experiment.ErrNone) {
 		return nil, fmt.Errorf("%w: no experiment under %s; train one first", ErrNothing, root)
 	}

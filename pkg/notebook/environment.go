@@ -24,7 +24,11 @@ func Environment() {
 	say("   GoMLX:   %s", versions("github.com/gomlx/gomlx", "github.com/gomlx/compute", "github.com/gomlx/go-xla"))
 	say("   Kernel:  %s", kernel())
 	say("   CPU:     %s, %d cores", machine.CPU(), runtime.GOMAXPROCS(0))
-	say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
+	if memory.Total > 0 {
+		say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
+	} else {
+		say("   Memory:  the system does not tell")
+	}
 	say("   GPU:     %s", orNone(machine.GPUs()))
 	for _, m := range machine.GPUMemory() {
 		say("            %.1f GB, %.1f GB of it free", gigabytes(m.Total), gigabytes(m.Available))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rekindle/pkg/dataset"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/rgb"
@@ -61,7 +62,7 @@ func (r *Restorer) Evaluate(ctx context.Context, set *dataset.Set, dir string, o
 			if err != nil {
 				return nil, fmt.Errorf("restore: evaluating %s: %w", name, err)
 			}
-			side.summary.PerImage = append(side.summary.PerImage, experiment.ImageScores{Filename: file, Scores: experiment.Scores{
+			side.summary.PerImage = append(side.summary.PerImage, experiment.ImageScores{Filename: durable.Printable(file), Scores: experiment.Scores{
 				PSNR: experiment.Number(s.PSNR), SSIM: experiment.Number(s.SSIM), SSIMBox: experiment.Number(s.BoxSSIM), MAE: experiment.Number(s.MAE), MSE: experiment.Number(s.MSE),
 			}})
 		}

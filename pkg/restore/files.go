@@ -10,7 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
+	"rekindle/pkg/durable"
 	"rekindle/pkg/picture"
+	"rekindle/pkg/tree"
 )
 
 // Work is a picture's file to restore and where the result goes.
@@ -22,11 +26,12 @@ type Work struct{ From, To string }
 // their format cannot be written (WebP, GIF), ".png" is added. No two results have
 // one name.
 //
-// Files of other kinds, hidden files and folders, and links to folders are passed
-// over; unreadable lists what of in could not be looked at. A folder without a
-// picture is an error. An out that lies in a
+// Files of other kinds, hidden files and folders are passed over; links are
+// followed. passed lists what of in could not be looked at: links that lead nowhere,
+// back to a folder around them or to where the results go, and folders that may not
+// be read. A folder without a picture is an error. An out that lies in a
 // folder in or is the picture in is an error: in is never written to.
-func Plan(in, out string) (work []Work, unreadable []error, err error) {
+func Plan(in, out string) (work []Work, passed []error, err error) {
 	if in == "" || out == "" {
 		return nil, nil, errors.New("restore: what to restore (IN) and where to put it (OUT) must both be named")
 	}
@@ -60,58 +65,79 @@ func Plan(in, out string) (work []Work, unreadable []error, err error) {
 	if err := apart(in, out); err != nil {
 		return nil, nil, err
 	}
-	taken := map[string]bool{}
-	err = filepath.WalkDir(in, func(path string, e fs.DirEntry, err error) error {
+	results, err := resolved(out)
+	if err != nil {
+		return nil, nil, fmt.Errorf("restore: %w", err)
+	}
+	taken := names{folds: durable.FoldsCase(out), seen: map[string]bool{}}
+	pass := func(why error) { passed = append(passed, why) }
+	err = tree.Walk(in, func(path string, info fs.FileInfo) error {
 		switch {
-		case err != nil:
-			if path == in {
-				return err
-			}
-			unreadable = append(unreadable, err)
-			return nil
-		case path != in && strings.HasPrefix(e.Name(), "."):
-			if e.IsDir() {
+		case path != in && strings.HasPrefix(filepath.Base(path), "."):
+			if info.IsDir() {
 				return fs.SkipDir
 			}
 			return nil
-		case e.IsDir() || !picture.Is(path):
+		case info.IsDir():
+			if end, err := resolved(path); err == nil && inside(end, results) {
+				pass(fmt.Errorf("%s is where the results go", path))
+				return fs.SkipDir
+			}
 			return nil
-		}
-		if !e.Type().IsRegular() {
-			info, err := os.Stat(path) // of a link's end
-			if err != nil {
-				unreadable = append(unreadable, err)
-				return nil
-			}
-			if !info.Mode().IsRegular() {
-				return nil
-			}
+		case !picture.Is(path) || !info.Mode().IsRegular():
+			return nil
 		}
 		name, err := filepath.Rel(in, path)
 		if err != nil {
 			return err
 		}
 		work = append(work, Work{From: path, To: filepath.Join(out, name)})
-		taken[name] = true
+		taken.take(name)
 		return nil
-	})
+	}, pass)
 	if err != nil {
 		return nil, nil, fmt.Errorf("restore: %w", err)
 	}
-	if len(work) == 0 && len(unreadable) == 0 {
-		return nil, nil, fmt.Errorf("there is no picture in %s (PNG, JPEG, TIFF, WebP, BMP, GIF)", in)
+	if len(work) == 0 {
+		return nil, passed, errors.Join(append([]error{fmt.Errorf("there is no picture in %s (PNG, JPEG, TIFF, WebP, BMP, GIF)", in)}, passed...)...)
 	}
+	seen := names{folds: taken.folds, seen: map[string]bool{}}
 	for i := range work {
 		name, _ := filepath.Rel(out, work[i].To)
-		if w := writable(name); w != name {
-			for taken[w] { // a.webp beside a.webp.png
-				w += ".png"
+		w := writable(name)
+		for n := 1; w != name && taken.has(w) || seen.has(w); n++ { // a.webp beside a.webp.png; A.png beside a.png where these are one name
+			if w = longer(w, ".png"); n > 1 {
+				w = longer(name, fmt.Sprintf(".%d.png", n))
 			}
-			taken[w] = true
-			work[i].To = filepath.Join(out, w)
 		}
+		taken.take(w)
+		seen.take(w)
+		work[i].To = filepath.Join(out, w)
 	}
-	return work, unreadable, nil
+	return work, passed, nil
+}
+
+// names are those of results, on a file system that tells upper from lower case or
+// does not.
+type names struct {
+	folds bool
+	seen  map[string]bool
+}
+
+func (n names) key(name string) string {
+	if n.folds {
+		return strings.ToLower(norm.NFC.String(name)) // such file systems seldom tell accents apart either
+	}
+	return name
+}
+
+func (n names) take(name string)     { n.seen[n.key(name)] = true }
+func (n names) has(name string) bool { return n.seen[n.key(name)] }
+
+// longer adds an ending to the name of a file, which is cut where it would become
+// too long.
+func longer(path, ending string) string {
+	return filepath.Join(filepath.Dir(path), durable.Shortened(filepath.Base(path), len(ending))+ending)
 }
 
 // writable is a name whose format can be written.
@@ -119,7 +145,7 @@ func writable(name string) string {
 	if picture.CanWrite(picture.FormatOf(name)) {
 		return name
 	}
-	return name + ".png"
+	return longer(name, ".png")
 }
 
 func sameFile(a, b string) (bool, error) {

@@ -218,3 +218,64 @@ func TestASecondCallDoesTheRestAndOverwriteDoesAll(t *testing.T) {
 		t.Error("overwriting left what was there")
 	}
 }
+
+func TestLinksAreFollowedWhereTheyLeadToPictures(t *testing.T) {
+	in, disk, out := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "out")
+	write(t, in, "a.png", nil)
+	far := write(t, disk, "b.png", nil)
+	write(t, disk, "c.png", nil)
+	write(t, out, "old.png", nil)
+	for from, to := range map[string]string{"far": disk, "far.png": far, "gone.png": "/none", "gone": "/none", "loop": in, "results": out} {
+		if err := os.Symlink(to, filepath.Join(in, from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work, passed, err := Plan(in, out)
+	if want := []string{"a.png", "far/b.png", "far/c.png", "far.png"}; err != nil || !slices.Equal(targets(work, out), want) {
+		t.Errorf("results are %q (%v), want %q", targets(work, out), err, want)
+	}
+	var text []string
+	for _, why := range passed {
+		text = append(text, strings.ReplaceAll(why.Error(), in+"/", ""))
+	}
+	if want := []string{"gone is a link to /none, which is not there", "gone.png is a link to /none, which is not there", "loop leads back to a folder that it lies in", "results is where the results go"}; !slices.Equal(text, want) {
+		t.Errorf("passed over %q, want %q", text, want)
+	}
+	for _, name := range []string{"a.png", "far", "far.png"} {
+		if err := os.RemoveAll(filepath.Join(in, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := Plan(in, out); err == nil || !strings.Contains(err.Error(), "no picture in") || !strings.Contains(err.Error(), "which is not there") {
+		t.Errorf("nothing but links that lead nowhere: %v", err)
+	}
+}
+
+func TestResultsHaveNamesThatTheFileSystemTakes(t *testing.T) {
+	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	long := strings.Repeat("é", 125)
+	all := []string{long + ".webp", strings.Repeat("x", 251) + ".png", "caf\xe9.png", "caf\xe8.webp", "-dash [1].png", strings.Repeat("y", 251) + ".gif"}
+	all = append(all, strings.Repeat("y", 250)+"..png") // the name that one before it would get
+	for _, name := range all {
+		write(t, in, name, nil)
+	}
+	work, _, err := Plan(in, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed, err := identity(t).Files(context.Background(), work, FileOptions{}); err != nil || len(failed) > 0 {
+		t.Errorf("failed: %v (%v)", failed, err)
+	}
+	entries, err := os.ReadDir(out)
+	if err != nil || len(entries) != len(all) {
+		t.Errorf("there are %d results (%v), want %d", len(entries), err, len(all))
+	}
+}
+
+func TestResultsHaveDifferentNamesWhereCaseDoesNotCount(t *testing.T) {
+	n := names{folds: true, seen: map[string]bool{}}
+	n.take("Caf\u00e9.png")
+	if !n.has("cafe\u0301.PNG") || n.has("cafe.png") {
+		t.Error("names that are one for the file system are taken for two, or the other way round")
+	}
+}

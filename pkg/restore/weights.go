@@ -29,7 +29,7 @@ func Weights(experiments, which string) (path string, err error) {
 	if which == Pretrained {
 		return Pretrained, nil
 	}
-	found, err := experiment.Select(experiments, which)
+	found, err := experiment.Select(experiments, nil, which)
 	if errors.Is(err, experiment.ErrNone) && which == experiment.Latest {
 		return Pretrained, nil
 	}

@@ -223,8 +223,8 @@ func (b *start) takeUpHistory() error {
 		}
 		b.state.History.Resize(b.state.Epoch) // a row for each epoch, known or not
 	}
-	if err := b.state.History.Save(path); err != nil {
-		return fmt.Errorf("train: %w", err)
+	if err := b.saveHistory(b.state); err != nil {
+		return err
 	}
 	if n := b.state.History.Len(); n > 0 {
 		b.report.Message("📊 Continuing from previous history (%d epochs recorded)", n)

@@ -277,3 +277,24 @@ func TestDataOfAnotherPatchSizeIsRefused(t *testing.T) {
 		t.Errorf("got %v, want an error with both sizes", err)
 	}
 }
+
+// Back to an older checkpoint: the rows of the epochs after it are a record of what
+// was trained, and stay under another name.
+func TestRowsAfterAnOlderCheckpointAreKept(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs, cfg.SaveEvery = 2, 1
+	exp := newExperiment(t, cfg)
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	for _, name := range []string{checkpoint.Last, checkpoint.Best, checkpoint.Periodic(2)} {
+		if err := os.Remove(checkpoint.Path(exp.CheckpointsDir(), name)); err != nil && name != checkpoint.Best {
+			t.Fatal(err)
+		}
+	}
+	cfg.ResumeFromCheckpoint = true
+	w := &watch{}
+	mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
+	kept, err := experiment.LoadHistory(exp.HistoryPath() + ".before-1")
+	if err != nil || kept.Len() != 2 || !w.said("it is kept as history.json.before-1") {
+		t.Errorf("the rows of two epochs: %v, %v", kept, err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"time"
 
 	"rekindle/pkg/checkpoint"
@@ -44,8 +45,8 @@ func (w *saver) epoch(s *checkpoint.State, validated bool) error {
 		}
 	}
 	w.file = checkpoint.Path(dir, checkpoint.Last)
-	if err := s.History.Save(w.exp.HistoryPath()); err != nil {
-		return fmt.Errorf("train: %w", err)
+	if err := w.saveHistory(s); err != nil {
+		return err
 	}
 	if !validated || !isFinite(s.History.ValLoss[s.Epoch-1]) { // weights of no use are no reason to remove others
 		return nil
@@ -83,8 +84,17 @@ func (w *saver) emergency(s *checkpoint.State, why, reason string) error {
 	if err := w.put(s, checkpoint.Emergency(why, s.Epoch+1), reason); err != nil {
 		return fmt.Errorf("the emergency checkpoint could not be saved: %w", err)
 	}
-	if err := s.History.Save(w.exp.HistoryPath()); err != nil {
+	return w.saveHistory(s)
+}
+
+// saveHistory writes history.json; what a person has written into it is kept.
+func (t *task) saveHistory(s *checkpoint.State) error {
+	kept, err := t.exp.SaveHistory(&s.History)
+	if err != nil {
 		return fmt.Errorf("train: %w", err)
+	}
+	if kept != "" {
+		t.report.Message("ℹ️  history.json held other rows than training has from here on; it is kept as %s", filepath.Base(kept))
 	}
 	return nil
 }
@@ -112,6 +122,8 @@ func (w *saver) preflight(s *checkpoint.State) error {
 	}
 	least, all := w.space(size, s.Epoch)
 	switch {
+	case free < size: // and yet that much was written a moment ago: a quota, compression, or a file system that does not know
+		w.report.Message("⚠️  %s says that it has %d MB free, though a checkpoint of %d MB could be written just now; training begins, and what is saved stays if the disk fills up", dir, free>>20, size>>20)
 	case free < least:
 		return fmt.Errorf("train: %s has %d MB free, and checkpoints of this network take %d MB each; make room for %d MB", dir, free>>20, size>>20, least>>20+1)
 	case free < all:

@@ -30,14 +30,15 @@ func runExport(_ context.Context, args []string, s streams) error {
 	if err := parse(flags, args, "name the experiment with -experiment"); err != nil {
 		return err
 	}
-	found, err := experiment.Select(*root, *name)
+	warn := func(line string) { fmt.Fprintln(s.messages, "⚠️  "+line) }
+	found, err := experiment.Select(*root, warn, *name)
 	if err != nil {
 		return err
 	}
 	if len(found) > 1 {
 		return fmt.Errorf("-experiment %s means %d experiments; name one, such as %s", *name, len(found), found[0].Dir)
 	}
-	made, err := export.Experiment(found[0], *format, *path, func(line string) { fmt.Fprintln(s.messages, "⚠️  "+line) })
+	made, err := export.Experiment(found[0], *format, *path, warn)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func runList(_ context.Context, args []string, s streams) error {
 	if err := parse(flags, args, "say which experiments with -experiment"); err != nil {
 		return err
 	}
-	found, err := experiment.Select(*root, *name)
+	found, err := experiment.Select(*root, func(line string) { fmt.Fprintln(s.messages, "⚠️  "+line) }, *name)
 	if err != nil {
 		return err
 	}

@@ -63,12 +63,14 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	work, unreadable, err := restore.Plan(o.in, o.out)
+	work, passed, err := restore.Plan(o.in, o.out)
 	if err != nil {
 		return err
 	}
-	if work = restore.Shard(work, k, n); k > 1 {
-		unreadable = nil // the first one names them
+	if work = restore.Shard(work, k, n); k == 1 { // the first one names them
+		for _, why := range passed {
+			fmt.Fprintf(s.messages, "⚠️  Passed over: %v\n", why)
+		}
 	}
 	weights, err := restore.Weights(o.dir, o.experiment)
 	if err != nil {
@@ -86,7 +88,7 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 		return err
 	}
 	fmt.Fprintf(s.out, "🔥 %s\n🖥️  %s\n", r.About, r.About.Engine)
-	return o.files(ctx, s, r, work, unreadable)
+	return o.files(ctx, s, r, work)
 }
 
 // level tells the network the level of the noise, where it takes one.
@@ -125,7 +127,7 @@ func parseShard(s string) (k, n int, err error) {
 	return k, n, nil
 }
 
-func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restorer, work []restore.Work, unreadable []error) error {
+func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restorer, work []restore.Work) error {
 	var b bar
 	restored := 0
 	failed, err := r.Files(ctx, work, restore.FileOptions{
@@ -152,13 +154,10 @@ func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restore
 		},
 	})
 	b.end()
-	for _, e := range unreadable {
-		fmt.Fprintf(s.messages, "❌ %v\n", e)
-	}
 	for _, d := range failed {
 		fmt.Fprintf(s.messages, "❌ %v\n", d.Err)
 	}
-	bad := len(failed) + len(unreadable)
+	bad := len(failed)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		fmt.Fprintf(s.messages, "⏹️  Stopped; %d restored pictures stay. The same call goes on with the rest\n", restored)
@@ -166,7 +165,7 @@ func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restore
 	case err != nil:
 		return err
 	case bad > 0:
-		fmt.Fprintf(s.messages, "❌ %d of %d could not be restored\n", bad, len(work)+len(unreadable))
+		fmt.Fprintf(s.messages, "❌ %d of %d could not be restored\n", bad, len(work))
 		return errFailed
 	}
 	return nil

@@ -34,6 +34,9 @@ func Train(cfg config.Config) {
 	ctx, stop := interruptible() // before the lock is taken: it must not outlive its owner
 	lock, err := exp.Lock()
 	notebook.Check(err)
+	if lock.Warning != "" {
+		warn(lock.Warning)
+	}
 	err = trainLocked(ctx, stop, cfg, exp)
 	if errors.Is(err, errNotBegun) { // no failure, as an interruption of training is none
 		warn(err.Error())

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/restore"
@@ -52,6 +54,9 @@ func Evaluate(cfg config.Config) {
 	}
 	draft, err := exp.Draft()
 	notebook.Check(err)
+	if draft.Warning != "" {
+		warn(draft.Warning)
+	}
 	count := notebook.NewCounter("restored")
 	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, count.Set)
 	count.End()
@@ -66,6 +71,9 @@ func Evaluate(cfg config.Config) {
 	}
 	notebook.Check(err)
 	notebook.ShowScores(e)
+	if n := len(draft.Kept); n > 0 {
+		fmt.Fprintf(notebook.Out, "ℹ️  What no evaluation has made stays in %s: %s\n", notebook.Short(exp.RestoredDir()), strings.Join(draft.Kept[:min(n, 5)], ", "))
+	}
 	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s, and as %s for spreadsheets\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), filepath.Base(exp.ScoresCSVPath()), notebook.Short(exp.RestoredDir()))
 }
 
@@ -110,7 +118,7 @@ func stored(exp *experiment.Experiment, from string) *experiment.Evaluation {
 		return nil
 	}
 	for _, im := range e.PerImage {
-		if _, err := os.Stat(filepath.Join(exp.RestoredDir(), im.Filename)); err != nil {
+		if _, err := os.Stat(filepath.Join(exp.RestoredDir(), durable.Unprintable(im.Filename))); err != nil {
 			return nil
 		}
 	}

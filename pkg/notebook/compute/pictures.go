@@ -89,9 +89,12 @@ const slidersShown = 3
 const largestShown = 50e6
 
 func restorePictures(weights, pictures, results string) error {
-	work, unreadable, err := restore.Plan(pictures, results)
+	work, passed, err := restore.Plan(pictures, results)
 	if err != nil {
 		return err
+	}
+	for _, why := range passed {
+		warn(fmt.Sprintf("Passed over: %v", why))
 	}
 	r, err := restore.Opening{Say: warn}.Open(weights)
 	if err != nil {
@@ -132,6 +135,7 @@ func restorePictures(weights, pictures, results string) error {
 	case err != nil:
 		return err
 	}
+	var unreadable []error
 	for _, d := range failed {
 		unreadable = append(unreadable, d.Err)
 	}

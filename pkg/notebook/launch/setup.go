@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
@@ -41,14 +39,11 @@ func (s *setup) all() error {
 			return err
 		}
 	}
-	lock, err := os.OpenFile(filepath.Join(s.clone, "build", "setup.lock"), os.O_RDWR|os.O_CREATE, 0o666)
+	unlock, err := durable.LockFile(context.Background(), filepath.Join(s.clone, "build", "setup.lock"), nil)
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("%s cannot be locked: %w", lock.Name(), err)
-	}
+	defer unlock()
 	if err := s.findJupyter(); err != nil {
 		return err
 	}

@@ -18,8 +18,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
@@ -186,8 +184,8 @@ func (s *setup) inFolder(install func(dir string) error) error {
 		return err
 	}
 	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("%s cannot be locked: %w", dir, err)
+	if err := durable.Lock(context.Background(), lock, nil); err != nil {
+		return err
 	}
 	killed, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")) // set-ups before us
 	for _, left := range killed {
