@@ -57,14 +57,18 @@ func (l *laboratory) measure(ctx context.Context, r recipe) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	var own, share []float64
+	var share []float64
 	phases := []config.Config{cfg}
 	if r.later != nil {
 		second := cfg
 		r.later(&second)
 		phases = append(phases, second)
 	}
-	for range 3 { // in turn, so that whatever slows the machine slows both
+	rounds := 2
+	if r.sameStep || r.name == first(g.name).name {
+		rounds, share = 0, []float64{1}
+	}
+	for range rounds { // in turn, so that whatever slows the machine slows both
 		s, err := l.stepTime(ctx, base)
 		if err != nil {
 			return nil, err
@@ -78,23 +82,27 @@ func (l *laboratory) measure(ctx context.Context, r recipe) (*result, error) {
 			}
 			s += one / float64(len(phases))
 		}
-		own, share = append(own, s), append(share, standard/s)
+		share = append(share, standard/s)
 	}
-	if r.name == first(g.name).name {
-		share = []float64{1}
-	}
-	m := &result{Engine: l.engine.Choice.String(), StepCPU: median(own)}
-	m.Steps = int(float64(g.steps) * median(share))
+	m := &result{Engine: l.engine.Choice.String()}
+	m.Steps = int(float64(g.steps) * mean(share))
 	var steps clock
 	exp, err := l.train(ctx, phases, m.Steps, &steps)
 	if err != nil {
 		return nil, err
 	}
 	m.Steps = len(steps.at) // what whole epochs come to
+	m.StepCPU = steps.median()
 	return m, l.judge(ctx, g, cfg, exp, m)
 }
 
-func median(list []float64) float64 { return slices.Sorted(slices.Values(list))[len(list)/2] }
+func mean(list []float64) float64 {
+	sum := 0.0
+	for _, v := range list {
+		sum += v / float64(len(list))
+	}
+	return sum
+}
 
 // prepare makes the pictures of a recipe below dir and returns its settings.
 func (l *laboratory) prepare(ctx context.Context, g group, r recipe, dir string) (config.Config, error) {
@@ -167,6 +175,15 @@ func (c *clock) Batch(int, int, float64, float64) {
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
 		c.at = append(c.at, time.Duration(u.Utime.Nano()+u.Stime.Nano()))
 	}
+}
+
+// median of the times of steps in seconds, those with something between them left out by being few.
+func (c *clock) median() float64 {
+	var list []time.Duration
+	for i := 1; i < len(c.at); i++ {
+		list = append(list, c.at[i]-c.at[i-1])
+	}
+	return slices.Sorted(slices.Values(list))[len(list)/2].Seconds()
 }
 
 // stepTime is the processor time of a step in seconds: the first steps, with the

@@ -7,6 +7,7 @@ type recipe struct {
 	name, group string
 	change      func(*config.Config)
 	later       func(*config.Config) // for the second half of the steps; nil: nothing changes
+	sameStep    bool                 // a step takes as long as one of the group's first recipe
 }
 
 // group is what recipes are compared in.
@@ -52,21 +53,20 @@ var groups = []group{
 
 var recipes = []recipe{
 	{name: "unet: U-Net, 16 features, 8 patches of 64x64, rate 1e-3, L1 and SSIM", group: "unet"},
-	{name: "unet: rate 2e-3", group: "unet", change: func(c *config.Config) { c.LearningRate = 2e-3 }},
+	{name: "unet: rate 2e-3", sameStep: true, group: "unet", change: func(c *config.Config) { c.LearningRate = 2e-3 }},
 	{name: "unet: 24 features", group: "unet", change: func(c *config.Config) { c.ModelFeatures = 24 }},
 	{name: "unet: 4 patches of 128x128", group: "unet", change: func(c *config.Config) { c.BatchSize, c.PatchSize = 4, 128 }},
-	{name: "unet: L1 alone", group: "unet", change: func(c *config.Config) { c.LossAlpha, c.LossBeta = 1, 0 }},
-	{name: "unet: averaged weights (0.99)", group: "unet", change: func(c *config.Config) { c.EMADecay = 0.99 }},
+	{name: "unet: L1 alone", sameStep: true, group: "unet", change: func(c *config.Config) { c.LossAlpha, c.LossBeta = 1, 0 }},
+	{name: "unet: averaged weights (0.99)", sameStep: true, group: "unet", change: func(c *config.Config) { c.EMADecay = 0.99 }},
 	{name: "unet: it finds the noise (unet_residual)", group: "unet", change: func(c *config.Config) { c.Model = "unet_residual" }},
 	{name: "unet: shuffle_unet, 32 features, L1 alone, averaged", group: "unet", change: func(c *config.Config) {
 		c.Model, c.ModelFeatures, c.LossAlpha, c.LossBeta, c.EMADecay = "shuffle_unet", 32, 1, 0, 0.99
 	}},
 
 	{name: "photo: shuffle_unet, 48 features, 16 patches of 96x96, rate 1e-3, L1, averaged (0.99)", group: "photo"},
-	{name: "photo: not averaged", group: "photo", change: func(c *config.Config) { c.EMADecay = 0 }},
-	{name: "photo: Charbonnier (1e-3)", group: "photo", change: func(c *config.Config) { c.LossCharbonnier = 1e-3 }},
+	{name: "photo: not averaged", sameStep: true, group: "photo", change: func(c *config.Config) { c.EMADecay = 0 }},
+	{name: "photo: Charbonnier (1e-3)", sameStep: true, group: "photo", change: func(c *config.Config) { c.LossCharbonnier = 1e-3 }},
 	{name: "photo: L1 and SSIM", group: "photo", change: func(c *config.Config) { c.LossAlpha, c.LossBeta = 0.84, 0.16 }},
-	{name: "photo: 16 patches of 64x64", group: "photo", change: func(c *config.Config) { c.PatchSize = 64 }},
 	{name: "photo: 16 patches of 64x64, then 8 of 128x128", group: "photo", change: func(c *config.Config) { c.PatchSize, c.BatchSize = 64, 16 },
 		later: func(c *config.Config) { c.PatchSize, c.BatchSize = 128, 8 }},
 	{name: "photo: the original's U-Net, 32 features, L1 and SSIM, not averaged", group: "photo", change: func(c *config.Config) {

@@ -12,6 +12,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"go/scanner"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -96,13 +98,49 @@ func (n *Notebook) Code() []*Cell {
 }
 
 // Sum is a checksum of the code cells, by which stored outputs are known to
-// belong to them.
+// belong to them: of what they do, not of comments, blanks and line breaks.
 func (n *Notebook) Sum() string {
 	h := sha256.New()
 	for _, c := range n.Code() {
-		fmt.Fprintf(h, "%s %d\n%s\n", c.ID, len(c.Source), c.Source)
+		words := code(string(c.Source))
+		fmt.Fprintf(h, "%s %d\n%s\n", c.ID, len(words), words)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// code is a cell's Go, a token a line, and its lines for the kernel as they are.
+func code(source string) string {
+	var b, goCode strings.Builder
+	tokens := func() {
+		text := []byte(goCode.String())
+		goCode.Reset()
+		files := token.NewFileSet()
+		var s scanner.Scanner
+		s.Init(files.AddFile("", files.Base(), len(text)), text, func(token.Position, string) {}, 0)
+		for {
+			_, kind, literal := s.Scan()
+			switch {
+			case kind == token.EOF:
+				return
+			case kind == token.SEMICOLON: // written, or found at the end of a line
+				b.WriteString(";\n")
+			case literal != "":
+				b.WriteString(literal + "\n")
+			default:
+				b.WriteString(kind.String() + "\n")
+			}
+		}
+	}
+	for line := range strings.Lines(source) {
+		if strings.HasPrefix(line, "%") || strings.HasPrefix(line, "!") {
+			tokens()
+			b.WriteString(strings.TrimSpace(line) + "\n")
+			continue
+		}
+		goCode.WriteString(line)
+	}
+	tokens()
+	return b.String()
 }
 
 // List returns the notebooks of a clone, relative to it, the main one first and

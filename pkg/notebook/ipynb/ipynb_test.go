@@ -327,3 +327,28 @@ func TestNotebooksThatGitDoesNotKnowAreSomebodysOwn(t *testing.T) {
 		t.Errorf("with git: got %q, %v, want the one that was added", files, err)
 	}
 }
+
+func TestOutputsBelongToWhatCellsDoNotToTheirComments(t *testing.T) {
+	sum := func(source string) string {
+		n := &Notebook{Cells: []*Cell{{ID: "a", Type: "code", Source: Text(source)}}}
+		return n.Sum()
+	}
+	was := sum("%env A 1\nimport \"fmt\"\n%%\nfmt.Println(\"// no comment\") // one\n")
+	for name, source := range map[string]string{
+		"another comment": "%env A 1\nimport \"fmt\"\n\n%%\n// Says it.\nfmt.Println(\"// no comment\")\n",
+		"a line break":    "%env A 1\nimport \"fmt\"\n%%\nfmt.Println(\n\t\"// no comment\")\n",
+	} {
+		if sum(source) != was {
+			t.Errorf("%s makes outputs those of another cell", name)
+		}
+	}
+	for name, source := range map[string]string{
+		"another text":              "%env A 1\nimport \"fmt\"\n%%\nfmt.Println(\"// a comment\")\n",
+		"another line for a kernel": "%env A 2\nimport \"fmt\"\n%%\nfmt.Println(\"// no comment\")\n",
+		"a line more":               "%env A 1\nimport \"fmt\"\n%%\nfmt.Println(\"// no comment\")\nfmt.Println()\n",
+	} {
+		if sum(source) == was {
+			t.Errorf("%s leaves outputs those of the cell", name)
+		}
+	}
+}
