@@ -13,7 +13,7 @@
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
 # make bench    speed and memory beside PyTorch, written to docs/benchmarks.md; SHORT=1: a minute, nothing written
 # make quality  docs/quality.md from what was measured; NET=file NAME="what it is" measures a network first, PEERS=all EVERY=6 BM3D and others
-# make check    gofmt, go vet, staticcheck, and whether notebooks are as they should be committed
+# make check    gofmt, go vet, staticcheck, deadcode, and whether notebooks are as they should be committed
 # make vuln     known weaknesses of what we depend on; asks vuln.go.dev, so it needs a network
 # make clean    remove what was built; data, experiments and .venv stay
 
@@ -96,6 +96,7 @@ check:
 	@files=$$(gofmt -l pkg); [ -z "$$files" ] || { echo "gofmt wants to change: $$files"; exit 1; }
 	go vet ./...
 	go tool staticcheck ./...
+	REKINDLE_CHECK_DEAD=1 go test -count=1 -run NothingIsDead ./pkg/internal/documents
 	REKINDLE_CHECK_NOTEBOOKS=1 go test -count=1 ./pkg/notebook/ipynb
 
 quality:

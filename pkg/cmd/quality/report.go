@@ -33,6 +33,18 @@ This page is written by ` + "`make quality`" + `. ` + "`make quality NET=file NA
 methods (they need ` + "`pip install bm3d opencv-python-headless scikit-image PyWavelets`" + `; BM3D takes three minutes a megapixel).
 `
 
+const beside = `
+## The same training in PyTorch
+
+One U-Net of 8 features, float32, from the same weights on the same patches in the same order with the same rates, here and in PyTorch 2.15: 400 steps, the PSNR of the
+validation patches after each of 40 epochs. The first epochs are the same to 0.01 dB. Later rounding drives the two apart, by 0.23 dB at most; so it does PyTorch and
+itself: crosses are PyTorch once more with weights that were off by a ten-millionth at the beginning, up to 0.74 dB away from the circles.
+
+![PSNR of validation over epochs: a line for Rekindle, circles for PyTorch on it, crosses for PyTorch from disturbed weights above](curve.png)
+
+` + "`REKINDLE_CURVE=curve.png go test -run TestTheCurveOf -v ./pkg/train`" + ` draws it; ` + "`make test`" + ` compares a shorter run, to 0.1 dB.
+`
+
 // writePage writes the page, all or nothing.
 func writePage(path string, rows []row) error {
 	var b strings.Builder
@@ -55,6 +67,7 @@ func writePage(path string, rows []row) error {
 	section("Weights by their authors, run here", "Network, file reader, noise and metric together: what papers report is in the next table, and for grey pictures (BSD68, Set12) 29.23 and 30.44 dB "+
 		"at sigma 25 for DnCNN-S.", func(r row) bool { return r.Kind == "theirs" })
 	b.WriteString("\nA processor second is what one core does in a second, so that it does not matter what else the machine was doing; two idle cores need about half as long. It is the median\nof the pictures.\n")
+	b.WriteString(beside)
 	b.WriteString("\n## Published\n\nCBSD68, PSNR in dB: Zhang et al., FFDNet, TIP 2018, table 2; Liang et al., SwinIR, 2021, table 5; Restormer as measured again in mmagic.\n\n| | sigma 15 | sigma 25 | sigma 50 |\n|---|---:|---:|---:|\n")
 	for _, p := range published {
 		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.2f |\n", p.name, p.psnr[0], p.psnr[1], p.psnr[2])
