@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,9 +15,11 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
+
+	"rekindle/pkg/durable"
 )
 
 // errFinal is wrapped by errors that another try would only meet again.
@@ -33,7 +36,6 @@ func final(format string, args ...any) error {
 //
 // Two calls for one path at the same time are the caller's to prevent.
 func (j Job) Download(ctx context.Context, f File, path string) error {
-	name := base(f.URL)
 	switch _, err := os.Stat(path); {
 	case err == nil:
 		if err := j.verify(ctx, f, path); err != nil {
@@ -43,87 +45,108 @@ func (j Job) Download(ctx context.Context, f File, path string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	p, err := openPart(path, f.URL)
+	part, err := os.OpenFile(path+".part", os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o666)
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	d := &download{Job: j, file: f, part: p, resumed: p.size > 0}
-	if d.resumed {
-		j.say("%s: going on after %s", name, Size(p.size))
+	defer part.Close()
+	d := &download{Job: j, file: f, name: base(f.URL), part: part}
+	if d.size, err = part.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	if d.resumed = d.size > 0; d.resumed {
+		j.say("%s: going on after %s", d.name, Size(d.size))
 	}
 	if err := d.run(ctx); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", d.name, err)
 	}
-	return p.commit(path)
+	if err := part.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(part.Name(), path); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
+}
+
+// Arrived is how many bytes of a file an earlier [Job.Download] to path has
+// brought.
+func Arrived(path string) int64 {
+	for _, name := range []string{path, path + ".part"} {
+		if info, err := os.Stat(name); err == nil {
+			return info.Size()
+		}
+	}
+	return 0
 }
 
 type download struct {
 	Job
 	file    File
-	part    *part
-	resumed bool // some bytes are of an earlier answer of the server than others
+	name    string
+	part    *os.File
+	size    int64 // bytes in part
+	resumed bool  // some of them are of an earlier answer of the server than others
 
-	most     int64 // bytes there were at most since it began or was started over
-	record   int64 // and ever
-	restarts int   // how often it was started over since then
+	most     int64 // bytes there were since the last start
+	restarts int   // since the checksum was last compared
 }
 
-// startOver throws away what has arrived. Progress counts from nothing again.
-func (d *download) startOver(validator string) error {
-	if d.part.size > 0 {
-		d.restarts++
+// startOver throws away what has arrived.
+func (d *download) startOver() error {
+	if d.size == 0 {
+		return nil
 	}
-	d.most = 0
-	return d.part.reset(validator)
+	d.size, d.most = 0, 0
+	d.restarts++
+	if err := d.part.Truncate(0); err != nil {
+		return final("%w", err)
+	}
+	return nil
 }
 
 func (d *download) run(ctx context.Context) error {
 	failures := 0
-	d.most, d.record = d.part.size, d.part.size
+	d.most = d.size
 	for {
 		err := d.attempt(ctx)
 		if err == nil {
-			d.say("%s: all of it has arrived; comparing the checksum", base(d.file.URL))
-			err = d.verify(ctx, d.file, d.part.Name())
-			if err == nil || ctx.Err() != nil {
+			d.say("%s: all of it has arrived; comparing the checksum", d.name)
+			if err = d.verify(ctx, d.file, d.part.Name()); err == nil || ctx.Err() != nil {
 				return err
 			}
-			if e := d.startOver(""); e != nil {
+			if e := d.startOver(); e != nil {
 				return e
 			}
 			if !d.resumed {
 				return fmt.Errorf("%w; the server has another file under this name, or something on the way changed it; nothing was kept", err)
 			}
-			d.say("%s: its parts do not belong together (%v); starting over", base(d.file.URL), err)
-			d.resumed, d.record, d.restarts = false, 0, 0
+			d.say("%s: its parts do not belong together (%v); starting over", d.name, err)
+			d.resumed, d.restarts = false, 0
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, errFinal) {
 			return err
 		}
-		if d.part.size > d.most {
-			failures, d.most = 0, d.part.size
+		if d.restarts == Tries { // a server that always begins anew would be asked for ever
+			return fmt.Errorf("%w; it had to start over %d times; %s of %s have arrived and are kept: try again to go on", err, Tries, Size(d.size), Size(d.file.Size))
 		}
-		if d.part.size > d.record { // or a server that starts over again and again would be asked for ever
-			d.restarts, d.record = 0, d.part.size
-		}
-		if d.restarts == Tries {
-			return fmt.Errorf("%w; it had to start over %d times without coming further; %s of %s have arrived and are kept: try again to go on", err, Tries, Size(d.part.size), Size(d.file.Size))
+		if d.size > d.most {
+			failures, d.most = 0, d.size
 		}
 		if failures++; failures == Tries {
-			return fmt.Errorf("%w, %d times in a row; %s of %s have arrived and are kept: try again to go on", err, Tries, Size(d.part.size), Size(d.file.Size))
+			return fmt.Errorf("%w, %d times in a row; %s of %s have arrived and are kept: try again to go on", err, Tries, Size(d.size), Size(d.file.Size))
 		}
 		pause := d.pause(failures)
 		var busy *statusError
 		if errors.As(err, &busy) {
 			pause = max(pause, busy.after)
 		}
-		d.say("%s: %v; trying again in %.0f s", base(d.file.URL), err, pause.Seconds())
-		d.resumed = true
+		d.say("%s: %v; trying again in %.0f s", d.name, err, pause.Seconds())
+		d.resumed = d.size > 0
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -134,12 +157,12 @@ func (d *download) run(ctx context.Context) error {
 
 // attempt asks for what is missing and appends what comes.
 func (d *download) attempt(ctx context.Context) error {
-	if d.part.size > d.file.Size {
-		if err := d.startOver(""); err != nil {
+	if d.size > d.file.Size {
+		if err := d.startOver(); err != nil {
 			return err
 		}
 	}
-	if d.part.size == d.file.Size {
+	if d.size == d.file.Size {
 		return nil
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -148,16 +171,21 @@ func (d *download) attempt(ctx context.Context) error {
 	watch := time.AfterFunc(d.stall(), func() { stop(stalled) })
 	defer watch.Stop()
 
-	request, err := d.request(ctx)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.file.URL, nil)
 	if err != nil {
-		return err
+		return final("%w", err)
+	}
+	request.Header.Set("User-Agent", "Rekindle")
+	request.Header.Set("Accept-Encoding", "identity") // positions are those of the file, not of a compressed stream
+	if d.size > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.size))
 	}
 	response, err := d.client().Do(request)
 	if err != nil {
-		return d.unreachable(ctx, err)
+		return cmp.Or(context.Cause(ctx), unreachable(err))
 	}
 	defer response.Body.Close()
-	if err := d.answer(response); err != nil {
+	if err := d.head(response); err != nil {
 		return err
 	}
 	buffer := make([]byte, 1<<16)
@@ -165,46 +193,28 @@ func (d *download) attempt(ctx context.Context) error {
 		n, err := response.Body.Read(buffer)
 		if n > 0 {
 			watch.Reset(d.stall())
-			if int64(n) > d.file.Size-d.part.size {
+			if int64(n) > d.file.Size-d.size {
 				return d.wrongSize("more bytes")
 			}
-			if err := d.part.append(buffer[:n]); err != nil {
-				return final("%w", err)
+			n, err := d.part.Write(buffer[:n])
+			if d.size += int64(n); err != nil {
+				return final("%w; %s have arrived and are kept", err, Size(d.size))
 			}
-			d.report(d.part.size, d.file.Size)
+			d.report(d.size, d.file.Size)
 		}
 		switch {
-		case d.part.size == d.file.Size:
+		case d.size == d.file.Size:
 			return nil
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return fmt.Errorf("the connection was cut after %s of %s", Size(d.part.size), Size(d.file.Size))
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil:
-			return fmt.Errorf("the connection was cut after %s of %s (%w)", Size(d.part.size), Size(d.file.Size), err)
+			return fmt.Errorf("the connection was cut after %s of %s (%w)", Size(d.size), Size(d.file.Size), err)
 		}
 	}
 }
 
-func (d *download) request(ctx context.Context) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.file.URL, nil)
-	if err != nil {
-		return nil, final("%w", err)
-	}
-	r.Header.Set("User-Agent", "Rekindle")
-	r.Header.Set("Accept-Encoding", "identity") // positions are those of the file, not of a compressed stream
-	if d.part.size > 0 {
-		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", d.part.size))
-		if d.part.state.Validator != "" {
-			r.Header.Set("If-Range", d.part.state.Validator)
-		}
-	}
-	return r, nil
-}
-
-// answer looks at an answer's head and makes the part ready for its body.
-func (d *download) answer(r *http.Response) error {
-	validator := validatorOf(r.Header)
+// head looks at an answer's head and makes the part ready for its body.
+func (d *download) head(r *http.Response) error {
 	switch r.StatusCode {
 	case http.StatusOK:
 		if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind == "text/html" {
@@ -213,26 +223,26 @@ func (d *download) answer(r *http.Response) error {
 		if r.ContentLength >= 0 && r.ContentLength != d.file.Size {
 			return d.wrongSize(Size(r.ContentLength))
 		}
-		if d.part.size > 0 {
-			d.say("%s: the server sends it from the beginning, because it changed or cannot be continued; starting over", base(d.file.URL))
+		if d.size > 0 {
+			d.say("%s: the server sends it from the beginning; starting over", d.name)
 		}
 		d.resumed = false
-		return d.startOver(validator)
+		return d.startOver()
 	case http.StatusPartialContent:
-		from, total, ok := contentRange(r.Header.Get("Content-Range"))
-		if ok && total != d.file.Size {
+		var from, to, total int64
+		n, _ := fmt.Sscanf(r.Header.Get("Content-Range"), "bytes %d-%d/%d", &from, &to, &total)
+		if n == 3 && total != d.file.Size {
 			return d.wrongSize(Size(total))
 		}
-		changed := validator != "" && d.part.state.Validator != "" && validator != d.part.state.Validator
-		if !ok || from != d.part.size || changed { // a server that does not know If-Range
-			if err := d.startOver(""); err != nil {
-				return err
-			}
-			return errors.New("the server continued it wrongly, or it changed meanwhile; starting over")
+		if n == 3 && from == d.size {
+			return nil
 		}
-		return nil
+		if err := d.startOver(); err != nil {
+			return err
+		}
+		return errors.New("the server continued it wrongly; starting over")
 	case http.StatusRequestedRangeNotSatisfiable:
-		if err := d.startOver(""); err != nil {
+		if err := d.startOver(); err != nil {
 			return err
 		}
 		return errors.New("the server's file ends before what has arrived; starting over")
@@ -245,10 +255,7 @@ func (d *download) wrongSize(got string) error {
 }
 
 // unreachable says why no answer came.
-func (d *download) unreachable(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
+func unreachable(err error) error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err // without the address, which the sentence has already
@@ -282,22 +289,6 @@ func newStatusError(r *http.Response) error {
 	return final("%w for %s", e, r.Request.URL)
 }
 
-// validatorOf returns what identifies the content of an answer, for If-Range: a
-// strong ETag or the date of the last change.
-func validatorOf(h http.Header) string {
-	if tag := h.Get("ETag"); strings.HasPrefix(tag, `"`) {
-		return tag
-	}
-	return h.Get("Last-Modified")
-}
-
-// contentRange reads "bytes 500-999/1000".
-func contentRange(value string) (from, total int64, ok bool) {
-	var to int64
-	n, err := fmt.Sscanf(value, "bytes %d-%d/%d", &from, &to, &total)
-	return from, total, err == nil && n == 3 && to == total-1
-}
-
 // verify compares size and checksum of a file.
 func (j Job) verify(ctx context.Context, f File, path string) error {
 	in, err := os.Open(path)
@@ -305,16 +296,13 @@ func (j Job) verify(ctx context.Context, f File, path string) error {
 		return err
 	}
 	defer in.Close()
-	info, err := in.Stat()
+	sum := sha256.New()
+	n, err := io.Copy(sum, &interruptible{ctx, in})
 	if err != nil {
 		return err
 	}
-	if info.Size() != f.Size {
-		return fmt.Errorf("it has %d bytes, want %d", info.Size(), f.Size)
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, &interruptible{ctx, in}); err != nil {
-		return err
+	if n != f.Size {
+		return fmt.Errorf("it has %d bytes, want %d", n, f.Size)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != f.SHA256 {
 		return fmt.Errorf("its SHA-256 is %.12s…, want %.12s…", got, f.SHA256)
