@@ -34,10 +34,10 @@ help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
 
 run: build/bin/launch
-	@build/bin/launch run $(NOTEBOOK)
+	@build/bin/launch run "$(NOTEBOOK)"
 
 lab: build/bin/launch
-	@build/bin/launch lab $(NOTEBOOK)
+	@build/bin/launch lab "$(NOTEBOOK)"
 
 data: build/bin/launch
 	@build/bin/launch data
@@ -63,7 +63,7 @@ score: build/bin/rekindle
 		$(if $(SEED),-seed "$(SEED)") $(if $(EVERY),-every "$(EVERY)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(OUT),-out "$(OUT)")
 
 notebooks: build/bin/launch
-	@build/bin/launch refresh $(ONLY)
+	@build/bin/launch refresh $(if $(ONLY),"$(ONLY)")
 
 sync: build/bin/launch
 	@build/bin/launch sync

@@ -182,3 +182,13 @@ func TestOverrideNamesTheNearestKey(t *testing.T) {
 		}
 	}
 }
+
+func TestANameThatNoFileSystemTakesIsRefused(t *testing.T) {
+	c := Default()
+	for name, good := range map[string]bool{"-my run [1]": true, strings.Repeat("x", 150): true, strings.Repeat("x", 151): false, strings.Repeat("é", 80): false} {
+		c.ExperimentName = name
+		if err := c.Validate(); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}

@@ -55,11 +55,18 @@ func (c Config) Validate() error {
 			bad("%s is %q; it must be the plain name of a folder", f.key, f.value)
 		}
 	}
+	if n := len(c.ExperimentName); n > longestName {
+		bad("ExperimentName has %d bytes; with the date before it, file systems take no more than %d", n, longestName)
+	}
 	for _, contradiction := range c.contradictions() {
 		bad("%s", contradiction)
 	}
 	return errors.Join(problems...)
 }
+
+// longestName is how long ExperimentName may be, in bytes: a name of a file may have
+// 255, "20251230_153045_" takes 16, and the executed notebook is called after both.
+const longestName = 150
 
 // outside says what a value must be that is not in the range of its field, ""
 // where it is.

@@ -20,6 +20,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/checkpoint/safetensors"
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/export/onnx"
 	"rekindle/pkg/model"
@@ -158,11 +159,15 @@ func Experiment(exp *experiment.Experiment, format, path string, say func(line s
 	}
 	if path == "" {
 		path = filepath.Join(exp.Dir, "export", strings.TrimSuffix(from, ".pth")+kind.ending)
-		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		err := os.MkdirAll(filepath.Dir(path), 0o777)
+		if err != nil && !durable.MayOnlyRead(err) {
 			return nil, fmt.Errorf("export: %w", err)
 		}
 	}
 	if err := kind.write(state, path); err != nil {
+		if _, there := os.Stat(filepath.Dir(path)); durable.MayOnlyRead(err) || errors.Is(there, fs.ErrNotExist) {
+			return nil, fmt.Errorf("export: nothing can be written to %s (%w); name another place: make export OUT=file, or rekindle export -out file", filepath.Dir(path), err)
+		}
 		return nil, err
 	}
 	return &Exported{Path: path, From: from, About: about(state)}, nil

@@ -17,6 +17,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/disk"
 	"rekindle/pkg/internal/reference"
 	"rekindle/pkg/model"
 )
@@ -402,5 +403,16 @@ func TestAveragedWeightsAreExportedWhereThereAreAny(t *testing.T) {
 	tensors := reference.LoadFile(t, path)
 	if w, m := tensors["outc.conv.weight"].Data[0], tensors["inc.double_conv.1.running_mean"].Data[0]; w != 0.5 || m != 0.25 {
 		t.Errorf("the file holds a weight of %v and a mean of %v, want the averages 0.5 and 0.25", w, m)
+	}
+}
+
+func TestAnExperimentThatMayOnlyBeReadIsExportedElsewhere(t *testing.T) {
+	exp := trained(t, checkpoint.Best)
+	disk.ReadOnly(t, exp.Dir)
+	if _, err := Experiment(exp, "safetensors", "", func(string) {}); !durable.MayOnlyRead(err) || !strings.Contains(err.Error(), "make export OUT=file") {
+		t.Errorf("into its own folder: %v", err)
+	}
+	if made, err := Experiment(exp, "safetensors", filepath.Join(t.TempDir(), "x.safetensors"), func(string) {}); err != nil {
+		t.Errorf("elsewhere: %v, %v", made, err)
 	}
 }

@@ -62,11 +62,7 @@ func plotComparison(root string, patterns []string) error {
 		return err
 	}
 	path := filepath.Join(root, "comparison.png")
-	if err := Picture(path, png); err != nil {
-		return err
-	}
-	say("✅ Comparison saved to %s", Short(path))
-	return nil
+	return Picture(path, png, "Comparison")
 }
 
 func outcomes(root string, patterns []string) ([]*experiment.Outcome, error) {

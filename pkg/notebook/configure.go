@@ -63,12 +63,16 @@ func configure(edit func(*config.Config)) (*settings, error) {
 	}
 	written := func(base config.Config) (config.Config, error) {
 		edit(&base)
-		return base.Apply(s.Variable)
+		cfg, err := base.Apply(s.Variable)
+		if err != nil {
+			return cfg, fmt.Errorf("%s: %w", ConfigVariable, err)
+		}
+		return cfg.WithPaths()
 	}
 	// Which engine and which experiment are meant is itself among the settings.
 	wanted, err := written(config.Preset(Engine("auto")))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", ConfigVariable, err)
+		return nil, err
 	}
 	s.Preset = Engine(wanted.Device)
 	s.Base, s.BaseFrom = config.Preset(s.Preset), "the preset for "+engineName(s.Preset)
@@ -78,7 +82,7 @@ func configure(edit func(*config.Config)) (*settings, error) {
 		}
 	}
 	if s.Config, err = written(s.Base); err != nil {
-		return nil, fmt.Errorf("%s: %w", ConfigVariable, err)
+		return nil, err
 	}
 	s.Cell = s.Base.Edited(edit)
 	s.Config = s.Config.WithFolders()
@@ -168,6 +172,9 @@ func (s *settings) moveTo(exp *experiment.Experiment) error {
 	cfg, err := s.Base.Apply(s.Cell)
 	if err == nil {
 		cfg, err = cfg.Apply(s.Variable)
+	}
+	if err == nil {
+		cfg, err = cfg.WithPaths()
 	}
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"rekindle/pkg/config"
@@ -40,7 +39,7 @@ var builtInSide = 320 // pixels; smaller in tests
 //
 // What it refuses, or has not finished, no later cell uses.
 func PrepareData(cfg config.Config) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), StopSignals()...)
 	defer stop()
 	Check(prepareData(ctx, cfg))
 }
@@ -290,6 +289,8 @@ func (p part) makeDegraded(ctx context.Context, d degrade.Degradation) error {
 	switch {
 	case errors.Is(err, derived.ErrForeign):
 		return p.useForeign(d)
+	case errors.Is(err, derived.ErrReadOnly):
+		return fmt.Errorf("%w: %sDegradedDir = %q, for example", err, p.name, filepath.Join("data", "copies", strings.ToLower(p.name)))
 	case errors.Is(err, derived.ErrMixed):
 		return fmt.Errorf("%w; move them away to have copies made in their place, or put all degraded pictures of your own into another folder and name it: %sDegradedDir", err, p.name)
 	case ctx.Err() != nil:

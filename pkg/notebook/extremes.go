@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/rgb"
@@ -49,7 +50,7 @@ func bestAndWorst(cfg config.Config) error {
 		if x.index < len(evaluation.Degraded.PerImage) {
 			titles[0] += "\n" + scores(evaluation.Degraded.PerImage[x.index].Scores)
 		}
-		images, err := trio(cfg, exp, restored.Filename)
+		images, err := trio(cfg, exp, durable.Unprintable(restored.Filename))
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func bestAndWorst(cfg config.Config) error {
 		if err != nil {
 			return err
 		}
-		if err := Picture(filepath.Join(exp.SamplesDir(), x.file), png); err != nil {
+		if err := Picture(filepath.Join(exp.SamplesDir(), x.file), png, ""); err != nil {
 			return err
 		}
 	}

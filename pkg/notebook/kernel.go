@@ -78,7 +78,8 @@ const module = "module rekindle"
 func root(dir string) string {
 	for {
 		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err == nil && strings.HasPrefix(string(text), module+"\n") {
+		first, _, _ := strings.Cut(string(text), "\n")
+		if err == nil && strings.TrimRight(first, " \t\r") == module { // \r: a clone made on Windows
 			return dir
 		}
 		parent := filepath.Dir(dir)

@@ -12,17 +12,23 @@ import (
 	"rekindle/pkg/rgb"
 )
 
-// Picture saves a PNG picture at path, making its folder if need be, and shows
-// it under the cell.
-func Picture(path string, png []byte) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return err
-	}
-	if err := durable.WriteFile(path, png); err != nil {
-		return err
-	}
+// Picture shows a PNG picture under the cell and saves it at path, making its
+// folder if need be. what names it in the line that says so; "" for no line. Where
+// path may only be read the picture is shown all the same.
+func Picture(path string, png []byte, what string) error {
 	showPNG(png)
-	return nil
+	err := os.MkdirAll(filepath.Dir(path), 0o777)
+	if err == nil {
+		err = durable.WriteFile(path, png)
+	}
+	switch {
+	case durable.MayOnlyRead(err):
+		say("ℹ️  Shown, but not saved to %s, which may only be read", Short(path))
+		return nil
+	case err == nil && what != "":
+		say("✅ %s saved to %s", what, Short(path))
+	}
+	return err
 }
 
 // ShowSamples shows four training patches, degraded and clean, as the network
@@ -60,9 +66,5 @@ func showSamples(cfg config.Config) error {
 		return err
 	}
 	path := filepath.Join(exp.SamplesDir(), "training_samples.png")
-	if err := Picture(path, png); err != nil {
-		return err
-	}
-	say("✅ Sample batch saved to %s", Short(path))
-	return nil
+	return Picture(path, png, "Sample batch")
 }

@@ -83,10 +83,9 @@ func plotCurves(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := Picture(exp.CurvesPath(), png); err != nil {
+	if err := Picture(exp.CurvesPath(), png, "Training curves"); err != nil {
 		return err
 	}
-	say("✅ Training curves saved to %s", Short(exp.CurvesPath()))
 	return showCourse(exp)
 }
 

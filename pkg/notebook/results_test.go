@@ -10,6 +10,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/internal/disk"
 	"rekindle/pkg/rgb"
 )
 
@@ -191,6 +192,54 @@ func TestTensorBoardSaysWhereTheFilesAreAndHowToLook(t *testing.T) {
 	for path, want := range map[string]string{"experiments": "experiments", "/a/b_c-1.2": "/a/b_c-1.2", "it's": `'it'\''s'`, "a$b": "'a$b'"} {
 		if got := shellWord(path); got != want {
 			t.Errorf("%q becomes %s, want %s", path, got, want)
+		}
+	}
+}
+
+func TestAnExperimentThatMayOnlyBeReadIsLookedAt(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	exp := mustSetUp(t, cfg, false)
+	h := &experiment.History{}
+	h.Append(epoch(0.3))
+	if err := h.Save(exp.HistoryPath()); err != nil {
+		t.Fatal(err)
+	}
+	disk.ReadOnly(t, cfg.ExperimentsDir)
+	if err := plotCurves(cfg); err != nil {
+		t.Error(err)
+	}
+	if err := summary(cfg); err != nil {
+		t.Error(err)
+	}
+	if err := compare(cfg.ExperimentsDir, nil); err != nil {
+		t.Error(err)
+	}
+	if err := plotComparison(cfg.ExperimentsDir, nil); err != nil {
+		t.Error(err)
+	}
+	for _, file := range []string{"training_curves.png", "comparison.png"} {
+		if !strings.Contains(printed.String(), file+", which may only be read") || strings.Contains(printed.String(), "saved to "+file) {
+			t.Errorf("it says %q", printed)
+		}
+	}
+	cfg.ResumeFromCheckpoint = true
+	if got := mustSetUp(t, cfg, true); got.Dir != exp.Dir {
+		t.Errorf("looking at %s, want %s", got.Dir, exp.Dir)
+	}
+}
+
+func TestACloneWithLineEndsOfWindowsFindsItsRoot(t *testing.T) {
+	dir := t.TempDir()
+	inside := filepath.Join(dir, "notebooks", "deep")
+	if err := os.MkdirAll(inside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"module rekindle\r\n\r\ngo 1.26\r\n": dir, "module rekindle\n": dir, "module rekindle": dir, "module rekindler\r\n": ""} {
+		if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got := root(inside); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }

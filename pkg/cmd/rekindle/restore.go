@@ -63,6 +63,13 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	for _, path := range []*string{&o.in, &o.out} {
+		if strings.HasPrefix(*path, "~") { // between quotation marks a shell leaves it
+			if *path, err = config.ExpandPath(*path); err != nil {
+				return err
+			}
+		}
+	}
 	work, passed, err := restore.Plan(o.in, o.out)
 	if err != nil {
 		return err

@@ -159,6 +159,9 @@ func enoughSpace(parts []Part, free func(string) (int64, error)) error {
 		need := byFolder[at.downloads] + max(0, p.Archive.Size-fetch.Arrived(at.archive)) + pictures
 		byFolder[at.downloads] += pictures
 		have, err := free(at.downloads)
+		if errors.Is(err, machine.ErrUnknown) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -229,11 +232,12 @@ func (o Options) unpack(ctx context.Context, p Part, at places, job fetch.Job) e
 		return err
 	}
 	have, err := o.free(at.downloads)
-	if err != nil {
+	unknown := errors.Is(err, machine.ErrUnknown)
+	if err != nil && !unknown {
 		return err
 	}
 	if names, err := rgb.List(at.unpacked); err != nil || len(names) == 0 { // what is there already needs no more space
-		if have < total {
+		if have < total && !unknown {
 			return fmt.Errorf("the pictures of %s need %s under %s, and there are %s; free some space and try again", p.Name, fetch.Size(total), at.downloads, fetch.Size(have))
 		}
 	}

@@ -40,8 +40,7 @@ func RestoreSamples(cfg config.Config) {
 	png, err := plots.Grid("Validation patches", rows)
 	notebook.Check(err)
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
-	notebook.Check(notebook.Picture(path, png))
-	fmt.Fprintf(notebook.Out, "✅ Inference results saved to %s\n", notebook.Short(path))
+	notebook.Check(notebook.Picture(path, png, "Inference results"))
 	if err := tensorboard.AddImage(exp, "Samples/validation", state.Epoch, png); err != nil {
 		fmt.Fprintf(notebook.Out, "⚠️  They are not in TensorBoard: %v\n", err)
 	}

@@ -89,6 +89,13 @@ const slidersShown = 3
 const largestShown = 50e6
 
 func restorePictures(weights, pictures, results string) error {
+	for _, path := range []*string{&pictures, &results} {
+		expanded, err := config.ExpandPath(*path)
+		if err != nil {
+			return err
+		}
+		*path = expanded
+	}
 	work, passed, err := restore.Plan(pictures, results)
 	if err != nil {
 		return err

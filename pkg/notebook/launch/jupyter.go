@@ -134,6 +134,9 @@ func lab(s *setup, notebook string) error {
 		args = append(args, "--allow-root")
 	}
 	if notebook != "" {
+		if abs, err := filepath.Abs(notebook); err == nil { // a name may begin with a dash
+			notebook = abs
+		}
 		args = append(args, notebook)
 	}
 	cmd := exec.Command(s.jupyter, args...)

@@ -438,3 +438,23 @@ func TestXLAOnTheCPUKeepsItsMemory(t *testing.T) {
 		t.Errorf("with REKINDLE_XLA=0 the kernel sets %q, want nothing", got)
 	}
 }
+
+func TestNotebooksMayHaveAnyName(t *testing.T) {
+	s := clone(t)
+	s.jupyter = filepath.Join(s.clone, "jupyter")
+	t.Chdir(s.clone)
+	for _, file := range []string{"my notebook [1].ipynb", "-x.ipynb", "a*b?.ipynb"} {
+		args := s.execution(file, filepath.Join(s.clone, "build", "notebooks", file)).Args
+		last := args[len(args)-1]
+		if found, err := filepath.Glob(strings.ReplaceAll(last, "[[]", "\\[")); strings.HasPrefix(last, "-") || err != nil || len(found) > 0 {
+			t.Errorf("%s: %q, %v", file, last, err)
+		}
+		write(t, filepath.Join(s.clone, file), "{}", 0o666)
+		if found, err := filepath.Glob(last); err != nil || len(found) != 1 || filepath.Base(found[0]) != file {
+			t.Errorf("%s is found as %q (%v)", file, found, err)
+		}
+	}
+	if name := outputName(strings.Repeat("n", 200)+".ipynb", `{"experiment_name": "`+strings.Repeat("e", 150)+`"}`); len(name) > 255 || !strings.HasSuffix(name, ".ipynb") {
+		t.Errorf("the executed notebook's name has %d bytes", len(name))
+	}
+}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
 )
@@ -101,7 +102,7 @@ func outputName(file, overrides string) string {
 	if keys.Name != "" && keys.Name == filepath.Base(keys.Name) {
 		name += "." + keys.Name
 	}
-	return name + ".ipynb"
+	return durable.Shortened(name, len(".ipynb")) + ".ipynb"
 }
 
 // execution is the program that runs all cells of a notebook in a kernel and
@@ -109,9 +110,18 @@ func outputName(file, overrides string) string {
 func (s *setup) execution(file, executed string) *exec.Cmd {
 	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
 		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
-		"--output-dir", filepath.Dir(executed), "--output", filepath.Base(executed), file)
+		"--output-dir", filepath.Dir(executed), "--output="+filepath.Base(executed), asPattern(file))
 	cmd.Env = s.environ()
 	return cmd
+}
+
+// asPattern is the path of a notebook as nbconvert takes it: it reads brackets as a
+// pattern of names, and a dash at the start as an option.
+func asPattern(file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	return strings.NewReplacer("[", "[[]", "*", "[*]", "?", "[?]").Replace(file)
 }
 
 // resuming adds to overrides of the configuration that training goes on.
