@@ -10,6 +10,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"rekindle/pkg/internal/plugin"
+	"rekindle/pkg/nn/native"
 )
 
 // every is a chain of all layers that have a gradient on the Go engine in the
@@ -72,11 +73,14 @@ func TestMixedPrecision(t *testing.T) {
 				values[name] = in[1+i]
 			}
 			s := NewScope(in[0].Graph(), true, values)
+			if _, ok := s.lower.(native.Lowering); !ok {
+				t.Errorf("XLA gets the lowering %T", s.lower)
+			}
 			if mixed {
 				s.Mixed()
 			}
 			inside := everyForward(s, s.Enter(in[0]))
-			if inside.parts[0].DType() == dtypes.BFloat16 {
+			if inside.Parts[0].DType() == dtypes.BFloat16 {
 				halves++
 			}
 			y := s.Leave(inside)

@@ -7,21 +7,19 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"rekindle/pkg/nn/lowering"
 )
 
 // TestAPaddedBatchIsTheBatchAlone compares results, gradients and running
 // statistics of a batch with those of the same one filled up with noise.
 func TestAPaddedBatchIsTheBatchAlone(t *testing.T) {
-	for _, native := range []bool{true, false} {
-		t.Run(map[bool]string{true: "native", false: "products"}[native], func(t *testing.T) {
-			forceNative = native
-			defer func() { forceNative = false }()
-			aPaddedBatchIsTheBatchAlone(t)
-		})
+	for how, l := range both {
+		t.Run(how, func(t *testing.T) { aPaddedBatchIsTheBatchAlone(t, l) })
 	}
 }
 
-func aPaddedBatchIsTheBatchAlone(t *testing.T) {
+func aPaddedBatchIsTheBatchAlone(t *testing.T, l lowering.Interface) {
 	backend := engine(t)
 	for _, c := range []struct{ n, padded, side int }{{2, 5, 8}, {1, 4, 4}, {3, 3, 8}, {3, 8, 16}, {1, 3, 1}} {
 		r := rand.New(rand.NewPCG(3, 4))
@@ -59,6 +57,7 @@ func aPaddedBatchIsTheBatchAlone(t *testing.T) {
 					values[name] = in[2+i]
 				}
 				s := NewScope(in[0].Graph(), true, values)
+				s.lower = l
 				if pad {
 					s.Padded(in[1])
 				}

@@ -6,12 +6,13 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"rekindle/pkg/nn/lowering"
 )
 
 // Value and all gradients of the layers of a VGG network, in each of the Go
 // engine's ways to lay out a convolution, against compiled convolutions.
 func TestConvolutionsWithBiasAndReLUAgreeInBothLowerings(t *testing.T) {
-	e := engine(t)
 	fill := func(n int, f float64) []float32 {
 		out := make([]float32, n)
 		for i := range out {
@@ -27,17 +28,15 @@ func TestConvolutionsWithBiasAndReLUAgreeInBothLowerings(t *testing.T) {
 	for _, d := range [][3]int{{1, 5, 7}, {3, 16, 16}, {5, 40, 17}, {2, 1, 1}, {6, 33, 32}, {1, 2, 64}} {
 		n, h, w := d[0], d[1], d[2]
 		results := [2]outcome{}
-		for i := range results {
+		for i, l := range []lowering.Interface{columns, compiled} {
 			values := map[string]*tensors.Tensor{
 				"c.weight": tensors.FromFlatDataAndDimensions(fill(4*3*9, 0.7), 4, 3, 3, 3),
 				"c.bias":   tensors.FromFlatDataAndDimensions([]float32{0.5, -0.25, 1, -1}, 4),
 			}
 			x := tensors.FromFlatDataAndDimensions(fill(n*3*h*w, 0.3), n, 3, h, w)
 			dy := tensors.FromFlatDataAndDimensions(fill(n*4*h*w, 0.9), n, 4, h, w)
-			forceNative = i == 1
 			var err error
-			results[i], err = run(t, e, false, layer, names, values, x, dy)
-			forceNative = false
+			results[i], err = run(t, l, false, layer, names, values, x, dy)
 			if err != nil {
 				t.Fatalf("%v: %v", d, err)
 			}
@@ -67,10 +66,10 @@ func TestMeanAbsDifferenceIsTheSameInBothLowerings(t *testing.T) {
 		a[i], b[i] = float32(i%11), float32(i%7) // often equal
 		want += math.Abs(float64(a[i]-b[i])) / float64(len(a))
 	}
-	for _, native := range []bool{false, true} {
-		forceNative = native
+	for how, l := range both {
 		exec, err := graph.NewExec(engine(t), func(x, y *graph.Node) []*graph.Node {
 			s := NewScope(x.Graph(), false, nil)
+			s.lower = l
 			mean := MeanAbsDifference(s, s.Enter(x), s.Enter(y))
 			return append([]*graph.Node{mean}, graph.Gradient(mean, x)...)
 		})
@@ -78,12 +77,11 @@ func TestMeanAbsDifferenceIsTheSameInBothLowerings(t *testing.T) {
 			t.Fatal(err)
 		}
 		out, err := exec.Call(tensors.FromFlatDataAndDimensions(a, 5, 3, 6, 7), tensors.FromFlatDataAndDimensions(b, 5, 3, 6, 7))
-		forceNative = false
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := tensors.ToScalar[float32](out[0]); math.Abs(float64(got)-want) > 1e-6 {
-			t.Errorf("native %v: got %g, want %g", native, got, want)
+			t.Errorf("%s: got %g, want %g", how, got, want)
 		}
 		for i, g := range tensors.MustCopyFlatData[float32](out[1]) {
 			sign := 0.0
@@ -91,7 +89,7 @@ func TestMeanAbsDifferenceIsTheSameInBothLowerings(t *testing.T) {
 				sign = math.Copysign(1, float64(a[i]-b[i]))
 			}
 			if math.Abs(float64(g)-sign/float64(len(a))) > 1e-8 {
-				t.Fatalf("native %v: gradient %d is %g, want %g", native, i, g, sign/float64(len(a)))
+				t.Fatalf("%s: gradient %d is %g, want %g", how, i, g, sign/float64(len(a)))
 			}
 		}
 	}

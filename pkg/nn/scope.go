@@ -4,8 +4,8 @@
 // A layer is a small struct. It lists the tensors it needs (Entries) and writes
 // down its forward pass (Forward). A [Scope] binds names to graph nodes; feature
 // maps travel between layers as [Map], whose layout belongs to the engine: the
-// Go engine and XLA want different ones, and a layer has a lowering for each
-// behind the same call.
+// Go engine and XLA want different ones. How each computes the operations of layers
+// is said in packages im2col and native, behind the one interface of package lowering.
 //
 //	conv := nn.Conv3x3{Name: "inc.0", In: 3, Out: 16}
 //	y := conv.Forward(scope, scope.Enter(x))
@@ -13,57 +13,13 @@ package nn
 
 import (
 	"fmt"
-	"math"
-	"math/rand/v2"
-	"strings"
 
 	"github.com/gomlx/gomlx/core/graph"
+
+	"rekindle/pkg/nn/im2col"
+	"rekindle/pkg/nn/lowering"
+	"rekindle/pkg/nn/native"
 )
-
-// Role says what a tensor is for.
-type Role int
-
-const (
-	Weight    Role = iota // trained
-	Statistic             // batch norm's running mean or variance
-	Counter               // num_batches_tracked, kept on the host
-)
-
-// Entry is one tensor of a state_dict.
-type Entry struct {
-	Name  string // PyTorch's
-	Shape []int  // PyTorch's layout; empty for a Counter
-	Role  Role
-
-	// Initialisation: uniform in ±bound where bound > 0, else the constant.
-	bound, constant float64
-}
-
-// Init returns the first value of the tensor, as PyTorch's constructors draw
-// it. The numbers come from r; a Counter has none.
-func (e Entry) Init(r *rand.Rand) []float32 {
-	if e.Role == Counter {
-		return nil
-	}
-	n := 1
-	for _, d := range e.Shape {
-		n *= d
-	}
-	out := make([]float32, n)
-	for i := range out {
-		out[i] = float32(e.constant)
-		if e.bound > 0 {
-			out[i] = float32(e.bound * (2*r.Float64() - 1))
-		}
-	}
-	return out
-}
-
-// uniform is a trained tensor with PyTorch's default for convolutions,
-// kaiming_uniform with a = sqrt(5), which is ±1/sqrt(fan_in) for weights and biases.
-func uniform(name string, fanIn int, shape ...int) Entry {
-	return Entry{Name: name, Shape: shape, bound: 1 / math.Sqrt(float64(fanIn))}
-}
 
 // Scope binds names to nodes while a network's forward pass is written down.
 type Scope struct {
@@ -71,15 +27,16 @@ type Scope struct {
 	training bool
 	values   map[string]*graph.Node
 	updates  map[string]*graph.Node
-	lower    lowering
-
-	recompute bool // blocks on the way back
-	tiled     bool
+	lower    lowering.Interface
+	tiled    bool
 
 	// Of a batch that is filled up: see Padded. Otherwise nil.
 	present *graph.Node // how many images are there, a scalar
 	shares  *graph.Node // [n], each image's share in the mean, times n; 0 for padding
 }
+
+// Map is a batch of feature maps in the engine's layout.
+type Map = lowering.Map
 
 // NewScope makes a scope for one graph. In training, batch norm uses the
 // statistics of the batch and records new running ones; otherwise it uses the
@@ -89,16 +46,37 @@ func NewScope(g *graph.Graph, training bool, values map[string]*graph.Node) *Sco
 	return &Scope{graph: g, training: training, values: values, updates: map[string]*graph.Node{}, lower: loweringFor(g)}
 }
 
+// loweringFor chooses by what the engine is: XLA has compiled convolutions, the
+// Go engine is quick at matrix products only.
+func loweringFor(g *graph.Graph) lowering.Interface {
+	if g.Backend().Name() == "xla" {
+		return native.For(g)
+	}
+	return im2col.Lowering{}
+}
+
 // Mixed makes the scope compute convolutions in bfloat16, as PyTorch's autocast
 // does; weights, batch-norm statistics and what Leave returns stay float32. On
 // the Go engine, which has no quick bfloat16, it changes nothing.
 func (s *Scope) Mixed() *Scope {
-	if l, ok := s.lower.(native); ok {
-		l.mixed = true
-		s.lower = l
-	}
+	s.lower = s.lower.Mixed()
 	return s
 }
+
+// Recomputing makes [Scope.Block] take effect: only the maps at the borders of
+// blocks are kept for the way back, and what lies between is computed once more from
+// them (Chen et al., "Training deep nets with sublinear memory cost", 2016): less
+// memory for about a third more time. It is for XLA. On the Go engine the gradients
+// written by hand hold on to the maps that they need, so nothing would be saved, and
+// it does nothing.
+func (s *Scope) Recomputing() *Scope {
+	s.lower = s.lower.Recomputing()
+	return s
+}
+
+// Block writes down a part of the network of which only in- and output are kept
+// for the way back.
+func (s *Scope) Block(f func(xs ...Map) Map, xs ...Map) Map { return s.lower.Block(f, xs...) }
 
 // Tiled says that the images are tiles of larger ones: Upsample then interpolates
 // with align_corners=False. With True, as networks are trained, a map is stretched
@@ -126,10 +104,10 @@ func (s *Scope) Padded(mask *graph.Node) *Scope {
 func (s *Scope) Updates() map[string]*graph.Node { return s.updates }
 
 // Enter takes images [n, c, h, w] into the engine's layout.
-func (s *Scope) Enter(x *graph.Node) Map { return s.lower.enter(x) }
+func (s *Scope) Enter(x *graph.Node) Map { return s.lower.Enter(x) }
 
 // Leave brings feature maps back to [n, c, h, w].
-func (s *Scope) Leave(m Map) *graph.Node { return s.lower.leave(m) }
+func (s *Scope) Leave(m Map) *graph.Node { return s.lower.Leave(m) }
 
 // value panics on a missing name, as GoMLX does while a graph is built; whoever
 // runs the graph turns it into an error.
@@ -148,66 +126,3 @@ func (s *Scope) bias(layer string, there bool) *graph.Node {
 	}
 	return s.value(layer + ".bias")
 }
-
-// Map is a batch of feature maps in the engine's layout.
-type Map struct {
-	parts    []*graph.Node
-	n        int // images
-	C, H, W  int
-	together bool // Go engine: one part [1, C, n*H*W] instead of shards [m, C, H*W]
-}
-
-// lowering is how one engine computes the heavy layers. Maps given together in
-// a slice are joined along the channels. Weights have PyTorch's layout.
-type lowering interface {
-	enter(x *graph.Node) Map
-	leave(m Map) *graph.Node
-	// conv3x3 pads by the distance of the taps, which is 1 unless it is dilated; bias may be nil.
-	conv3x3(xs []Map, w, bias *graph.Node, relu bool, distance int) Map
-	// depthwise3x3 convolves each channel by itself: w is [C, 1, 3, 3], bias [C].
-	depthwise3x3(x Map, w, bias *graph.Node) Map
-	// conv1x1 takes a bias that may be nil, as transpose2x2 does.
-	conv1x1(x Map, w, bias *graph.Node) Map
-	// normalize is batch norm with the batch's own statistics. shares is nil
-	// where all images count, see Scope.
-	normalize(x Map, shares, gamma, beta *graph.Node, relu bool) (y Map, mean, variance *graph.Node)
-	// layerNorm is [LayerNorm].
-	layerNorm(x Map, gamma, beta *graph.Node) Map
-	// affine is scale and shift per channel.
-	affine(x Map, scale, shift *graph.Node, relu bool) Map
-	maxPool(x Map) Map
-	// unshuffle and shuffle are [PixelUnshuffle] and [PixelShuffle].
-	unshuffle(x Map) Map
-	shuffle(x Map) Map
-	// resize multiplies rows by [oh, h] and columns by [ow, w].
-	resize(x Map, rows, columns matrix) Map
-	pad(x Map, left, right, top, bottom int) Map
-	// window is a part of each map.
-	window(x Map, top, left, h, w int) Map
-	// transpose2x2 is a transposed convolution with kernel 2 and stride 2.
-	transpose2x2(x Map, w, bias *graph.Node) Map
-	// transpose4x4 is one with kernel 4, stride 2 and padding 1.
-	transpose4x4(x Map, w, bias *graph.Node) Map
-	// zip applies an element-wise function to maps of one shape.
-	zip(f func(nodes ...*graph.Node) *graph.Node, xs ...Map) Map
-	// spread repeats a map of one channel c times.
-	spread(x Map, c int) Map
-	// channels are some of them.
-	channels(x Map, from, to int) Map
-	// mean is that of each channel of each image, a map of 1x1; fill repeats such a
-	// map over h by w.
-	mean(x Map) Map
-	fill(x Map, h, w int) Map
-}
-
-// loweringFor chooses by what the engine is: XLA has compiled convolutions, the
-// Go engine is quick at matrix products only.
-func loweringFor(g *graph.Graph) lowering {
-	if g.Backend().Name() == "xla" || forceNative {
-		return native{processor: !strings.Contains(strings.ToLower(g.Backend().Description()), "cuda")}
-	}
-	return products{}
-}
-
-// forceNative lets tests compare the lowerings on one engine.
-var forceNative = false

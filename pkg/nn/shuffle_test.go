@@ -7,17 +7,17 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"rekindle/pkg/nn/lowering"
 )
 
 // The definitions of PyTorch, place by place, against both lowerings, with the
 // gradients: of a sum weighed by dy, the gradient of a permutation is dy carried back.
 func TestPixelsBecomeChannelsAndComeBack(t *testing.T) {
-	for _, native := range []bool{false, true} {
+	for how, l := range both {
 		for _, d := range [][4]int{{1, 1, 1, 1}, {5, 3, 3, 4}, {2, 2, 8, 5}} {
-			t.Run(fmt.Sprintf("native %v, %v", native, d), func(t *testing.T) {
+			t.Run(fmt.Sprint(how, d), func(t *testing.T) {
 				n, c, h, w := d[0], d[1], d[2], d[3] // of the small map, which has 4c channels
-				forceNative = native
-				defer func() { forceNative = false }()
 				large, small := make([]float32, n*c*4*h*w), make([]float32, n*c*4*h*w)
 				for i := range n * c {
 					for y := range 2 * h {
@@ -35,7 +35,7 @@ func TestPixelsBecomeChannelsAndComeBack(t *testing.T) {
 					layer    func(s *Scope, x Map) Map
 					from, to func() *tensors.Tensor
 				}{{"unshuffle", PixelUnshuffle, big, little}, {"shuffle", PixelShuffle, little, big}} {
-					o, err := run(t, engine(t), true, f.layer, nil, nil, f.from(), f.to())
+					o, err := run(t, l, true, f.layer, nil, nil, f.from(), f.to())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -92,23 +92,21 @@ func TestAStridedConvolutionIsPyTorchs(t *testing.T) {
 			}
 		}
 		names := []string{"c.weight", "c.bias"}[:len(layer.Entries())]
-		var both [2]outcome
-		for i := range both {
-			forceNative = i == 1
+		var results [2]outcome
+		for i, l := range []lowering.Interface{columns, compiled} {
 			values := map[string]*tensors.Tensor{"c.weight": tensors.FromFlatDataAndDimensions(weight, out, in, 2, 2), "c.bias": tensors.FromFlatDataAndDimensions(bias, out)}
 			var err error
-			both[i], err = run(t, engine(t), true, layer.Forward, names, values, tensors.FromFlatDataAndDimensions(x, n, in, h, w), tensors.FromFlatDataAndDimensions(dy, n, out, h/2, w/2))
-			forceNative = false
+			results[i], err = run(t, l, true, layer.Forward, names, values, tensors.FromFlatDataAndDimensions(x, n, in, h, w), tensors.FromFlatDataAndDimensions(dy, n, out, h/2, w/2))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for j, v := range tensors.MustCopyFlatData[float32](both[i].output) {
+			for j, v := range tensors.MustCopyFlatData[float32](results[i].output) {
 				if math.Abs(float64(v-want[j])) > 1e-5 {
 					t.Fatalf("native %v: value %d is %g, want %g", i == 1, j, v, want[j])
 				}
 			}
 		}
-		a, b := append(both[0].parameters, both[0].input), append(both[1].parameters, both[1].input)
+		a, b := append(results[0].parameters, results[0].input), append(results[1].parameters, results[1].input)
 		for k := range a {
 			p, q := tensors.MustCopyFlatData[float32](a[k]), tensors.MustCopyFlatData[float32](b[k])
 			for j := range q {
@@ -122,7 +120,7 @@ func TestAStridedConvolutionIsPyTorchs(t *testing.T) {
 
 func TestASumOfMapsIsThatOfTheirValues(t *testing.T) {
 	values := func() *tensors.Tensor { return tensors.FromFlatDataAndDimensions([]float32{1, -2, 3, 4}, 1, 1, 2, 2) }
-	o, err := run(t, engine(t), true, func(s *Scope, x Map) Map { return Add(s, x, s.Enter(graph.OnesLike(s.Leave(x)))) }, nil, nil, values(), values())
+	o, err := run(t, columns, true, func(s *Scope, x Map) Map { return Add(s, x, s.Enter(graph.OnesLike(s.Leave(x)))) }, nil, nil, values(), values())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package nn
+package native
 
 import (
 	"fmt"
@@ -7,10 +7,12 @@ import (
 
 	"github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
+
+	"rekindle/pkg/backend"
 )
 
 // The two ways to the gradient of a kernel compute its definition: the sum over
-// all pixels of x, shifted by the tap, times dy.
+// all pixels of x, shifted by the position, times dy.
 func TestBothGradientsOfAKernelAreItsDefinition(t *testing.T) {
 	for _, d := range [][5]int{{2, 4, 5, 3, 2}, {1, 1, 6, 2, 3}, {3, 5, 1, 1, 1}} {
 		n, h, w, in, out := d[0], d[1], d[2], d[3], d[4]
@@ -35,9 +37,13 @@ func TestBothGradientsOfAKernelAreItsDefinition(t *testing.T) {
 				}
 			}
 		}
+		engine, err := backend.Open("go")
+		if err != nil {
+			t.Fatal(err)
+		}
 		for name, f := range map[string]func(x, dy *graph.Node) *graph.Node{"product": gradientByProduct, "convolution": gradientByConvolution} {
 			t.Run(fmt.Sprint(name, d), func(t *testing.T) {
-				exec, err := graph.NewExec(engine(t), func(x, dy *graph.Node) *graph.Node { return f(x, dy) })
+				exec, err := graph.NewExec(engine.Backend, func(x, dy *graph.Node) *graph.Node { return f(x, dy) })
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,13 +1,13 @@
-package nn
+package lowering
 
 import "github.com/gomlx/gomlx/core/graph"
 
-// custom wires an operation's forward pass to a backward pass written by hand.
+// WithGradient wires an operation's forward pass to a backward pass written by hand.
 // backward gets the inputs, outputs and the outputs' gradients, and returns a
 // gradient for each input. The automatic gradients of forward are written down
 // as well, but nothing uses them, so the engine drops them; they must exist,
 // which rules out Pad and Reverse in forward.
-func custom(in []*graph.Node, forward func(in []*graph.Node) []*graph.Node, backward func(in, out, dout []*graph.Node) []*graph.Node) []*graph.Node {
+func WithGradient(in []*graph.Node, forward func(in []*graph.Node) []*graph.Node, backward func(in, out, dout []*graph.Node) []*graph.Node) []*graph.Node {
 	inside := make([]*graph.Node, len(in))
 	var out, dout, din []*graph.Node
 	for i := range in {

@@ -38,8 +38,8 @@ func wave(n int, f float64) []float64 {
 	return v
 }
 
-// taps is a convolution with kernel 3 of one channel at one place.
-func (m image) taps(i, c, y, x, distance int, w []float64) float64 {
+// convolved is a convolution with kernel 3 of one channel at one place.
+func (m image) convolved(i, c, y, x, distance int, w []float64) float64 {
 	sum := 0.0
 	for q := range 9 {
 		sum += w[q] * m.at(i, c, y+(q/3-1)*distance, x+(q%3-1)*distance)
@@ -50,7 +50,7 @@ func (m image) taps(i, c, y, x, distance int, w []float64) float64 {
 // Layers by their definitions, place by place, in both lowerings; their gradients by
 // finite differences.
 func TestLayersOfTheFamilyAreWhatTheyAreDefinedAs(t *testing.T) {
-	for _, l := range []struct {
+	for _, c := range []struct {
 		name    string
 		layer   func(s *Scope, x Map) Map
 		entries []Entry
@@ -61,13 +61,13 @@ func TestLayersOfTheFamilyAreWhatTheyAreDefinedAs(t *testing.T) {
 				return x.each(3, func(i, c, y, at int) float64 {
 					sum := p[1][c]
 					for k := range 4 {
-						sum += x.taps(i, k, y, at, 3, p[0][(c*4+k)*9:])
+						sum += x.convolved(i, k, y, at, 3, p[0][(c*4+k)*9:])
 					}
 					return sum
 				})
 			}},
 		{"depthwise", Depthwise{"l", 4}.Forward, Depthwise{"l", 4}.Entries(), func(x image, p [][]float64) image {
-			return x.each(4, func(i, c, y, at int) float64 { return p[1][c] + x.taps(i, c, y, at, 1, p[0][c*9:]) })
+			return x.each(4, func(i, c, y, at int) float64 { return p[1][c] + x.convolved(i, c, y, at, 1, p[0][c*9:]) })
 		}},
 		{"layer norm", LayerNorm{"l", 4}.Forward, LayerNorm{"l", 4}.Entries(), func(x image, p [][]float64) image {
 			return x.each(4, func(i, c, y, at int) float64 {
@@ -106,17 +106,15 @@ func TestLayersOfTheFamilyAreWhatTheyAreDefinedAs(t *testing.T) {
 			})
 		}},
 	} {
-		for _, native := range []bool{false, true} {
+		for how, l := range both {
 			for _, d := range [][3]int{{1, 5, 7}, {5, 6, 9}, {2, 4, 40}} {
-				t.Run(fmt.Sprintf("%s, native %v, %v", l.name, native, d), func(t *testing.T) {
-					forceNative = native
-					defer func() { forceNative = false }()
+				t.Run(fmt.Sprintf("%s, %s, %v", c.name, how, d), func(t *testing.T) {
 					x := image{n: d[0], c: 4, h: d[1], w: d[2]}
 					x.v = wave(x.n*x.c*x.h*x.w, 0.3)
 					var names []string
 					var parameters [][]float64
 					values := map[string]*tensors.Tensor{}
-					for k, e := range l.entries {
+					for k, e := range c.entries {
 						size := 1
 						for _, d := range e.Shape {
 							size *= d
@@ -124,9 +122,9 @@ func TestLayersOfTheFamilyAreWhatTheyAreDefinedAs(t *testing.T) {
 						names, parameters = append(names, e.Name), append(parameters, wave(size, 0.7+float64(k)))
 						values[e.Name] = tensors.FromFlatDataAndDimensions(parameters[k], e.Shape...)
 					}
-					want := l.want(x, parameters)
+					want := c.want(x, parameters)
 					dy := wave(len(want.v), 0.9)
-					o, err := run(t, engine(t), true, l.layer, names, values, tensors.FromFlatDataAndDimensions(x.v, x.n, x.c, x.h, x.w), tensors.FromFlatDataAndDimensions(dy, want.n, want.c, want.h, want.w))
+					o, err := run(t, l, true, c.layer, names, values, tensors.FromFlatDataAndDimensions(x.v, x.n, x.c, x.h, x.w), tensors.FromFlatDataAndDimensions(dy, want.n, want.c, want.h, want.w))
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -142,7 +140,7 @@ func TestLayersOfTheFamilyAreWhatTheyAreDefinedAs(t *testing.T) {
 							old, sum := of[i], 0.0
 							for _, sign := range []float64{1, -1} {
 								of[i] = old + sign*step
-								for k, v := range l.want(x, parameters).v {
+								for k, v := range c.want(x, parameters).v {
 									sum += sign * v * dy[k] / (2 * step)
 								}
 							}
