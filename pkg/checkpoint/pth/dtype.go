@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"math"
 
-	"rekindle/pkg/checkpoint/half"
+	"rekindle/pkg/checkpoint/float16"
 )
 
 // DType is the type of a tensor's numbers.
@@ -72,7 +72,7 @@ func floatsOf[T float32 | float64](dst []T, d DType, b []byte) int {
 		}
 	case Float16:
 		for i := range dst {
-			dst[i] = T(half.Float32(le.Uint16(b[2*i:])))
+			dst[i] = T(float16.Float32(le.Uint16(b[2*i:])))
 		}
 	case BFloat16:
 		for i := range dst {

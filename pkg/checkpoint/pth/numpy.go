@@ -4,7 +4,7 @@ import (
 	"math"
 	"strings"
 
-	"rekindle/pkg/checkpoint/half"
+	"rekindle/pkg/checkpoint/float16"
 )
 
 // numpyType is a numpy.dtype.
@@ -56,7 +56,7 @@ func (t *numpyType) scalar(raw any) any {
 	case code == "f4" && len(b) == 4:
 		return float64(math.Float32frombits(uint32(bits)))
 	case code == "f2" && len(b) == 2:
-		return float64(half.Float32(uint16(bits)))
+		return float64(float16.Float32(uint16(bits)))
 	case code == "b1" && len(b) == 1:
 		return bits != 0
 	case strings.HasPrefix(code, "i"):

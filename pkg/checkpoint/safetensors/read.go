@@ -11,7 +11,7 @@ import (
 	"os"
 	"slices"
 
-	"rekindle/pkg/checkpoint/half"
+	"rekindle/pkg/checkpoint/float16"
 )
 
 var (
@@ -267,7 +267,7 @@ func (t *Tensor) Float32s() ([]float32, error) {
 		case "BF16":
 			out[i] = math.Float32frombits(uint32(le.Uint16(raw[2*i:])) << 16)
 		case "F16":
-			out[i] = half.Float32(le.Uint16(raw[2*i:]))
+			out[i] = float16.Float32(le.Uint16(raw[2*i:]))
 		default:
 			return nil, fmt.Errorf("safetensors: a tensor of %s cannot be read as float32", t.DType)
 		}

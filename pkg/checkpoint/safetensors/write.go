@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"rekindle/pkg/checkpoint/half"
+	"rekindle/pkg/checkpoint/float16"
 	"rekindle/pkg/durable"
 )
 
@@ -74,7 +74,7 @@ func Write(w io.Writer, items []Item, metadata map[string]string) error {
 			}
 			bits := make([]uint16, len(part))
 			for i, v := range part {
-				bits[i] = half.Bits(v)
+				bits[i] = float16.Bits(v)
 			}
 			_ = binary.Write(out, binary.LittleEndian, bits)
 		}

@@ -1,8 +1,8 @@
-// Package half reads and writes 16-bit floating-point numbers (IEEE 754 binary16),
+// Package float16 reads and writes 16-bit floating-point numbers (IEEE 754 binary16),
 // which weights are often stored in.
 //
-//	x := half.Float32(0x3c00) // 1
-package half
+//	x := float16.Float32(0x3c00) // 1
+package float16
 
 import "math"
 
