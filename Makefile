@@ -56,7 +56,7 @@ list: build/bin/rekindle
 
 restore: build/bin/rekindle
 	@build/bin/rekindle restore -in "$(IN)" -out "$(OUT)" -experiment "$(or $(EXPERIMENT),latest)" $(if $(OVERWRITE),-overwrite) \
-		$(if $(SHARD),-shard "$(SHARD)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(TILE),-tile "$(TILE)")
+		$(if $(SHARD),-shard "$(SHARD)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(TILE),-tile "$(TILE)") $(if $(BGR),-bgr)
 
 score: build/bin/rekindle
 	@build/bin/rekindle score -net "$(or $(NET),latest)" -set "$(SET)" -sigma "$(or $(SIGMA),25)" $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr) \

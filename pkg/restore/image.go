@@ -108,12 +108,16 @@ func (r *Restorer) mean(ctx context.Context, colours, h, w int, at func(c, y, x 
 func (r *Restorer) restore(ctx context.Context, v view, colours int, at func(c, y, x int) float32, put func(c, y, x int, value float32), o Options) error {
 	t := tiling{options: o, batch: r.Batch, planes: r.planes(colours)}
 	t.h, t.w = v.framed()
+	plane := func(c int) int { return c } // of the network, for a colour
+	if r.blueFirst && colours == 3 {
+		plane = func(c int) int { return 2 - c }
+	}
 	t.cut = func(dst []float32, y, x, h, w int) {
 		for i := range h {
 			for j := range w {
 				sy, sx := v.source(y+i, x+j)
 				for c := range t.planes {
-					dst[(c*h+i)*w+j] = at(min(c, colours-1), sy, sx)
+					dst[(c*h+i)*w+j] = at(min(plane(c), colours-1), sy, sx)
 				}
 			}
 		}
@@ -131,7 +135,7 @@ func (r *Restorer) restore(ctx context.Context, v view, colours int, at func(c, 
 					continue
 				}
 				for c := range colours {
-					put(c, sy, sx, value(c))
+					put(c, sy, sx, value(plane(c)))
 				}
 			}
 		}

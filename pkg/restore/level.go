@@ -34,7 +34,9 @@ func (r *Restorer) At(sigma float64) (*Restorer, error) {
 	case !(sigma >= 0 && sigma <= 255):
 		return nil, fmt.Errorf("restore: the noise level (SIGMA) is %v; it must be 0 to 255 grey levels", sigma)
 	}
-	return &Restorer{About: r.About, loaded: r.loaded, level: &sigma}, nil
+	at := *r
+	at.level = &sigma
+	return &at, nil
 }
 
 // levels are those of n images; nil where the network takes none.

@@ -100,3 +100,29 @@ func TestALevelOutsideOfTheTrainingIsSaid(t *testing.T) {
 		t.Errorf("nothing is known: %q", got)
 	}
 }
+
+func TestBlueComesFirstWhereTheNetworkWantsIt(t *testing.T) {
+	r := fresh(t, "dncnn")
+	const side = 16
+	image := make([]float32, 3*side*side)
+	for i := range image {
+		image[i] = float32(math.Sin(float64(i * i)))
+	}
+	turned := func(planes []float32) []float32 {
+		n := side * side
+		return slices.Concat(planes[2*n:], planes[n:2*n], planes[:n])
+	}
+	restored := func(r *Restorer, image []float32) []float32 {
+		t.Helper()
+		out, err := r.Planes(context.Background(), image, side, side, tiles(side, 0, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	other := *r
+	other.blueFirst = true
+	if want := turned(restored(r, turned(image))); !slices.Equal(restored(&other, image), want) || slices.Equal(restored(r, image), want) {
+		t.Error("the colours do not reach the network in their order")
+	}
+}

@@ -54,9 +54,10 @@ func (a About) String() string {
 // Opening are choices that a file may leave to the caller. Its zero value leaves
 // everything to the file and this machine.
 type Opening struct {
-	Network string          // by name, where a file's tensors fit several
-	Backend compute.Backend // computes; nil: the one that backend.Open("auto") gives, the same for all
-	Say     func(line string)
+	Network   string          // by name, where a file's tensors fit several
+	BlueFirst bool            // the network was trained on colours in the order blue, green, red, as OpenCV reads them
+	Backend   compute.Backend // computes; nil: the one that backend.Open("auto") gives, the same for all
+	Say       func(line string)
 }
 
 // ErrUntrained is returned for an experiment without a checkpoint.
@@ -95,7 +96,7 @@ func (o Opening) Open(path string) (*Restorer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", found.about.Path, err)
 	}
-	r.About = about
+	r.About, r.blueFirst = about, o.BlueFirst
 	return r, nil
 }
 

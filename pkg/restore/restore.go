@@ -30,7 +30,8 @@ type Restorer struct {
 	About About
 
 	*loaded
-	level *float64 // of the noise, that the network is told; nil: see At
+	level     *float64 // of the noise, that the network is told; nil: see At
+	blueFirst bool     // see [Opening]
 }
 
 // loaded is what Restorers of one network share.

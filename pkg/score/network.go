@@ -2,7 +2,6 @@ package score
 
 import (
 	"context"
-	"slices"
 
 	"rekindle/pkg/model"
 	"rekindle/pkg/restore"
@@ -35,24 +34,5 @@ func Network(r *restore.Restorer) Denoiser {
 			out.Values[i] = (float64(v) + 1) * 127.5
 		}
 		return out, nil
-	}
-}
-
-// BlueFirst is a network that was trained on pictures whose channels are blue,
-// green, red, as OpenCV reads them.
-func BlueFirst(d Denoiser) Denoiser {
-	turned := func(im Image) Image {
-		if im.Planes() != 3 {
-			return im
-		}
-		n := im.W * im.H
-		return Image{im.W, im.H, slices.Concat(im.Values[2*n:], im.Values[n:2*n], im.Values[:n])}
-	}
-	return func(ctx context.Context, noisy Image, sigma float64) (Image, error) {
-		out, err := d(ctx, turned(noisy), sigma)
-		if err != nil {
-			return Image{}, err
-		}
-		return turned(out), nil
 	}
 }

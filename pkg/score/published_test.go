@@ -52,20 +52,16 @@ func TestWeightsOfTheAuthorsHaveTheirPublishedNumbers(t *testing.T) {
 				t.Skipf("no weights or pictures of others beside the repository: %v", err)
 			}
 		}
-		r, err := restore.Open(file)
+		r, err := restore.Opening{BlueFirst: p.blueFirst}.Open(file)
 		if err != nil {
 			t.Fatal(err)
-		}
-		d := Network(r)
-		if p.blueFirst {
-			d = BlueFirst(d)
 		}
 		want, bound := p.two, 0.01
 		p.o.Seed, p.o.Every = 42, 34
 		if whole {
 			want, bound, p.o.Every = p.want, 0.05+p.off, 1
 		}
-		got, err := Folder(context.Background(), set, d, p.o)
+		got, err := Folder(context.Background(), set, Network(r), p.o)
 		if err != nil {
 			t.Fatal(err)
 		}

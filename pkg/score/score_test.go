@@ -157,19 +157,6 @@ func TestColoursBecomeGreyByTheFormula(t *testing.T) {
 	}
 }
 
-func TestBlueComesFirstWhereTheNetworkWantsIt(t *testing.T) {
-	in := Image{2, 1, []float64{1, 2, 3, 4, 5, 6}}
-	out, err := BlueFirst(func(_ context.Context, noisy Image, _ float64) (Image, error) {
-		if !slices.Equal(noisy.Values, []float64{5, 6, 3, 4, 1, 2}) {
-			t.Errorf("the network sees %v", noisy.Values)
-		}
-		return noisy, nil
-	})(context.Background(), in, 25)
-	if err != nil || !slices.Equal(out.Values, in.Values) {
-		t.Errorf("%v, %v", out.Values, err)
-	}
-}
-
 func TestWhatCannotBeScoredIsOneSentence(t *testing.T) {
 	dir, empty, broken := pictures(t), t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(broken, "x.png"), []byte("no picture"), 0o666); err != nil {

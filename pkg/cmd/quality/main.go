@@ -84,7 +84,7 @@ func (o options) run(ctx context.Context) error {
 }
 
 func (o options) network(ctx context.Context) error {
-	r, err := restore.Open(o.net)
+	r, err := restore.Opening{BlueFirst: o.blueFirst}.Open(o.net)
 	if err != nil {
 		return err
 	}
@@ -92,11 +92,7 @@ func (o options) network(ctx context.Context) error {
 		o.name = filepath.Base(o.net)
 	}
 	fmt.Printf("🔥 %s\n", r.About)
-	d := score.Network(r)
-	if o.blueFirst {
-		d = score.BlueFirst(d)
-	}
-	return o.measure(ctx, row{Name: o.name, Kind: o.kind}, d, nil)
+	return o.measure(ctx, row{Name: o.name, Kind: o.kind}, score.Network(r), nil)
 }
 
 func (o options) peer(ctx context.Context, method, name string) error {

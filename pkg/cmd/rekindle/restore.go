@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"rekindle/pkg/config"
-	"rekindle/pkg/experiment"
 	"rekindle/pkg/restore"
 )
 
@@ -34,9 +32,10 @@ restored.
 
 // restoreOptions are what the command line says.
 type restoreOptions struct {
-	in, out, experiment, dir, network, shard, sigma string
-	overwrite                                       bool
-	tiles                                           restore.Tiles
+	opening
+	in, out, experiment, shard, sigma string
+	overwrite                         bool
+	tiles                             restore.Tiles
 }
 
 func runRestore(ctx context.Context, args []string, s streams) error {
@@ -45,8 +44,7 @@ func runRestore(ctx context.Context, args []string, s streams) error {
 	flags.StringVar(&o.in, "in", "", "picture or folder to restore")
 	flags.StringVar(&o.out, "out", "", "file or folder for the result")
 	flags.StringVar(&o.experiment, "experiment", "latest", "what restores: \"latest\", the name or folder of an experiment, a .pth or .safetensors file, or \"pretrained\", which comes with this program")
-	flags.StringVar(&o.dir, "dir", config.Default().ExperimentsDir, "folder of all experiments")
-	flags.StringVar(&o.network, "network", "", "name of the network, for a file whose tensors fit several")
+	o.flags(flags)
 	flags.BoolVar(&o.overwrite, "overwrite", false, "restore again what is there already")
 	flags.StringVar(&o.shard, "shard", "", "restore a part of the pictures: 3/16 is every sixteenth, from the third on; several may share one -out")
 	flags.StringVar(&o.sigma, "sigma", "", "noise level, in grey levels of 0..255, for networks that take one")
@@ -79,22 +77,14 @@ func (o restoreOptions) run(ctx context.Context, s streams) error {
 			fmt.Fprintf(s.messages, "⚠️  Passed over: %v\n", why)
 		}
 	}
-	weights, err := restore.Weights(o.dir, o.experiment)
+	r, err := o.open(o.experiment, s)
 	if err != nil {
 		return err
 	}
-	if weights == restore.Pretrained && o.experiment == experiment.Latest {
-		fmt.Fprintf(s.messages, "ℹ️  %s\n", restore.NothingTrained)
-	}
-	warn := func(line string) { fmt.Fprintf(s.messages, "⚠️  %s\n", line) }
-	r, err := restore.Opening{Network: o.network, Say: warn}.Open(weights)
-	if err != nil {
+	if r, err = o.level(r, s.warn); err != nil {
 		return err
 	}
-	if r, err = o.level(r, warn); err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "🔥 %s\n🖥️  %s\n", r.About, r.About.Engine)
+	s.network(r)
 	return o.files(ctx, s, r, work)
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/restore"
 	"rekindle/pkg/score"
 )
 
@@ -29,8 +28,8 @@ picture's name alone.
 `
 
 type scoreOptions struct {
-	net, dir, network, set, sigma, out string
-	blueFirst                          bool
+	opening
+	net, set, sigma, out string
 	score.Options
 }
 
@@ -38,13 +37,11 @@ func runScore(ctx context.Context, args []string, s streams) error {
 	var o scoreOptions
 	flags := newFlags("score", scoreHelp, s)
 	flags.StringVar(&o.net, "net", "latest", "what restores: \"latest\", the name or folder of an experiment, or a .pth or .safetensors file")
-	flags.StringVar(&o.dir, "dir", config.Default().ExperimentsDir, "folder of all experiments")
-	flags.StringVar(&o.network, "network", "", "name of the network, for a file whose tensors fit several")
+	o.flags(flags)
 	flags.StringVar(&o.set, "set", "", "folder of pictures without noise")
 	flags.StringVar(&o.sigma, "sigma", "25", "noise levels, standard deviations in grey levels of 0..255, with commas between them")
 	flags.BoolVar(&o.Clip, "clip", false, "round and clip the noisy pictures, as copies on disk are")
 	flags.BoolVar(&o.Grey, "grey", false, "make colour pictures grey first")
-	flags.BoolVar(&o.blueFirst, "bgr", false, "the network was trained on channels in the order blue, green, red")
 	flags.Int64Var(&o.Seed, "seed", config.Default().Seed, "of the noise")
 	flags.IntVar(&o.Every, "every", 1, "take only every so many pictures, from the first on")
 	flags.StringVar(&o.out, "out", "", "also write the numbers to this file, as .json and .csv")
@@ -70,24 +67,16 @@ func (o scoreOptions) run(ctx context.Context, s streams) error {
 			return err
 		}
 	}
-	weights, err := restore.Weights(o.dir, o.net)
+	r, err := o.open(o.net, s)
 	if err != nil {
 		return err
 	}
-	warn := func(line string) { fmt.Fprintf(s.messages, "⚠️  %s\n", line) }
-	r, err := restore.Opening{Network: o.network, Say: warn}.Open(weights)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(s.out, "🔥 %s\n🖥️  %s\n", r.About, r.About.Engine)
+	s.network(r)
 	report := score.Report{Network: r.About.String(), Weights: r.About.Path, Engine: r.About.Engine.String()}
 	d := score.Network(r)
-	if o.blueFirst {
-		d = score.BlueFirst(d)
-	}
 	for _, sigma := range levels {
 		if outside := r.About.Outside(sigma); outside != "" {
-			warn(outside)
+			s.warn(outside)
 		}
 		o.Sigma = sigma
 		o.Report = func(done, total int, p score.Picture) {
