@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"rekindle/pkg/config"
 	"rekindle/pkg/restore"
 )
 
