@@ -26,8 +26,8 @@ type Degrader interface {
 	// Apply returns a spoiled copy and draws all chance from r. It may be called
 	// from several goroutines at once.
 	Apply(im *rgb.Image, r *rand.Rand) *rgb.Image
-	// Reach says how much around a part must be given to Apply along with it.
-	Reach() (margin, grid int)
+	// Margin says how much around a part must be given to Apply along with it.
+	Margin() (margin, grid int)
 }
 
 // valueDegrader is a [Degrader] to which each pixel goes by itself and which may
@@ -144,7 +144,7 @@ func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) (level floa
 // spoil degrades the part of a clean picture that decides about a patch. The
 // patch begins at column x, row y of the result.
 func (s *Sampler) spoil(c choice, r *rand.Rand) (part *rgb.Image, x, y int) {
-	margin, grid := s.degrade.Reach()
+	margin, grid := s.degrade.Margin()
 	left, right := widened(c.x, s.size, c.clean.W, margin, grid)
 	top, bottom := widened(c.y, s.size, c.clean.H, margin, grid)
 	part = s.degrade.Apply(c.clean.Crop(left, top, right-left, bottom-top), r)

@@ -24,8 +24,8 @@ func newBlur(s Settings) (Degradation, error) {
 // Name is "blur/sigma_2".
 func (b Blur) Name() string { return "blur/sigma_" + number(b.Sigma) }
 
-// Reach is the kernel's radius.
-func (b Blur) Reach() (margin, grid int) { return b.radius(), 1 }
+// Margin is the kernel's radius.
+func (b Blur) Margin() (margin, grid int) { return b.radius(), 1 }
 
 // Apply returns a blurred copy. Nothing is left to chance.
 func (b Blur) Apply(im *rgb.Image, _ *rand.Rand) *rgb.Image {
@@ -84,8 +84,8 @@ func (m MotionBlur) Name() string {
 	return name
 }
 
-// Reach is half the line, and the pixel that its end is shared with.
-func (m MotionBlur) Reach() (margin, grid int) { return m.Length/2 + 1, 1 }
+// Margin is half the line, and the pixel that its end is shared with.
+func (m MotionBlur) Margin() (margin, grid int) { return m.Length/2 + 1, 1 }
 
 // Apply returns a blurred copy. Nothing is left to chance.
 func (m MotionBlur) Apply(im *rgb.Image, _ *rand.Rand) *rgb.Image {

@@ -37,8 +37,8 @@ func (g CorrelatedGaussian) Name() string {
 	return fmt.Sprintf("correlated_gaussian/sigma_%s_width_%s", span{g.Sigma, g.Max}, span{g.Width, g.WidthMax})
 }
 
-// Reach is nothing: pixels share the noise, not what is below it.
-func (g CorrelatedGaussian) Reach() (margin, grid int) { return 0, 1 }
+// Margin is nothing: pixels share the noise, not what is below it.
+func (g CorrelatedGaussian) Margin() (margin, grid int) { return 0, 1 }
 
 // Level draws the standard deviation.
 func (g CorrelatedGaussian) Level(r *rand.Rand) float64 { return span{g.Sigma, g.Max}.draw(r) }

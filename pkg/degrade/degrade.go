@@ -32,12 +32,12 @@ type Degradation interface {
 	// Apply returns a spoiled copy, drawing all chance from r. It may be called
 	// from several goroutines at once, each with its own r.
 	Apply(im *rgb.Image, r *rand.Rand) *rgb.Image
-	// Reach says what else of the picture decides about a pixel: those up to
+	// Margin says what else of the picture decides about a pixel: those up to
 	// margin pixels away, and where blocks of grid by grid pixels, counted from
 	// the upper left corner, are treated as one, the others of its block. A part
 	// of a picture with that much around it, beginning at a block, is spoiled as
 	// in the whole picture. 0 and 1 mean that each pixel goes by itself.
-	Reach() (margin, grid int)
+	Margin() (margin, grid int)
 }
 
 // Noise is a degradation with a level that a network can be told.

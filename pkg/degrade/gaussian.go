@@ -33,8 +33,8 @@ func newGaussian(s Settings) (Degradation, error) {
 // Name is "gaussian/sigma_100", or "gaussian/sigma_0-55".
 func (g Gaussian) Name() string { return "gaussian/sigma_" + g.span().String() }
 
-// Reach is nothing.
-func (g Gaussian) Reach() (margin, grid int) { return 0, 1 }
+// Margin is nothing.
+func (g Gaussian) Margin() (margin, grid int) { return 0, 1 }
 
 // Level draws the standard deviation.
 func (g Gaussian) Level(r *rand.Rand) float64 { return g.span().draw(r) }

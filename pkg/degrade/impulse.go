@@ -32,8 +32,8 @@ func (n SaltPepper) Name() string {
 	return name
 }
 
-// Reach is nothing.
-func (n SaltPepper) Reach() (margin, grid int) { return 0, 1 }
+// Margin is nothing.
+func (n SaltPepper) Margin() (margin, grid int) { return 0, 1 }
 
 // Apply returns a copy with impulses.
 func (n SaltPepper) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {

@@ -26,9 +26,9 @@ func (j JPEG) Name() string { return "jpeg/quality_" + j.qualities() }
 
 func (j JPEG) qualities() string { return span{float64(j.Quality), float64(j.Max)}.String() }
 
-// Reach is a block of the coarser grid, that of the colours; no block knows
+// Margin is a block of the coarser grid, that of the colours; no block knows
 // another.
-func (j JPEG) Reach() (margin, grid int) { return 0, mcu }
+func (j JPEG) Margin() (margin, grid int) { return 0, mcu }
 
 const (
 	mcu     = 16           // side of the blocks, pixels: 8, at half the resolution

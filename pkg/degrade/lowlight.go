@@ -32,8 +32,8 @@ func newLowLight(s Settings) (Degradation, error) {
 // Name is "low_light/factor_10".
 func (l LowLight) Name() string { return "low_light/factor_" + number(l.Factor) }
 
-// Reach is nothing.
-func (l LowLight) Reach() (margin, grid int) { return 0, 1 }
+// Margin is nothing.
+func (l LowLight) Margin() (margin, grid int) { return 0, 1 }
 
 // Apply returns a dark, noisy copy.
 func (l LowLight) Apply(im *rgb.Image, r *rand.Rand) *rgb.Image {

@@ -35,8 +35,8 @@ func (n NoisyJPEG) Name() string {
 	return kind + "_jpeg/" + strength + "_quality_" + n.JPEG.qualities()
 }
 
-// Reach is that of JPEG; noise has none.
-func (n NoisyJPEG) Reach() (margin, grid int) { return n.JPEG.Reach() }
+// Margin is that of JPEG; noise has none.
+func (n NoisyJPEG) Margin() (margin, grid int) { return n.JPEG.Margin() }
 
 // Level is that of the noise before the compression.
 func (n NoisyJPEG) Level(r *rand.Rand) float64 { return n.Noise.Level(r) }

@@ -38,8 +38,8 @@ func (p PoissonGaussian) Name() string {
 	return fmt.Sprintf("poisson_gaussian/gain_%s_read_%s", span{p.Gain, p.GainMax}, span{p.Read, p.ReadMax})
 }
 
-// Reach is nothing.
-func (p PoissonGaussian) Reach() (margin, grid int) { return 0, 1 }
+// Margin is nothing.
+func (p PoissonGaussian) Margin() (margin, grid int) { return 0, 1 }
 
 // Level is the standard deviation at middle grey.
 func (p PoissonGaussian) Level(r *rand.Rand) float64 {

@@ -44,10 +44,10 @@ func (q Quantize) Name() string { return fmt.Sprintf("%s/%dbit", ditherings[q.Di
 // middle of a picture, in pixels.
 const settled = 16
 
-// Reach is the pattern's side for Bayer's thresholds. A diffused error goes on
+// Margin is the pattern's side for Bayer's thresholds. A diffused error goes on
 // to the picture's end, so a part is never spoiled exactly as in the whole; with
 // the margin its grain looks the same.
-func (q Quantize) Reach() (margin, grid int) {
+func (q Quantize) Margin() (margin, grid int) {
 	switch q.Dithering {
 	case FloydSteinberg:
 		return settled, 1

@@ -23,11 +23,11 @@ type Tiles struct {
 // the same pixels pooled together.
 const grid = 16
 
-// Reach is how far from a tile's edge everything that the U-Nets see of a place
+// ReceptiveMargin is how far from a tile's edge everything that the U-Nets see of a place
 // lies inside the tile, in pixels (docs/models.md has the others): two 3x3 convolutions at each scale, down
 // 2(1+2+4+8+16) and up 2(8+4+2+1), a neighbour in each interpolation, 16+8+4+2, and
 // up to 15 where pools begin, together 137, rounded up to the grid.
-const Reach = 144
+const ReceptiveMargin = 144
 
 func up(n int) int { return (n + grid - 1) / grid * grid }
 

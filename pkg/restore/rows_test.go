@@ -189,7 +189,7 @@ func TestRowsAreReadWhenTheyAreNeeded(t *testing.T) {
 	}
 }
 
-// Away from the edges of tiles the result does not depend on their size. Reach is
+// Away from the edges of tiles the result does not depend on their size. ReceptiveMargin is
 // how far that is.
 func TestTilesOfAnySizeGiveTheSame(t *testing.T) {
 	r, _ := trained(t)
@@ -213,7 +213,7 @@ func TestTilesOfAnySizeGiveTheSame(t *testing.T) {
 		one, two := restored(448), restored(304)
 		for i := range one {
 			d := int(one[i]) - int(two[i])
-			if x := i/3%w + Margin; x < 304-Reach && x < 144 || x >= 144+Reach && x >= 304 {
+			if x := i/3%w + Margin; x < 304-ReceptiveMargin && x < 144 || x >= 144+ReceptiveMargin && x >= 304 {
 				away = max(away, d, -d)
 			} else {
 				near = max(near, d, -d)
