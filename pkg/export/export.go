@@ -157,17 +157,19 @@ func Experiment(exp *experiment.Experiment, format, path string, say func(line s
 	if !hasLearnt(state) {
 		say(from + " was never trained: its weights are still the random ones it began with, and it restores nothing")
 	}
+	var noFolder error
 	if path == "" {
 		path = filepath.Join(exp.Dir, "export", strings.TrimSuffix(from, ".pth")+kind.ending)
-		err := os.MkdirAll(filepath.Dir(path), 0o777)
-		if err != nil && !durable.MayOnlyRead(err) {
-			return nil, fmt.Errorf("export: %w", err)
-		}
+		noFolder = os.MkdirAll(filepath.Dir(path), 0o777)
 	}
-	if err := kind.write(state, path); err != nil {
-		if _, there := os.Stat(filepath.Dir(path)); durable.MayOnlyRead(err) || errors.Is(there, fs.ErrNotExist) {
-			return nil, fmt.Errorf("export: nothing can be written to %s (%w); name another place: make export OUT=file, or rekindle export -out file", filepath.Dir(path), err)
-		}
+	err = noFolder
+	if err == nil {
+		err = kind.write(state, path)
+	}
+	if durable.MayOnlyRead(err) {
+		return nil, fmt.Errorf("export: nothing can be written to %s (%w); name another place: make export OUT=file, or rekindle export -out file", filepath.Dir(path), err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &Exported{Path: path, From: from, About: about(state)}, nil

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/durable"
+	"rekindle/pkg/experiment"
 	"rekindle/pkg/internal/bitwise"
+	"rekindle/pkg/internal/disk"
 	"strings"
 	"testing"
 
@@ -20,36 +24,23 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	cfg.SaveEvery = 0
 	_, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{})
 
-	disk := t.TempDir()
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=6m"); err != nil {
-		t.Skipf("a small disk cannot be mounted here (%v): run the tests as root to try a full disk", err)
-	}
-	t.Cleanup(func() { unix.Unmount(disk, unix.MNT_DETACH) })
-	cfg.ExperimentsDir = filepath.Join(disk, "experiments")
+	small := disk.Small(t, "6m")
+	cfg.ExperimentsDir = filepath.Join(small, "experiments")
 	exp := newExperiment(t, cfg)
-	filler := filepath.Join(disk, "filler")
-	fill := func() {
-		f, err := os.Create(filler)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		for err == nil {
-			_, err = f.Write(make([]byte, 4096))
-		}
-	}
+	elsewhere := t.TempDir()
+	t.Chdir(elsewhere)
 
-	fill()
+	makeRoom := disk.Fill(t, small)
 	w := &watch{}
 	_, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
 	if err == nil || w.batches > 0 || !strings.Contains(err.Error(), "training did not start") {
 		t.Errorf("on a full disk: %v after %d batches, want an error before the first", err, w.batches)
 	}
-	os.Remove(filler)
+	makeRoom()
 
 	w.onBatch = func(epoch, batch int) {
 		if epoch == 2 && batch == 2 {
-			fill()
+			makeRoom = disk.Fill(t, small)
 		}
 	}
 	_, err = Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
@@ -59,9 +50,75 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	if s := newest(t, exp); s.Epoch != 1 {
 		t.Errorf("the newest state on the full disk is of epoch %d, want 1", s.Epoch)
 	}
-	os.Remove(filler)
+	makeRoom()
+	// The epoch that the disk had no room for lies in another place, which is named.
+	kept, _ := filepath.Glob(filepath.Join(elsewhere, exp.Name()+"_emergency_checkpoint_error_epoch_*.pth"))
+	if len(kept) != 1 || !w.said("What was trained is saved as "+kept[0]) || !strings.Contains(err.Error(), kept[0]) {
+		t.Fatalf("saved elsewhere: %q; %v; %q", kept, err, w.messages)
+	}
+	if s, err := checkpoint.Load(kept[0]); err != nil || s.Epoch != 2 {
+		t.Errorf("elsewhere is saved: %+v, %v, want epoch 2", s, err)
+	}
+	if err := os.Rename(kept[0], filepath.Join(exp.CheckpointsDir(), "moved.pth")); err != nil {
+		if err := durable.Copy(kept[0], filepath.Join(exp.CheckpointsDir(), "moved.pth")); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	cfg.ResumeFromCheckpoint = true
 	_, got := mustRun(t, context.Background(), exp, cfg, Options{})
 	bitwise.SameTraining(t, got, want)
+}
+
+// TestAFolderIsRenamedOrRemovedWhileItIsTrained does it in the middle of the second
+// epoch of three: no epoch is lost.
+func TestAFolderIsRenamedOrRemovedWhileItIsTrained(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 3
+	_, want := mustRun(t, context.Background(), newExperiment(t, cfg), cfg, Options{})
+	for _, c := range []struct {
+		name, said string
+		disturb    func(t *testing.T, dir string) (now string)
+	}{
+		{"renamed", "is called", func(t *testing.T, dir string) string {
+			now := filepath.Join(filepath.Dir(dir), "my best run")
+			if err := os.Rename(dir, now); err != nil {
+				t.Fatal(err)
+			}
+			return now
+		}},
+		{"removed", "was removed while it was trained", func(t *testing.T, dir string) string {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}},
+	} {
+		cfg.ExperimentsDir = t.TempDir()
+		exp := newExperiment(t, cfg)
+		now := exp.Dir
+		w := &watch{}
+		w.onBatch = func(epoch, batch int) {
+			if epoch == 2 && batch == 2 {
+				now = c.disturb(t, exp.Dir)
+			}
+		}
+		if _, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w}); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if !w.said(c.said) {
+			t.Errorf("%s: said %q", c.name, w.messages)
+		}
+		at := &experiment.Experiment{Dir: now}
+		bitwise.SameTraining(t, newest(t, at), want)
+		if h, err := experiment.LoadHistory(at.HistoryPath()); err != nil || h.Len() != 3 {
+			t.Errorf("%s: the history: %v, %v", c.name, h, err)
+		}
+		if stats, err := at.LoadStats(); err != nil || stats.Status != "completed" {
+			t.Errorf("%s: the statistics: %+v, %v", c.name, stats, err)
+		}
+		if e, err := experiment.Open(now); err != nil || !e.HasCheckpoint() {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
 }

@@ -20,6 +20,8 @@ type saver struct {
 	trial time.Duration // what saving took before the first step
 	saved time.Time     // when it was done last
 	file  string        // the checkpoint that was read or written last
+
+	folder *os.File // of the checkpoints, see [saver.hold]
 }
 
 // epoch writes the checkpoints of a completed epoch, once for all their names,
@@ -70,6 +72,9 @@ func (w *saver) due() bool {
 
 // put writes one checkpoint.
 func (w *saver) put(s *checkpoint.State, name, reason string) error {
+	if err := w.follow(); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
 	path := checkpoint.Path(w.exp.CheckpointsDir(), name)
 	s.Reason = reason
 	if err := checkpoint.Save(path, s); err != nil {
@@ -81,8 +86,13 @@ func (w *saver) put(s *checkpoint.State, name, reason string) error {
 
 // emergency writes what a run is stopped with, and its history.
 func (w *saver) emergency(s *checkpoint.State, why, reason string) error {
-	if err := w.put(s, checkpoint.Emergency(why, s.Epoch+1), reason); err != nil {
-		return fmt.Errorf("the emergency checkpoint could not be saved: %w", err)
+	name := checkpoint.Emergency(why, s.Epoch+1)
+	if err := w.put(s, name, reason); err != nil {
+		if err := w.elsewhere(s, name, err); err != nil {
+			return fmt.Errorf("the emergency checkpoint could not be saved: %w", err)
+		}
+		_ = w.saveHistory(s) // it may fail as the checkpoint did, and is in that
+		return nil
 	}
 	return w.saveHistory(s)
 }
@@ -116,6 +126,9 @@ func (w *saver) preflight(s *checkpoint.State) error {
 		return fmt.Errorf("train: a trial checkpoint could not be saved, so training did not start: %w", err)
 	}
 	w.trial, w.saved = time.Since(began), w.now()
+	if err := w.hold(); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
 	free, err := machine.FreeDisk(dir)
 	if err != nil {
 		return nil // a file system that does not tell its free space is not an obstacle

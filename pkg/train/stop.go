@@ -43,8 +43,11 @@ func (l *loop) stop(cause error) (Outcome, error) {
 	case outcome != LimitReached:
 		err = l.saver.emergency(saved, why, reason)
 	case saved.Position > 0: // else the epoch was saved a moment ago
-		err = l.saver.put(saved, checkpoint.Last, reason)
+		if err = l.saver.put(saved, checkpoint.Last, reason); err != nil {
+			err = l.saver.elsewhere(saved, checkpoint.Last, err)
+		}
 	}
+	l.exp = l.saver.exp // it may have another name by now
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("train: epoch %d: %w", epoch, cause), err)
 	}
@@ -67,7 +70,7 @@ func (l *loop) stop(cause error) (Outcome, error) {
 		l.sayDiverged()
 		return outcome, fmt.Errorf("train: %w", cause)
 	}
-	return "", fmt.Errorf("train: epoch %d: %w", epoch, cause)
+	return "", fmt.Errorf("train: epoch %d: %w; what was trained is saved as %s", epoch, cause, l.saver.file)
 }
 
 // saySaved tells what has ended the session, where it is saved and how to go on,

@@ -132,6 +132,7 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 	if err != nil {
 		return nil, err
 	}
+	defer l.saver.letGo()
 	defer l.collector.stop()
 	defer l.device.memory.end(ctx)
 	outcome, err := l.epochs(ctx)
