@@ -28,6 +28,11 @@ export GOFLAGS := $(GOFLAGS) -buildvcs=false
 # XLA on the CPU is faster with huge pages (docs/engines.md); a notebook's kernel sets the same for its cells.
 export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.hugetlb=1)
 
+# Go keeps what it has built in the home folder. In a container there may be none, or one of somebody else.
+ifeq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
+export HOME := $(CURDIR)/.home
+endif
+
 .PHONY: help run lab data setup photographs export list score notebooks sync peers test torture scenarios bench quality check vuln clean
 
 help:
@@ -74,7 +79,12 @@ build/bin/launch: package := ./pkg/notebook/launch
 build/bin/rekindle: package := ./pkg/cmd/rekindle
 build/bin/launch build/bin/rekindle:
 	@command -v go >/dev/null || { echo "❌ Go is missing; install Go 1.26 from https://go.dev/dl and try again"; exit 1; }
+	@dir=$${TMPDIR:-/tmp}; [ -d "$$dir" ] && [ -w "$$dir" ] || { echo "❌ TMPDIR is $$dir, where no files can be made; set TMPDIR to a folder on a disk of yours, for example: mkdir -p build/tmp && TMPDIR=$$PWD/build/tmp make run"; exit 1; }
 	@go build -o $@ $(package)
+
+.PHONY: where-home-is
+where-home-is:
+	@echo $(HOME)
 
 peers:
 	@.ci/peers

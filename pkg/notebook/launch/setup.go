@@ -34,6 +34,9 @@ func (s *setup) log() string  { return filepath.Join(s.clone, "build", "setup.lo
 // all makes whatever is missing. Several programs may be started at once, as jobs
 // of a scheduler are: one of them works and the others wait.
 func (s *setup) all() error {
+	if err := checkTemp(); err != nil {
+		return err
+	}
 	for _, dir := range []string{s.bin(), s.data()} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestAFolderForTemporaryFilesThatWillNotDoIsNamed(t *testing.T) {
+	if err := checkTemp(); err != nil {
+		t.Fatal(err)
+	}
+	none := filepath.Join(t.TempDir(), "none")
+	t.Setenv("TMPDIR", none)
+	if err := checkTemp(); err == nil || !strings.HasPrefix(err.Error(), "TMPDIR is "+none+", where no files can be made") {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	t.Setenv("TMPDIR", "")
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOEXEC, "size=1m"); err != nil {
+		t.Skipf("a disk cannot be mounted here (%v): run the tests as root", err)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	t.Setenv("TMPDIR", dir)
+	if err := checkTemp(); err == nil || !strings.Contains(err.Error(), "TMPDIR is "+dir+", where no programs can be started") {
+		t.Errorf("noexec: %v", err)
+	}
+}
+
+// The Go tool needs the same folder before this program is built, and a home for
+// what it keeps.
+func TestMakeSaysWhatGoNeeds(t *testing.T) {
+	top, err := filepath.Abs("../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ env, target, want string }{
+		{"TMPDIR=/none/here", "build/bin/launch", "❌ TMPDIR is /none/here"},
+		{"HOME=", "where-home-is", top + "/.home"},
+		{"HOME=/none/here", "where-home-is", top + "/.home"},
+		{"HOME=" + top, "where-home-is", top + "\n"},
+	} {
+		cmd := exec.Command("make", "--no-print-directory", "-C", top, c.target)
+		cmd.Env = append(os.Environ(), c.env)
+		out, err := cmd.CombinedOutput()
+		if failed := c.target != "where-home-is"; !strings.Contains(string(out), c.want) || (err != nil) != failed {
+			t.Errorf("%s make %s: %v\n%s", c.env, c.target, err, out)
+		}
+	}
+}
