@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -372,5 +373,36 @@ func TestNamesThatAreOneForTheFileSystemAreRefused(t *testing.T) {
 	foldsCase = durable.FoldsCase
 	if n := p.fill(t); n != 2 {
 		t.Errorf("made %d, want both", n)
+	}
+}
+
+func TestAFullDiskLeavesWholePicturesAndTheRestIsMadeLater(t *testing.T) {
+	p := newPlace(t, 8)
+	p.dir = filepath.Join(disk.Small(t, "1m"), "copies")
+	f := p.folder(t)
+	small := f.Make
+	f.Make = func(item Item, source []byte, w io.Writer) error {
+		_, err := w.Write(make([]byte, 200<<10))
+		return errors.Join(err, small(item, source, w))
+	}
+	_, err := Fill(context.Background(), f)
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v, want no space left on device", err)
+	}
+	for _, name := range names(t, p.dir) {
+		if strings.HasPrefix(name, durable.TempPrefix) {
+			t.Errorf("%s was left half written", name)
+		}
+		if info, err := os.Stat(filepath.Join(p.dir, name)); err == nil && strings.HasSuffix(name, ".out") && info.Size() <= 200<<10 {
+			t.Errorf("%s has %d bytes", name, info.Size())
+		}
+	}
+	f.Make = small // pictures that find room
+	f.Recipe.Seed++
+	if _, err := Fill(context.Background(), f); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	if n, err := Fill(context.Background(), f); n != 0 || err != nil {
+		t.Errorf("made %d again, %v", n, err)
 	}
 }

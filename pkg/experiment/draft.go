@@ -156,6 +156,12 @@ func (d *Draft) Commit(scores *Evaluation) error {
 	if err := d.sign(); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
+	// On the disk before anything is removed: it may be full.
+	csv, metrics := filepath.Join(d.exp.Dir, durable.TempPrefix+"scores.csv"), filepath.Join(d.exp.Dir, durable.TempPrefix+"scores.json")
+	defer func() { _ = errors.Join(os.Remove(csv), os.Remove(metrics)) }() // they have their names by then
+	if err := errors.Join(scores.SaveCSV(csv), scores.Save(metrics)); err != nil {
+		return err
+	}
 	if err := os.Remove(d.exp.MetricsPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("experiment: %w", err)
 	}
@@ -172,11 +178,14 @@ func (d *Draft) Commit(scores *Evaluation) error {
 	if err := durable.SyncDir(d.exp.Dir); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
-	if err := scores.SaveCSV(d.exp.ScoresCSVPath()); err != nil {
-		return err
+	if err := os.Rename(csv, d.exp.ScoresCSVPath()); err != nil {
+		return fmt.Errorf("experiment: %w", err)
 	}
-	if err := scores.Save(d.exp.MetricsPath()); err != nil {
-		return err
+	if err := os.Rename(metrics, d.exp.MetricsPath()); err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	if err := durable.SyncDir(d.exp.Dir); err != nil {
+		return fmt.Errorf("experiment: %w", err)
 	}
 	if _, err := os.Lstat(old); errors.Is(err, fs.ErrNotExist) {
 		return nil

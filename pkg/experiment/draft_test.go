@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"rekindle/pkg/internal/disk"
 )
 
 func put(t *testing.T, path string) {
@@ -218,5 +221,39 @@ func TestWhatAPersonPutAmongRestoredPicturesStays(t *testing.T) {
 		if _, err := os.Stat(e.RestoredDir() + oldSuffix); err == nil {
 			t.Errorf("%s: the folder of before is still there", when)
 		}
+	}
+}
+
+func TestAFullDiskLeavesTheEvaluationBefore(t *testing.T) {
+	cfg := settings(t)
+	cfg.ExperimentsDir = disk.Small(t, "2m")
+	e := create(t, cfg, noon)
+	evaluate := func(picture string, fill bool) error {
+		t.Helper()
+		d, err := e.Draft()
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(d.Dir, picture))
+		if fill {
+			defer disk.Fill(t, cfg.ExperimentsDir)()
+		}
+		err = d.Commit(&Evaluation{NImages: len(picture)})
+		return errors.Join(err, d.Close())
+	}
+	if err := evaluate("a.png", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := evaluate("other.png", true); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v, want no space left on device", err)
+	}
+	if files, scored := pictures(t, e); !slices.Equal(files, []string{"a.png"}) || scored != len("a.png") {
+		t.Errorf("%q are there, and %d scored; want what was before", files, scored)
+	}
+	if err := evaluate("other.png", false); err != nil {
+		t.Error(err)
+	}
+	if files, scored := pictures(t, e); !slices.Equal(files, []string{"other.png"}) || scored != len("other.png") {
+		t.Errorf("with room again %q are there, and %d scored", files, scored)
 	}
 }
