@@ -1,8 +1,8 @@
 // Package dataset turns folders of pictures into batches of patches for
 // training and validation.
 //
-// A [Set] is a folder of degraded pictures beside a folder of clean ones. It is
-// decoded once. A [Sampler] says which patch is which: patch number i of epoch e
+// A [Set] is a folder of degraded pictures beside a folder of clean ones. For
+// training it is decoded once. A [Sampler] says which patch is which: patch number i of epoch e
 // is a pure function of the seed, e and i, so that training that stopped
 // anywhere goes on with the very patches it would have seen. A [Loader] cuts
 // them ahead of time in the background.
@@ -42,38 +42,35 @@ func (e *SizeError) Error() string {
 	return fmt.Sprintf("%s is %d x %d pixels but %s is %d x %d", e.Degraded, e.DegradedW, e.DegradedH, e.Clean, e.CleanW, e.CleanH)
 }
 
-// Set is pairs of pictures, degraded and clean, held decoded. It may be used by
-// several goroutines at once.
+// Set is pairs of pictures, degraded and clean. It may be used by several
+// goroutines at once.
 type Set struct {
 	pairs    []pair
 	scenes   []scene // their files
 	levelled bool    // the levels of the noise are known
 }
 
-// pair is one scene. The pictures have the same size and are never written to.
+// pair is one scene. The pictures have the same size.
 type pair struct {
 	stem            string
-	degraded, clean *rgb.Image
+	degraded, clean *photo
 	level           float64 // of the noise of degraded, 0: none is known
 }
 
-// Open reads all pairs of pictures (PNG, JPEG) directly in two folders. A pair
-// shares its stem; the ending may differ. For [Sampler.OnTheFly], which needs no
-// degraded pictures, the two folders may be one: each is then decoded once. Pictures smaller than patchSize in a
-// side are skipped, and warn, if not nil, is told.
+// Look finds all pairs of pictures (PNG, JPEG, ...) directly in two folders and
+// reads their sizes. A pair shares its stem; the ending may differ. For
+// [Sampler.OnTheFly], which needs no degraded pictures, the two folders may be
+// one. Pictures smaller than patchSize in a side are skipped, and warn, if not
+// nil, is told.
 //
-// Sets of more than 256 MB decoded are kept decoded in the user's cache folder,
-// from where they are mapped into memory, so that they need not fit into it and
-// open at once the next time. The environment variable REKINDLE_CACHE_DIR names
-// another folder ("off": none, see [machine.CacheFolder]) and REKINDLE_CACHE_MB
-// the limit, beyond which what was not used for longest is removed. A set's
-// pictures stay mapped until the process ends.
+// Until [Set.Load] has been called, a picture is decoded whenever it is asked
+// for: right for looking at a few of many.
 //
 // The first thing that is wrong is returned as an error of one sentence that
 // names the folder or file: a missing folder (fs.ErrNotExist), an empty one
 // ([ErrEmpty]), folders that do not match ([MismatchError]), sizes that differ
 // ([SizeError]), a picture that cannot be read, nothing left ([ErrTooSmall]).
-func Open(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set, error) {
+func Look(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set, error) {
 	if patchSize < 1 {
 		return nil, fmt.Errorf("dataset: patch size is %d: must be at least 1", patchSize)
 	}
@@ -102,22 +99,66 @@ func Open(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set,
 	if len(kept) == 0 {
 		return nil, fmt.Errorf("dataset: %s: %w of %d x %d: choose a smaller PatchSize or larger pictures", cleanDir, ErrTooSmall, patchSize, patchSize)
 	}
-	pairs, err := decode(kept, cacheFor(kept, warn), warn)
+	set := &Set{pairs: make([]pair, len(kept)), scenes: kept}
+	err = parallel(len(kept), func(i int) (err error) {
+		set.pairs[i], err = kept[i].open()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &Set{pairs: pairs, scenes: kept}, nil
+	return set, nil
+}
+
+// open makes the pair of a scene that was measured.
+func (s scene) open() (p pair, err error) {
+	p.stem = s.stem
+	p.clean = &photo{path: s.clean, w: s.w, h: s.h}
+	p.degraded = p.clean
+	if s.degraded != s.clean {
+		p.degraded = &photo{path: s.degraded, w: s.w, h: s.h}
+	}
+	for _, of := range []*photo{p.clean, p.degraded} {
+		if of.id, err = idOf(of.path); err != nil {
+			return p, fmt.Errorf("dataset: %w", err)
+		}
+	}
+	return p, nil
+}
+
+// Open is [Look], and then [Set.Load] with as much memory as [Room] finds.
+//
+// Sets of more than 256 MB decoded are kept decoded in the user's cache folder,
+// so that they need not fit into memory and open at once the next time. The
+// environment variable REKINDLE_CACHE_DIR names another folder ("off": none, see
+// [machine.CacheFolder]) and REKINDLE_CACHE_MB the limit, beyond which what was
+// not used for longest is removed.
+func Open(degradedDir, cleanDir string, patchSize int, warn func(string)) (*Set, error) {
+	set, err := Look(degradedDir, cleanDir, patchSize, warn)
+	if err == nil {
+		err = set.Load(Room(0), warn)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return set, nil
 }
 
 // Images is the number of pairs.
 func (s *Set) Images() int { return len(s.pairs) }
 
 // Pair returns pair i, in the order of the file names. name is the stem that
-// the two files share, such as "0801". The pictures belong to the set: do not
+// the two files share, such as "0801". The pictures may belong to the set: do not
 // write to them.
-func (s *Set) Pair(i int) (name string, degraded, clean *rgb.Image) {
+func (s *Set) Pair(i int) (name string, degraded, clean *rgb.Image, err error) {
 	p := s.pairs[i]
-	return p.stem, p.degraded, p.clean
+	if clean, err = p.clean.whole(); err != nil {
+		return p.stem, nil, nil, err
+	}
+	if degraded = clean; p.degraded != p.clean {
+		degraded, err = p.degraded.whole()
+	}
+	return p.stem, degraded, clean, err
 }
 
 // KnowLevels tells the set what level of noise each of its degraded pictures has,

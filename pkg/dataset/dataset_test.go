@@ -52,6 +52,9 @@ func folders(t testing.TB, n, w, h int) (degraded, clean string) {
 	return degraded, clean
 }
 
+// held is a picture in memory.
+func held(im *rgb.Image) *photo { return &photo{w: im.W, h: im.H, im: im} }
+
 func openSet(t testing.TB, n, w, h, patch int) *Set {
 	t.Helper()
 	degraded, clean := folders(t, n, w, h)
@@ -68,7 +71,10 @@ func TestASetHoldsThePairsInTheOrderOfTheirNames(t *testing.T) {
 		t.Fatalf("%d pairs, want 3", s.Images())
 	}
 	for i := range 3 {
-		name, degraded, clean := s.Pair(i)
+		name, degraded, clean, err := s.Pair(i)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if want := fmt.Sprintf("p%03d", i); name != want {
 			t.Errorf("pair %d is called %q, want %q", i, name, want)
 		}

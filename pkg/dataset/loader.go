@@ -103,7 +103,12 @@ func (l *Loader) plan(s *Sampler, epoch, from, n int, work chan<- func()) bool {
 	values := 3 * s.size * s.size
 	for i := range n {
 		cutOne := func() {
-			b.Levels[i] = float32(s.Patch(epoch, from+i, b.Degraded[i*values:(i+1)*values], b.Clean[i*values:(i+1)*values]))
+			level, err := s.Patch(epoch, from+i, b.Degraded[i*values:(i+1)*values], b.Clean[i*values:(i+1)*values])
+			if err != nil {
+				l.cancel(err)
+				return
+			}
+			b.Levels[i] = float32(level)
 			if b.missing.Add(-1) == 0 {
 				close(b.whole)
 			}

@@ -75,7 +75,7 @@ func (s *Set) sampler(patchSize, patchesPerImage int, seed int64) *Sampler {
 		return t
 	}
 	for _, p := range s.pairs {
-		if min(p.clean.W, p.clean.H) >= patchSize {
+		if min(p.clean.w, p.clean.h) >= patchSize {
 			t.pairs = append(t.pairs, p)
 		}
 	}
@@ -116,39 +116,57 @@ func (s *Sampler) KnowsLevels() bool {
 // Patch writes patch index (0 to Len-1) of an epoch, degraded and clean with
 // the same place and symmetry, as planes red, green, blue in [-1,1]. Both
 // slices have 3*size*size elements. It returns the level of the patch's noise, a
-// standard deviation in 8-bit levels, 0 where it has none or none is known.
-func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) (level float64) {
+// standard deviation in 8-bit levels, 0 where it has none or none is known. The
+// error is one of reading a picture's file.
+func (s *Sampler) Patch(epoch, index int, degraded, clean []float32) (level float64, err error) {
 	c := s.choose(epoch, index)
-	cut(c.clean, c.x, c.y, s.size, c.turn, clean)
 	if s.degrade == nil {
-		cut(c.degraded, c.x, c.y, s.size, c.turn, degraded)
-		return c.level
+		if err := s.copy(c.clean, c, clean); err != nil {
+			return 0, err
+		}
+		return c.level, s.copy(c.degraded, c, degraded)
 	}
 	chance := stream(hash(forDegrading, s.seed, uint64(epoch), uint64(index)))
 	source := rand.NewPCG(chance.next(), chance.next())
+	part, x, y, err := s.around(c)
+	if err != nil {
+		return 0, err
+	}
+	cut(part, x, y, s.size, c.turn, clean)
 	if d, ok := s.degrade.(valueDegrader); ok {
 		copy(degraded, clean)
 		if level, done := d.Spoil(degraded, rand.New(source)); done {
-			return level
+			return level, nil
 		}
 	}
 	if d, ok := s.degrade.(leveller); ok {
 		ahead := *source
 		level = d.Level(rand.New(&ahead))
 	}
-	spoiled, x, y := s.spoil(c, rand.New(source))
-	cut(spoiled, x, y, s.size, c.turn, degraded)
-	return level
+	cut(s.degrade.Apply(part, rand.New(source)), x, y, s.size, c.turn, degraded)
+	return level, nil
 }
 
-// spoil degrades the part of a clean picture that decides about a patch. The
-// patch begins at column x, row y of the result.
-func (s *Sampler) spoil(c choice, r *rand.Rand) (part *rgb.Image, x, y int) {
+// copy writes the part of a picture that c chose.
+func (s *Sampler) copy(p *photo, c choice, dst []float32) error {
+	im, x, y, err := p.part(c.x, c.y, s.size, s.size)
+	if err == nil {
+		cut(im, x, y, s.size, c.turn, dst)
+	}
+	return err
+}
+
+// around copies the part of a clean picture that decides about a degraded patch.
+// The patch begins at column x, row y of it.
+func (s *Sampler) around(c choice) (part *rgb.Image, x, y int, err error) {
 	margin, grid := s.degrade.Margin()
-	left, right := widened(c.x, s.size, c.clean.W, margin, grid)
-	top, bottom := widened(c.y, s.size, c.clean.H, margin, grid)
-	part = s.degrade.Apply(c.clean.Crop(left, top, right-left, bottom-top), r)
-	return part, c.x - left, c.y - top
+	left, right := widened(c.x, s.size, c.clean.w, margin, grid)
+	top, bottom := widened(c.y, s.size, c.clean.h, margin, grid)
+	im, x0, y0, err := c.clean.part(left, top, right-left, bottom-top)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	return im.Crop(x0, y0, right-left, bottom-top), c.x - left, c.y - top, nil
 }
 
 // widened adds a margin to the pixels from..from+size-1 of a row of n, and then
@@ -162,7 +180,7 @@ func widened(from, size, n, margin, grid int) (begin, end int) {
 
 // choice is where and how a patch is cut.
 type choice struct {
-	degraded, clean *rgb.Image
+	degraded, clean *photo
 	level           float64 // of the noise of degraded
 	x, y            int
 	turn            symmetry
@@ -179,8 +197,8 @@ func (s *Sampler) choose(epoch, index int) choice {
 		chance = stream(hash(forValidation, s.seed, hashText(p.stem), uint64(index%s.perImage)))
 	}
 	c := choice{degraded: p.degraded, clean: p.clean, level: p.level}
-	c.x = chance.below(p.clean.W - s.size + 1)
-	c.y = chance.below(p.clean.H - s.size + 1)
+	c.x = chance.below(p.clean.w - s.size + 1)
+	c.y = chance.below(p.clean.h - s.size + 1)
 	if s.shuffled {
 		c.turn = symmetry(chance.below(8))
 	}

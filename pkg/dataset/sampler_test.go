@@ -12,7 +12,9 @@ import (
 func patch(s *Sampler, epoch, index int) (degraded, clean []float32) {
 	n := 3 * s.size * s.size
 	degraded, clean = make([]float32, n), make([]float32, n)
-	s.Patch(epoch, index, degraded, clean)
+	if _, err := s.Patch(epoch, index, degraded, clean); err != nil {
+		panic(err)
+	}
 	return degraded, clean
 }
 
@@ -80,8 +82,8 @@ func TestAnEpochShowsEachPictureAsOftenAsAskedInMixedOrder(t *testing.T) {
 	if s.Len() != 35 {
 		t.Fatalf("an epoch has %d patches, want 35", s.Len())
 	}
-	count := map[*rgb.Image]int{}
-	var order []*rgb.Image
+	count := map[*photo]int{}
+	var order []*photo
 	for i := range s.Len() {
 		c := s.choose(3, i)
 		count[c.clean]++
@@ -221,7 +223,7 @@ func TestValidationPatchesAreUprightAndTheSameInEveryEpoch(t *testing.T) {
 		if a.turn != 0 {
 			t.Errorf("patch %d is turned", i)
 		}
-		if _, _, clean := set.Pair(i / 4); a.clean != clean {
+		if a.clean != set.pairs[i/4].clean {
 			t.Errorf("patch %d is not from picture %d", i, i/4)
 		}
 		places[[2]int{a.x, a.y}] = true
@@ -243,14 +245,14 @@ func TestAPicturesValidationPlacesDoNotDependOnItsNeighbours(t *testing.T) {
 
 func TestASamplerForLargerPatchesLeavesSmallPicturesOut(t *testing.T) {
 	set := openSet(t, 2, 20, 20, 8)
-	set.pairs = append(set.pairs, pair{stem: "big", degraded: marked(50, 50, 1), clean: marked(50, 50, 0)})
+	set.pairs = append(set.pairs, pair{stem: "big", degraded: held(marked(50, 50, 1)), clean: held(marked(50, 50, 0))})
 	if n := set.Train(32, 3, 1).Len(); n != 3 {
 		t.Errorf("%d patches, want the 3 of the only picture large enough", n)
 	}
 }
 
 func ExampleSampler_Patch() {
-	set := &Set{pairs: []pair{{stem: "a", degraded: rgb.New(64, 64), clean: rgb.New(64, 64)}}}
+	set := &Set{pairs: []pair{{stem: "a", degraded: held(rgb.New(64, 64)), clean: held(rgb.New(64, 64))}}}
 	s := set.Train(16, 10, 42)
 	degraded, clean := make([]float32, 3*16*16), make([]float32, 3*16*16)
 	s.Patch(3, 7, degraded, clean) // patch 7 of epoch 3, whatever was asked for before

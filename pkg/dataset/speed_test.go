@@ -44,6 +44,26 @@ func BenchmarkPatches128(b *testing.B) {
 		b.Fatal(err)
 	}
 	s := set.Train(128, 250, 1)
+	b.Run("one core, from the cache", func(b *testing.B) {
+		set, err := Look(degraded, clean, 128, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c, err := openCache(b.TempDir(), 1<<40)
+		if err == nil {
+			err = set.load(c, 0, nil)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		s := set.Train(128, 250, 1)
+		var d, c2 [3 * 128 * 128]float32
+		i := 0
+		for ; b.Loop(); i++ {
+			s.Patch(i/s.Len(), i%s.Len(), d[:], c2[:])
+		}
+		reportPatches(b, i)
+	})
 	b.Run("batches", func(b *testing.B) {
 		n := 0
 		for epoch := 0; b.Loop(); epoch++ {

@@ -339,9 +339,24 @@ type Data struct {
 	Train, Val       *dataset.Sampler
 }
 
-// OpenData reads the pictures that the configuration names. warn is told about
-// pictures that are left out. What [PrepareData] refused is an error.
+// OpenData reads the pictures that the configuration names, so that patches come
+// quickly, within its MemoryLimitMB. warn is told about pictures that are left out.
+// What [PrepareData] refused is an error.
 func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
+	d, err := lookAtData(cfg, warn)
+	if err != nil {
+		return nil, err
+	}
+	for _, set := range []*dataset.Set{d.TrainSet, d.ValSet} {
+		if err := set.Load(dataset.Room(cfg.MemoryLimitMB), warn); err != nil {
+			return nil, softly(err)
+		}
+	}
+	return d, nil
+}
+
+// lookAtData is OpenData for a look at a few patches.
+func lookAtData(cfg config.Config, warn func(string)) (*Data, error) {
 	var d Data
 	var err error
 	all := parts(cfg)
@@ -363,8 +378,8 @@ func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
 	return &d, nil
 }
 
-// OpenValidation reads the validation pictures that are at least as large as a
-// patch, as [OpenData] does.
+// OpenValidation finds the validation pictures that are at least as large as a
+// patch. Each is decoded when it is asked for.
 func OpenValidation(cfg config.Config, patchSize int, warn func(string)) (*dataset.Set, error) {
 	return parts(cfg)[1].open(patchSize, warn)
 }
@@ -378,7 +393,7 @@ func (p part) open(patchSize int, warn func(string)) (*dataset.Set, error) {
 		degraded = p.clean // not looked at
 	}
 	some := &firstFew{to: warn}
-	set, err := dataset.Open(degraded, p.clean, patchSize, some.warn)
+	set, err := dataset.Look(degraded, p.clean, patchSize, some.warn)
 	some.end()
 	if err == nil {
 		p.tellLevels(set)

@@ -206,7 +206,10 @@ func TestEveryDegradationFillsItsFolders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stem, degraded, clean := data.TrainSet.Pair(0)
+		stem, degraded, clean, err := data.TrainSet.Pair(0)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if want := d.Apply(clean, degrade.Source(cfg.Seed, stem)); !slices.Equal(degraded.Pix, want.Pix) {
 			t.Errorf("%s: %s is not what seed and name give", name, stem)
 		}
@@ -271,10 +274,12 @@ func TestOnTheFlyTrainingNeedsNoCopiesAndValidationKeepsIts(t *testing.T) {
 	n := 3 * cfg.PatchSize * cfg.PatchSize
 	patch := func(s *dataset.Sampler, epoch, index int) []float32 {
 		degraded := make([]float32, n)
-		s.Patch(epoch, index, degraded, make([]float32, n))
+		if _, err := s.Patch(epoch, index, degraded, make([]float32, n)); err != nil {
+			t.Fatal(err)
+		}
 		return degraded
 	}
-	if _, degraded, clean := d.TrainSet.Pair(0); degraded != clean {
+	if _, degraded, clean, err := d.TrainSet.Pair(0); err != nil || degraded != clean {
 		t.Error("clean pictures are held twice")
 	}
 	for i := range d.Val.Len() {

@@ -42,7 +42,7 @@ func showSamples(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	d, err := OpenData(cfg, nil)
+	d, err := lookAtData(cfg, nil)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,9 @@ func showSamples(cfg config.Config) error {
 	degraded, clean := make([]float32, 3*side*side), make([]float32, 3*side*side)
 	rows := []plots.Row{{}, {}}
 	for i := range n {
-		d.Train.Patch(1, i, degraded, clean)
+		if _, err := d.Train.Patch(1, i, degraded, clean); err != nil {
+			return err
+		}
 		if i == 0 {
 			say("   One patch: %d channels, %d x %d pixels, values from %.3f to %.3f", 3, side, side, slices.Min(degraded), slices.Max(degraded))
 		}

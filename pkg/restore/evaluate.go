@@ -36,8 +36,11 @@ func (r *Restorer) Evaluate(ctx context.Context, set *dataset.Set, dir string, o
 	}
 	e := &experiment.Evaluation{NImages: n, SelfEnsemble: o.SelfEnsemble, TileSize: o.TileSize, TileOverlap: o.Overlap, Margin: o.Margin}
 	for i := range n {
-		name, degraded, clean := set.Pair(i)
-		at, err := r, error(nil)
+		name, degraded, clean, err := set.Pair(i)
+		if err != nil {
+			return nil, fmt.Errorf("restore: evaluating %s: %w", name, err)
+		}
+		at := r
 		if r.TakesLevel() {
 			at, err = r.At(set.Level(i))
 		}

@@ -61,7 +61,10 @@ func TestEvaluationScoresThePicturesThatItSaves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, degraded, clean := set.Pair(i)
+		_, degraded, clean, err := set.Pair(i)
+		if err != nil {
+			t.Fatal(err)
+		}
 		s, _ := metrics.Compare(saved, clean)
 		if float64(got.PSNR) != s.PSNR || float64(got.SSIM) != s.SSIM || float64(got.SSIMBox) != s.BoxSSIM || float64(got.MAE) != s.MAE || float64(got.MSE) != s.MSE {
 			t.Errorf("%s: the scores are %+v, those of the saved file %+v", want, got.Scores, s)

@@ -60,8 +60,11 @@ func restoredPatches(ctx context.Context, r *restore.Restorer, set *dataset.Set,
 	options := restore.Options{TileSize: side + 2*restore.Margin, BatchSize: 1, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
 	rows := make([]plots.Row, 3)
 	for _, index := range chosen {
-		level := patches.Patch(0, index, degraded, clean)
-		at, err := r, error(nil)
+		level, err := patches.Patch(0, index, degraded, clean)
+		if err != nil {
+			return nil, err
+		}
+		at := r
 		if r.TakesLevel() {
 			at, err = r.At(level)
 		}

@@ -38,7 +38,8 @@ func Evaluate(cfg config.Config) {
 	}
 	notebook.Check(err)
 	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
-	from := madeFrom(cfg, state, set, options)
+	from, err := madeFrom(cfg, state, set, options)
+	notebook.Check(err)
 	if e := stored(exp, from); e != nil {
 		fmt.Fprintf(notebook.Out, "⏭️  The weights of epoch %d are evaluated already with these pictures and options; to do it again, delete %s\n", e.Epoch, notebook.Short(exp.MetricsPath()))
 		notebook.ShowScores(e)
@@ -84,7 +85,7 @@ const scoring = 1
 // madeFrom is a checksum of all that an evaluation depends on: weights, pictures
 // and options. The engine is left out: it changes no more than the last digits,
 // and results of a GPU are to be looked at on a machine without one.
-func madeFrom(cfg config.Config, state *checkpoint.State, set *dataset.Set, o restore.Options) string {
+func madeFrom(cfg config.Config, state *checkpoint.State, set *dataset.Set, o restore.Options) (string, error) {
 	h := sha256.New() // writing to it never fails
 	name, network := networkOf(cfg, state)
 	o.BatchSize = 0 // how many tiles at once
@@ -94,12 +95,15 @@ func madeFrom(cfg config.Config, state *checkpoint.State, set *dataset.Set, o re
 		_ = binary.Write(h, binary.LittleEndian, t.Values)
 	}
 	for i := range evaluated(set, cfg) {
-		name, degraded, clean := set.Pair(i)
+		name, degraded, clean, err := set.Pair(i)
+		if err != nil {
+			return "", err
+		}
 		fmt.Fprintf(h, "%s %d %d\n", name, clean.W, clean.H)
 		h.Write(degraded.Pix)
 		h.Write(clean.Pix)
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // evaluated is how many pictures of a set are restored.
