@@ -42,8 +42,15 @@ var ErrForeign = errors.New("holds pictures that were not made here")
 // that were, under names that Fill would give to its own. Nothing is changed then.
 var ErrMixed = errors.New("holds pictures that were not made here among copies that were")
 
-// saveEvery bounds the work that a killed process loses.
-const saveEvery = 5 * time.Second
+const (
+	// saveEvery bounds the work that a killed process loses.
+	saveEvery = 5 * time.Second
+
+	// Pictures get their names in batches, for which the disk is asked once: it takes
+	// longer to flush a small picture than to make it. A batch is complete after
+	batchTime  = time.Second // so long, so that people see that it goes on, or
+	batchFiles = 500         // so many
+)
 
 // Recipe is all that pictures depend on besides their name and source. When it
 // changes, all are made again.
@@ -70,7 +77,7 @@ type Folder struct {
 	// bytes. It is called from several goroutines.
 	Make func(item Item, source []byte, w io.Writer) error
 
-	// Report, if not nil, is called after each picture made, from one goroutine
+	// Report, if not nil, is called for each picture made, some at once, from one goroutine
 	// at a time, with the number in place and the number there will be.
 	Report func(done, total int)
 }
@@ -123,10 +130,21 @@ func Fill(ctx context.Context, f Folder) (made int, err error) {
 type job struct {
 	Folder
 
-	ours  *record
-	mu    sync.Mutex
-	known *manifest
-	saved time.Time
+	ours    *record
+	mu      sync.Mutex
+	known   *manifest
+	saved   time.Time
+	batch   *durable.Batch
+	batched time.Time // when the batch before was complete
+	waiting []waiting // for it
+	made    int
+}
+
+// waiting is a picture that has not got its name yet.
+type waiting struct {
+	name string
+	entry
+	sum []byte // SHA-256 of the picture
 }
 
 func (j *job) path(name string) string { return filepath.Join(j.Dir, name) }
@@ -370,52 +388,75 @@ func (j *job) makeAll(ctx context.Context, todo []Item) (made int, err error) {
 		return 0, nil
 	}
 	slices.SortFunc(todo, func(a, b Item) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
-	j.saved = time.Now()
+	if j.batch, err = durable.NewBatch(j.Dir); err != nil {
+		return 0, fmt.Errorf("derived: %w", err)
+	}
+	defer j.batch.Close()
+	j.saved, j.batched = time.Now(), time.Now()
 	err = parallel(ctx, todo, func(item Item) error {
-		e, err := j.makeOne(item)
-		if err != nil {
+		if err := j.makeOne(item); err != nil {
 			return err
 		}
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		made++
-		j.known.Pictures[key(item.Name)] = e
-		if time.Since(j.saved) > saveEvery {
-			if err := j.known.write(j.Dir); err != nil {
-				return err
-			}
-			j.saved = time.Now()
+		if j.batch.Len() < batchFiles && time.Since(j.batched) < batchTime {
+			return nil
 		}
+		if err := j.complete(); err != nil || time.Since(j.saved) <= saveEvery {
+			return err
+		}
+		j.saved = time.Now()
+		return j.known.write(j.Dir)
+	})
+	err = errors.Join(err, j.complete())
+	return j.made, errors.Join(err, j.known.write(j.Dir))
+}
+
+// complete gives the pictures that wait their names.
+func (j *job) complete() error {
+	j.batched = time.Now()
+	list := j.waiting
+	j.waiting = nil
+	if err := j.batch.Commit(); err != nil {
+		return fmt.Errorf("derived: %w", err)
+	}
+	for _, w := range list {
+		info, err := os.Stat(j.path(w.name))
+		if err != nil {
+			return fmt.Errorf("derived: %w", err)
+		}
+		w.Made = stampOf(info, w.sum)
+		j.known.Pictures[key(w.name)] = w.entry
+		j.made++
 		if j.Report != nil {
 			j.Report(len(j.known.Pictures), len(j.Items))
 		}
-		return nil
-	})
-	return made, errors.Join(err, j.known.write(j.Dir))
+	}
+	return nil
 }
 
-func (j *job) makeOne(item Item) (entry, error) {
+// makeOne makes a picture, which then waits for its name.
+func (j *job) makeOne(item Item) error {
 	f, err := durable.Create(j.path(item.Name))
 	if err != nil {
-		return entry{}, fmt.Errorf("derived: %w", err)
+		return fmt.Errorf("derived: %w", err)
 	}
 	defer f.Abort()
 	sum := sha256.New()
 	of, err := j.write(item, io.MultiWriter(f, sum))
 	if err != nil {
-		return entry{}, err
+		return err
 	}
 	if err := j.ours.add(Stamp{SHA256: hex.EncodeToString(sum.Sum(nil))}); err != nil { // or a kill would leave a picture that nobody knows
-		return entry{}, err
+		return err
 	}
-	if err := f.Commit(); err != nil {
-		return entry{}, fmt.Errorf("derived: %w", err)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.batch.Add(f); err != nil {
+		return fmt.Errorf("derived: %w", err)
 	}
-	info, err := os.Stat(j.path(item.Name))
-	if err != nil {
-		return entry{}, fmt.Errorf("derived: %w", err)
-	}
-	return entry{Source: key(base(item.Source)), Made: stampOf(info, sum.Sum(nil)), MadeOf: of}, nil
+	j.waiting = append(j.waiting, waiting{item.Name, entry{Source: key(base(item.Source)), MadeOf: of}, sum.Sum(nil)})
+	return nil
 }
 
 // write makes one picture and returns what it was made of.
