@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -307,4 +308,35 @@ func TestAHistoryWithoutCheckpointsIsKept(t *testing.T) {
 	if !w.said("history.json.before-1") || !w.said("no checkpoint yet") {
 		t.Errorf("messages: %q", w.messages)
 	}
+}
+
+// A picture that cannot be read any more ends a session as any error does: with the
+// State saved, from where the run goes on when the picture is there again.
+func TestAPictureThatCannotBeReadAnyMoreCostsNothing(t *testing.T) {
+	cfg := tiny(t)
+	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
+	exp := newExperiment(t, cfg)
+	data := load(t, cfg)
+	looked, err := dataset.Look(cfg.TrainDegradedDir, cfg.TrainCleanDir, cfg.PatchSize, nil) // read when patches are cut
+	if err != nil {
+		t.Fatal(err)
+	}
+	data.Train = looked.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
+	file, away := filepath.Join(cfg.TrainCleanDir, "1.png"), filepath.Join(t.TempDir(), "1.png")
+	w := &watch{onBatch: func(epoch, batch int) {
+		if epoch == 2 && batch == 1 {
+			rename(t, file, away)
+		}
+	}}
+	_, err = Run(t.Context(), exp, cfg, data, Options{Backend: goEngine(t), Reporter: w})
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "1.png") {
+		t.Errorf("got %v, want that 1.png is gone", err)
+	}
+	if s := newest(t, exp); s.Epoch != 1 || s.Position == 0 || s.Reason != "error" {
+		t.Errorf("saved are epoch %d, position %d (%s); want the middle of epoch 2", s.Epoch, s.Position, s.Reason)
+	}
+	rename(t, away, file)
+	cfg.ResumeFromCheckpoint = true
+	_, got := mustRun(t, t.Context(), exp, cfg, Options{})
+	bitwise.SameTraining(t, got, want)
 }

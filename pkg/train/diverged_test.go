@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"rekindle/pkg/checkpoint"
@@ -105,5 +106,42 @@ func TestBatchesThatWereLeftOutAtTheEndComeAgain(t *testing.T) {
 	stopped := newest(t, exp)
 	if stopped.Epoch != 1 || stopped.Position != 0 {
 		t.Errorf("stopped at epoch %d, position %d; want 1, 0: both batches come again", stopped.Epoch, stopped.Position)
+	}
+}
+
+// A validation loss that is not a number, while training goes well, is named and
+// ends the run as what it is, not as one that got no better.
+func TestValidationLossesThatAreNotNumbersAreNamed(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs, cfg.Patience, cfg.SaveEvery = 2, 2, 0
+	exp := newExperiment(t, cfg)
+	mustRun(t, t.Context(), exp, cfg, Options{})
+	s := newest(t, exp)
+	for i, tensor := range s.Model {
+		if strings.HasSuffix(tensor.Name, "running_var") { // which training does not use
+			s.Model[i].Values = slices.Repeat([]float32{float32(math.NaN())}, len(tensor.Values))
+		}
+	}
+	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+		t.Fatal(err)
+	}
+	best, err := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.NumEpochs, cfg.ResumeFromCheckpoint = 20, true
+	w := &watch{}
+	result, err := Run(t.Context(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "validations in a row, the last after epoch 5") || result.Outcome != Diverged {
+		t.Errorf("got %+v, %v, want diverged after epoch 5", result, err)
+	}
+	if !w.said("the validation loss of epoch 3 is NaN") || !w.said("goes on from best_model.pth, epoch 2") {
+		t.Errorf("messages: %q", w.messages)
+	}
+	if after, _ := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); !slices.Equal(after, best) {
+		t.Error("the best weights are other ones")
+	}
+	if s := newest(t, exp); s.Epoch != 5 || s.Patience != 0 || isFinite(s.History.ValLoss[4]) || !isFinite(s.History.TrainLoss[4]) {
+		t.Errorf("the newest State is of epoch %d, patience %d, with losses %v and %v", s.Epoch, s.Patience, s.History.TrainLoss, s.History.ValLoss)
 	}
 }

@@ -38,6 +38,7 @@ type loop struct {
 	remeasure bool               // the best loss, on the validation pictures of now
 	session   experiment.Session // this one
 	from      int64              // steps taken before it
+	worthless int                // validations in a row, in this session, whose loss was not a number
 	rejected  int                // position of the first of the batches that were left out last, one after the other; -1: none
 }
 
@@ -150,7 +151,26 @@ func (l *loop) epoch(ctx context.Context) error {
 		return err
 	}
 	l.report.EpochDone(epoch, e, l.state.BestEpoch, l.state.BestLoss)
+	if validated {
+		return l.judged(epoch, e.ValLoss)
+	}
 	return nil
+}
+
+// judged names a validation loss that is not a number, and ends the run when it
+// stays so. It does not count for Patience: that is for losses that are no better.
+func (l *loop) judged(epoch int, loss float64) error {
+	if isFinite(loss) {
+		l.worthless = 0
+		return nil
+	}
+	if l.worthless++; l.worthless < maxRejected {
+		l.report.Message("⚠️  Not a number: the validation loss of epoch %d is %v, though its training loss is one; these weights cannot become the best (%d of at most %d in a row)",
+			epoch, loss, l.worthless, maxRejected)
+		return nil
+	}
+	return fmt.Errorf("%w in %d validations in a row, the last after epoch %d, though it is one in training: the weights for use or batch norm's statistics are spoilt, or a validation picture is; "+
+		"lower LearningRate or check the data", ErrDiverged, l.worthless, epoch)
 }
 
 // train takes the optimizer steps that are left in the epoch.
@@ -224,7 +244,7 @@ func (l *loop) take(m measures, n int) error {
 }
 
 // maxRejected is how many batches of an epoch may give a loss that is not a
-// number before the run stops.
+// number before the run stops, and how many validations in a row stop it.
 const maxRejected = 3
 
 // reject leaves a batch out whose loss or gradient is not a number: the weights
@@ -300,8 +320,8 @@ func (l *loop) complete(e experiment.Epoch, validated bool) {
 	s.Position, s.Partial, l.rejected = 0, checkpoint.Partial{}, -1
 	s.History.Append(e)
 	switch {
-	case !validated:
-	case isFinite(e.ValLoss) && (!s.HasBest() || e.ValLoss < s.BestLoss):
+	case !validated || !isFinite(e.ValLoss):
+	case !s.HasBest() || e.ValLoss < s.BestLoss:
 		s.BestEpoch, s.BestLoss, s.Patience = s.Epoch, e.ValLoss, 0
 	default:
 		s.Patience++

@@ -67,7 +67,7 @@ func (l *loop) stop(cause error) (Outcome, error) {
 		return outcome, fmt.Errorf("train: %w with BatchSize %d in epoch %d: set %s and cfg.ResumeFromCheckpoint = true, then run \"2. Configuration\" and \"9. Training Loop\" again",
 			ErrOutOfMemory, l.cfg.BatchSize, epoch, remedy)
 	case Diverged:
-		l.sayDiverged()
+		l.sayDiverged(cause)
 		return outcome, fmt.Errorf("train: %w", cause)
 	}
 	return "", fmt.Errorf("train: epoch %d: %w; what was trained is saved as %s", epoch, cause, l.saver.file)
@@ -92,9 +92,10 @@ func (l *loop) saySaved(what, advice, goOn string) {
 
 // sayDiverged tells how to go back: weights that a step too large has spoilt
 // are numbers still, and no learning rate mends them.
-func (l *loop) sayDiverged() {
+func (l *loop) sayDiverged(cause error) {
 	l.report.Message("")
-	l.report.Message("❌ The loss is not a number in epoch %d; the state before is in %s", l.state.Epoch+1, l.short(l.saver.file))
+	l.report.Message("❌ %v", cause)
+	l.report.Message("   The state before is in %s", l.short(l.saver.file))
 	l.report.Message("   ▶️  To go on: a lower cfg.LearningRate and cfg.ResumeFromCheckpoint = true, then Run All")
 	entries, err := checkpoint.List(l.exp.CheckpointsDir())
 	if err != nil {
