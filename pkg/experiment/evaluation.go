@@ -12,10 +12,9 @@ import (
 	"rekindle/pkg/durable"
 )
 
-// Scores of one picture or their mean; a number that is not finite is null in
-// JSON (an infinite PSNR: the pictures are identical).
+// Scores of one picture or their mean; a number that is not finite is null in JSON.
 type Scores struct {
-	PSNR    Number `json:"psnr"`     // dB
+	PSNR    Number `json:"psnr"`     // dB; 100 where the pictures are equal
 	SSIM    Number `json:"ssim"`     // Gaussian window, as published
 	SSIMBox Number `json:"ssim_box"` // the Python original's: a box for a window, black beyond the borders
 	MAE     Number `json:"mae"`      // of values in [0, 1]
@@ -118,7 +117,24 @@ func LoadEvaluation(path string) (*Evaluation, error) {
 	if err := json.Unmarshal(raw, e); err != nil {
 		return nil, fmt.Errorf("experiment: %s cannot be read: %w; evaluate again to replace it", path, err)
 	}
+	e.Summary.mend()
+	e.Degraded.mend()
 	return e, nil
+}
+
+// equal is the PSNR of equal pictures, metrics.BestPSNR. Files of before have null.
+const equal = 100
+
+func (s *Summary) mend() {
+	mended := false
+	for i := range s.PerImage {
+		if p := &s.PerImage[i]; math.IsNaN(float64(p.PSNR)) && p.MSE == 0 && p.SSIM > 0 {
+			p.PSNR, mended = equal, true
+		}
+	}
+	if mended {
+		s.Summarise()
+	}
 }
 
 // SaveCSV writes the scores of each picture as a table for spreadsheets, all or

@@ -353,10 +353,13 @@ func TestDamagedStatsAreKept(t *testing.T) {
 	}
 }
 
+// Equal pictures were null in files of before.
 func TestEvaluationIsValidJSONWithInfinities(t *testing.T) {
 	e := &Evaluation{NImages: 2}
-	e.PerImage = []ImageScores{{"a.png", Scores{PSNR: Number(math.Inf(1)), SSIM: 1}}, {"b.png", Scores{PSNR: 30, SSIM: 0.5, MAE: 0.1}}}
+	e.PerImage = []ImageScores{{"a.png", Scores{PSNR: Number(math.Inf(1)), SSIM: 1}}, {"b.png", Scores{PSNR: 30, SSIM: 0.5, MAE: 0.1, MSE: 0.01}}}
+	e.Degraded.PerImage = []ImageScores{{"a.png", Scores{PSNR: Number(math.NaN()), SSIM: 0.5, MSE: 0.1}}, {"b.png", Scores{PSNR: 20, MSE: 0.01}}}
 	e.Summarise()
+	e.Degraded.Summarise()
 	if e.Mean.PSNR != 30 || e.Mean.SSIM != 0.75 || e.Std.SSIM != 0.25 {
 		t.Errorf("mean %+v std %+v", e.Mean, e.Std)
 	}
@@ -365,7 +368,7 @@ func TestEvaluationIsValidJSONWithInfinities(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := LoadEvaluation(path)
-	if err != nil || got.NImages != 2 || !math.IsNaN(float64(got.PerImage[0].PSNR)) || got.PerImage[1].Filename != "b.png" || got.PerImage[1].PSNR != 30 {
+	if err != nil || got.NImages != 2 || got.PerImage[0].PSNR != 100 || got.Mean.PSNR != 65 || !math.IsNaN(float64(got.Degraded.PerImage[0].PSNR)) || got.PerImage[1].Filename != "b.png" || got.PerImage[1].PSNR != 30 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	raw, _ := os.ReadFile(path)

@@ -16,9 +16,14 @@ import (
 	"rekindle/pkg/rgb"
 )
 
+// BestPSNR is what equal pictures have, in dB, and nearly equal ones: so it is a
+// number everywhere, in tables, means and files. The training's validation has the
+// same bound.
+const BestPSNR = 100
+
 // Scores of a picture.
 type Scores struct {
-	PSNR    float64 // peak signal-to-noise ratio in dB; +Inf where the pictures are equal
+	PSNR    float64 // peak signal-to-noise ratio in dB, at most [BestPSNR]
 	SSIM    float64 // structural similarity with a Gaussian window, as published; at most 1
 	BoxSSIM float64 // the original's SSIM: a box for a window, black beyond the borders
 	MAE     float64 // mean absolute error of values in [0, 1]
@@ -57,7 +62,7 @@ func MSE[T float32 | float64](a, b []T) (float64, error) {
 }
 
 // PSNR is the peak signal-to-noise ratio in dB between two lists of values with
-// a range of 1, all planes and pictures together: -10 log10 MSE, +Inf for equal ones.
+// a range of 1, all planes and pictures together: -10 log10 MSE, at most [BestPSNR].
 func PSNR[T float32 | float64](a, b []T) (float64, error) {
 	mse, err := MSE(a, b)
 	return psnr(mse), err
@@ -80,7 +85,7 @@ func BoxSSIM[T float32 | float64](a, b []T, h, w int) (float64, error) {
 }
 
 func psnr(mse float64) float64 {
-	return 10 * math.Log10(1/mse)
+	return min(10*math.Log10(1/mse), BestPSNR)
 }
 
 func mean[T float32 | float64](a, b []T, f func(float64) float64) (float64, error) {

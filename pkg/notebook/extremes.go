@@ -79,8 +79,8 @@ func extremes(images []experiment.ImageScores) (best, worst int) {
 }
 
 func scores(s experiment.Scores) string {
-	if math.IsNaN(float64(s.PSNR)) {
-		return fmt.Sprintf("identical, SSIM %.4f", float64(s.SSIM)) // an infinite PSNR is not in the file
+	if s.MSE == 0 && s.SSIM > 0 {
+		return fmt.Sprintf("identical, SSIM %.4f", float64(s.SSIM))
 	}
 	return fmt.Sprintf("%.2f dB, SSIM %.4f", float64(s.PSNR), float64(s.SSIM))
 }
