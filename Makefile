@@ -10,6 +10,8 @@
 # make peers    PyTorch, ONNX Runtime and TensorBoard for tests and benchmarks, into build/python (600 MB of downloads)
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
+# make soak     one run in many sessions on a file system that fails now and then: MINUTES=60
+# make fuzz     files of every kind, changed at random: FOR=10m each, or FOR=5s
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
 # make bench    speed and memory beside PyTorch, written to docs/benchmarks.md; SHORT=1: a minute, nothing written
 # make quality  docs/quality.md from what was measured; NET=file NAME="what it is" measures a network first, PEERS=all EVERY=6 BM3D and others
@@ -33,7 +35,7 @@ ifeq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes)
 export HOME := $(CURDIR)/.home
 endif
 
-.PHONY: help run lab data setup photographs export list score notebooks sync peers test torture scenarios bench quality check vuln clean
+.PHONY: help run lab data setup photographs export list score notebooks sync peers test torture soak fuzz scenarios bench quality check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -94,6 +96,13 @@ test:
 
 torture:
 	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
+
+soak:
+	REKINDLE_SOAK=$(or $(MINUTES),60) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./pkg/train
+
+fuzz:
+	@grep -rn '^func Fuzz' pkg --include=*_test.go | sed 's|/[^/]*:.*func \(Fuzz[A-Za-z]*\)(.*| \1|' | sort | while read -r package name; do \
+		echo "$$package $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FOR),10m) -fuzzminimizetime 10x $(if $(PARALLEL),-parallel $(PARALLEL)) "./$$package" || exit 1; done
 
 scenarios:
 	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 40m -v ./pkg/notebook/scenarios

@@ -208,6 +208,28 @@ func failure(err error) error {
 	return fmt.Errorf("%w: %v", ErrDamaged, err)
 }
 
+// unpacking is how many bytes deflate makes of one at most (zlib's documentation,
+// "Maximum Compression Factor").
+const unpacking = 1032
+
+// mostPixels is how many pixels a file of some size is believed to have. Decoders
+// take memory for all that a header claims before they read the first pixel.
+func mostPixels(format string, size int64) int64 {
+	switch format {
+	case "jpeg": // a bit for each block of 8 x 8
+		return 512 * size
+	case "gif": // LZW: 12 bits for 4096 pixels
+		return 4096 * 8 / 12 * size
+	case "bmp": // not compressed
+		return 8 * size
+	case "png": // deflate, a bit for a pixel
+		return 8 * unpacking * size
+	}
+	// TIFF's fax codes and WebP have no bound: a plain picture of any size takes a few
+	// bytes. Beyond these 16 million pixels are believed.
+	return max(1<<24, 1<<16*size)
+}
+
 // decode decodes the whole picture.
 func (h *header) decode(f io.ReaderAt, size int64, max int) (im image.Image, err error) {
 	if h.W > max/h.H {
@@ -217,6 +239,9 @@ func (h *header) decode(f io.ReaderAt, size int64, max int) (im image.Image, err
 		if err := h.png.believable(size); err != nil {
 			return nil, err
 		}
+	}
+	if most := mostPixels(h.Format, size); int64(h.W)*int64(h.H) > most {
+		return nil, fmt.Errorf("%w: its header claims %d x %d pixels, more than %d bytes can hold", ErrDamaged, h.W, h.H, size)
 	}
 	// Decoders of others, on files of others.
 	defer func() {

@@ -29,9 +29,9 @@ func (p *pngHeader) inRows() bool {
 }
 
 // believable compares the claimed size with the file's: deflate makes at most
-// 1032 bytes of one (zlib's documentation, "Maximum Compression Factor").
+// [unpacking] bytes of one.
 func (p *pngHeader) believable(size int64) error {
-	if claimed := int64(p.h) * (int64(p.w)*int64(p.channels()*p.depth)/8 + 1); claimed/1032 > size {
+	if claimed := int64(p.h) * (int64(p.w)*int64(p.channels()*p.depth)/8 + 1); claimed/unpacking > size {
 		return fmt.Errorf("%w: its header claims %d x %d pixels, more than %d bytes can hold", ErrDamaged, p.w, p.h, size)
 	}
 	return nil

@@ -176,6 +176,13 @@ func valueInfo(name string, dims []Dim) message {
 
 // encode makes the ModelProto.
 func (g *Graph) encode(about About) (message, error) {
+	for _, text := range []string{g.name, about.Producer, about.Doc} {
+		g.check(text)
+	}
+	for key, value := range about.Metadata {
+		g.check(key)
+		g.check(value)
+	}
 	if g.err != nil {
 		return nil, g.err
 	}

@@ -1,6 +1,9 @@
 package onnx
 
-import "fmt"
+import (
+	"fmt"
+	"unicode/utf8"
+)
 
 // Graph is a network under construction: operations in the order in which they
 // are computed, and the weights they use. The first mistake, such as a name
@@ -21,12 +24,27 @@ func NewGraph(name string) *Graph { return &Graph{name: name, known: map[Value]b
 
 // define notes a new name.
 func (g *Graph) define(name string) Value {
+	g.check(name)
 	if v := Value(name); name != "" && !g.known[v] {
 		g.known[v] = true
 		return v
 	}
 	g.Fail(fmt.Errorf("onnx: the name %q is empty or given twice", name))
 	return ""
+}
+
+func (g *Graph) given(name string, dims []Dim) message {
+	for _, d := range dims {
+		g.check(d.name)
+	}
+	return valueInfo(name, dims)
+}
+
+// check refuses a text that no reader of protobuf takes.
+func (g *Graph) check(text string) {
+	if !utf8.ValidString(text) {
+		g.Fail(fmt.Errorf("onnx: the text %.50q is not UTF-8", text))
+	}
 }
 
 // Fail makes writing the graph fail with err, unless it would already.
@@ -38,7 +56,7 @@ func (g *Graph) Fail(err error) {
 
 // Input declares what is given to the network, floats.
 func (g *Graph) Input(name string, dims ...Dim) Value {
-	g.inputs = append(g.inputs, valueInfo(name, dims))
+	g.inputs = append(g.inputs, g.given(name, dims))
 	return g.define(name)
 }
 
@@ -47,7 +65,7 @@ func (g *Graph) Output(v Value, dims ...Dim) {
 	if !g.known[v] {
 		g.Fail(fmt.Errorf("onnx: the output %q is not computed", v))
 	}
-	g.outputs = append(g.outputs, valueInfo(string(v), dims))
+	g.outputs = append(g.outputs, g.given(string(v), dims))
 }
 
 // Floats adds weights, row-major.
@@ -78,6 +96,7 @@ func (g *Graph) Node(op, name string, inputs []Value, attributes ...Attribute) V
 		}
 		m.text(1, string(v))
 	}
+	g.check(op)
 	m.text(2, name)
 	m.text(3, name)
 	m.text(4, op)

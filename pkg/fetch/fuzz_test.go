@@ -1,0 +1,67 @@
+package fetch
+
+import (
+	"archive/zip"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rekindle/pkg/internal/allocation"
+)
+
+// FuzzUnzip: an archive of any content is refused, or what is unpacked of it lies
+// in the folder and is as large as allowed.
+func FuzzUnzip(f *testing.F) {
+	archive := func(method uint16, names ...string) []byte {
+		var b bytes.Buffer
+		w := zip.NewWriter(&b)
+		for _, name := range names {
+			e, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: method})
+			if err == nil && !strings.HasSuffix(name, "/") {
+				_, err = e.Write(bytes.Repeat([]byte(name), 100))
+			}
+			if err != nil {
+				f.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			f.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	f.Add(archive(zip.Store, "a/1.png", "a/2.png"))
+	f.Add(archive(zip.Deflate, "1.png", "x.txt", "b/"))
+	f.Add(archive(zip.Deflate, "../1.png"))
+	f.Add(archive(zip.Store, "1.png", "c/1.png"))
+	dir := f.TempDir()
+	path := filepath.Join(dir, "archive.zip")
+	limits := Limits{Wanted: func(name string) bool { return strings.HasSuffix(name, ".png") }, Files: 3, Bytes: 1 << 16}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		to := filepath.Join(dir, "to")
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		allocation.Within(t, len(raw), 100, 1<<20, func() { _, _ = (Job{}).Unzip(t.Context(), path, to, limits) })
+		outside, err := os.ReadDir(dir)
+		if err != nil || len(outside) > 2 {
+			t.Fatalf("beside the folder are %v (%v)", outside, err)
+		}
+		total := int64(0)
+		inside, _ := os.ReadDir(to)
+		for _, e := range inside {
+			info, err := e.Info()
+			if err != nil || !info.Mode().IsRegular() || !limits.Wanted(e.Name()) {
+				t.Fatalf("%s was unpacked (%v)", e.Name(), err)
+			}
+			total += info.Size()
+		}
+		if len(inside) > limits.Files || total > limits.Bytes {
+			t.Fatalf("%d files of %d bytes were unpacked", len(inside), total)
+		}
+	})
+}
