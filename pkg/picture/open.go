@@ -11,6 +11,7 @@ import (
 	"image/png"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
@@ -193,6 +194,9 @@ func failure(err error) error {
 	}
 	if already[0] || already[1] || already[2] || already[3] {
 		return err
+	}
+	if strings.Contains(err.Error(), "sampling") && !errors.Is(err, io.ErrUnexpectedEOF) { // two errors of Go's JPEG decoder, one of which calls the file wrong
+		return fmt.Errorf("%w: a JPEG whose colours are sampled in an unusual way (%v); save it as PNG with another program first", ErrKind, err)
 	}
 	var (
 		p png.UnsupportedError

@@ -513,3 +513,29 @@ func TestPictureNames(t *testing.T) {
 		}
 	}
 }
+
+// A JPEG whose colours are sampled in a way that Go's decoder does not know is not
+// damaged, and one without colours has no sampling, whatever it says.
+func TestAJPEGOfUnusualSamplingIsNotCalledDamaged(t *testing.T) {
+	for name, c := range map[string]struct {
+		sampling []byte
+		want     error
+	}{
+		"rgb.jpg":   {[]byte{0x22, 0x22, 0x22}, ErrKind},
+		"rgb.jpg ":  {[]byte{0x11, 0x21, 0x21}, ErrKind},
+		"rgb.jpg  ": {[]byte{0x31, 0x11, 0x11}, ErrKind},
+		"grey.jpg":  {[]byte{0x22}, nil},
+	} {
+		raw, err := os.ReadFile("testdata/" + strings.TrimSpace(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame := bytes.Index(raw, []byte{0xFF, 0xC0})
+		for i, s := range c.sampling {
+			raw[frame+11+3*i] = s
+		}
+		if _, _, err := Decode(raw, MaxPixels); !errors.Is(err, c.want) || errors.Is(err, ErrDamaged) {
+			t.Errorf("%s with a sampling of %x: %v, want %v", name, c.sampling, err, c.want)
+		}
+	}
+}
