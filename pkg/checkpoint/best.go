@@ -12,14 +12,19 @@ import (
 
 // LoadBest loads best_model.pth. Where it is missing or damaged it is first made
 // from the newest whole checkpoint, and this is said in the guide's words; a
-// damaged one is kept under another name. A folder without a whole checkpoint is
-// an error.
+// damaged one is kept under another name. Where no epoch was ever validated there is no
+// best: the State of the newest checkpoint is returned, and no file is made. A folder
+// without a whole checkpoint is an error.
 func LoadBest(dir string, say func(line string)) (*State, error) {
 	s, err := Load(Path(dir, Best))
 	if !canBeMade(err) {
 		return s, err
 	}
-	if s, err = makeBest(dir, err, say); s != nil || err != nil {
+	s, from, err := makeBest(dir, err, say)
+	if s != nil && s.neverValidated() {
+		say(fmt.Sprintf("ℹ️  No epoch is validated yet, so there is no best model: the weights are those of %s, %s", from.Name(), from.Cursor))
+	}
+	if s != nil || err != nil {
 		return s, err
 	}
 	return Load(Path(dir, Best))
@@ -33,42 +38,53 @@ func EnsureBest(dir string, say func(line string)) error {
 	if !canBeMade(err) {
 		return err
 	}
-	_, err = makeBest(dir, err, say)
+	_, _, err = makeBest(dir, err, say)
 	return err
 }
 
 func canBeMade(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) }
 
-// makeBest makes best_model.pth, which is not there or damaged, as why says. It
+// neverValidated reports that no epoch up to the State was. Files made by PyTorch do
+// not say.
+func (s *State) neverValidated() bool {
+	return s.Config.Model != "" && !s.HasBest() && s.History.Validated() == 0
+}
+
+// makeBest makes best_model.pth, which is not there or damaged, as why says, from a
+// State that it returns. Where that was never validated it makes nothing. It
 // returns a nil State without an error where training has saved one meanwhile.
-func makeBest(dir string, why error, say func(string)) (*State, error) {
+func makeBest(dir string, why error, say func(string)) (s *State, from Entry, err error) {
 	best, damaged := Path(dir, Best), errors.Is(why, ErrDamaged)
 	s, from, bad, err := choose(dir, Best)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, from, err
 	case s == nil && (damaged || len(bad) > 0):
-		return nil, fmt.Errorf("%w; there is no whole checkpoint in %s to make it from: train again in a new experiment", why, dir)
+		return nil, from, fmt.Errorf("%w; there is no whole checkpoint in %s to make it from: train again in a new experiment", why, dir)
 	case s == nil:
-		return nil, fmt.Errorf("checkpoint: %s has no checkpoint to make best_model.pth from; train first", dir)
+		return nil, from, fmt.Errorf("checkpoint: %s has no checkpoint to make best_model.pth from; train first", dir)
 	}
 	for _, e := range bad {
 		say("⚠️  " + passedOver(e, ""))
 	}
 	if damaged {
 		if s, err := Load(best); err == nil {
-			return s, nil
+			return s, from, nil
 		}
 		kept, err := experiment.SetAside(best)
 		if durable.MayOnlyRead(err) {
 			say(fmt.Sprintf("⚠️  best_model.pth is damaged (%s), and the folder may only be read: %s is used instead", whyDamaged(why), from.Name()))
-			return s, nil
+			return s, from, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w, and it cannot be set aside: %w", why, err)
+			return nil, from, fmt.Errorf("%w, and it cannot be set aside: %w", why, err)
 		}
 		say(fmt.Sprintf("⚠️  best_model.pth is damaged (it is kept as %s): %s", filepath.Base(kept), whyDamaged(why)))
-	} else {
+	}
+	if s.neverValidated() {
+		return s, from, nil
+	}
+	if !damaged {
 		say(fmt.Sprintf("⚠️  best_model.pth not found in %s", dir))
 	}
 	say(fmt.Sprintf("   📋 Found alternative checkpoint: %s", from.Name()))
@@ -76,16 +92,16 @@ func makeBest(dir string, why error, say func(string)) (*State, error) {
 	err = durable.CopyNew(from.Path, best)
 	if durable.MayOnlyRead(err) {
 		say("   ℹ️  The folder may only be read: that checkpoint itself is used")
-		return s, nil
+		return s, from, nil
 	}
 	if errors.Is(err, fs.ErrExist) {
 		say("   ✅ Training has saved best_model.pth in the meantime")
-		return nil, nil
+		return nil, from, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("checkpoint: %w", err)
+		return nil, from, fmt.Errorf("checkpoint: %w", err)
 	}
 	say("   ✅ Successfully created best_model.pth")
 	say("   ⚠️  Note: This may not be the actual best model, just the most recent checkpoint")
-	return s, nil
+	return s, from, nil
 }

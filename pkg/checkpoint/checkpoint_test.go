@@ -356,6 +356,29 @@ func TestEnsureBestCopiesTheNewest(t *testing.T) {
 	}
 }
 
+func TestNothingIsTheBestBeforeAValidation(t *testing.T) {
+	dir := t.TempDir()
+	save(t, dir, Emergency("interrupt", 1), sample(0, 320))
+	if err := EnsureBest(dir, func(l string) { t.Errorf("said %q", l) }); err != nil {
+		t.Error(err)
+	}
+	var lines []string
+	s, err := LoadBest(dir, func(l string) { lines = append(lines, l) })
+	want := "ℹ️  No epoch is validated yet, so there is no best model: the weights are those of emergency_checkpoint_interrupt_epoch_1.pth, epoch 0 and 320 patches"
+	if err != nil || s.Position != 320 || len(lines) != 1 || lines[0] != want {
+		t.Errorf("got %v, %v and %q, want the newest State and %q", s, err, lines, want)
+	}
+	if got := names(t, dir); !slices.Equal(got, []string{Emergency("interrupt", 1)}) {
+		t.Errorf("the folder holds %q", got)
+	}
+	// A file of PyTorch does not say what was validated: the guide's way.
+	foreign := sample(1, 0)
+	foreign.Config = config.Config{}
+	if foreign.neverValidated() {
+		t.Error("a file of PyTorch counts as never validated")
+	}
+}
+
 // TestPyTorchGoesOnAlongTheSameCurve applies the recursion of CosineAnnealingLR to
 // what is saved, also where the curve was planned anew.
 func TestPyTorchGoesOnAlongTheSameCurve(t *testing.T) {

@@ -64,6 +64,15 @@ type Cursor struct {
 	Step     int64 `json:"step"`     // optimizer steps taken
 }
 
+// String says in words how far that is.
+func (c Cursor) String() string {
+	text := fmt.Sprintf("epoch %d", c.Epoch)
+	if c.Position > 0 {
+		text += fmt.Sprintf(" and %d patches", c.Position)
+	}
+	return text
+}
+
 // Compare is negative where c is before d, as whoever resumes sees it.
 func (c Cursor) Compare(d Cursor) int {
 	return cmp.Or(cmp.Compare(c.Epoch, d.Epoch), cmp.Compare(c.Position, d.Position))

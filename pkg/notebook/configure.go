@@ -31,6 +31,7 @@ const ConfigVariable = "REKINDLE_CONFIG"
 // Settings that cannot work end the cell with a sentence for each problem. edit is
 // run a few times, to learn which experiment is meant and which keys it sets.
 func Configure(edit func(cfg *config.Config)) config.Config {
+	BeginAnew()
 	s, err := configure(edit)
 	Check(err)
 	Check(s.remember())
@@ -289,6 +290,7 @@ func recallSettings() (*settings, error) {
 // "3. Create Output Directories" was not run again, they are those of the
 // experiment that is used.
 func Settings() config.Config {
+	follows()
 	s, err := currentSettings()
 	Check(err)
 	return s.Config

@@ -24,6 +24,7 @@ const directoriesCell = `"3. Create Output Directories"`
 // cells that follow. With skipTraining nothing is ever created: the experiment
 // that ResumeExperiment names is opened.
 func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
+	BeginAnew()
 	exp, err := setUp(cfg, skipTraining, time.Now())
 	if err != nil && !errors.Is(err, ErrNothing) {
 		// Cells below that are queued already must not work on the experiment

@@ -24,12 +24,19 @@ const samples = 4
 // shows degraded, restored and clean ones in rows, of different pictures where
 // there are several.
 func RestoreSamples(cfg config.Config) {
+	if notebook.PassedOver("samples", "restoring samples") {
+		return
+	}
 	exp := notebook.Experiment(cfg)
 	state, err := loadBest(exp)
 	notebook.Check(err)
 	r, err := newRestorer(cfg, exp, state)
 	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "✅ Loaded best model from epoch %d\n", state.Epoch)
+	if isBest(state) {
+		fmt.Fprintf(notebook.Out, "✅ Loaded best model from epoch %d\n", state.Epoch)
+	} else {
+		fmt.Fprintf(notebook.Out, "✅ Loaded the weights of %s\n", state.Cursor)
+	}
 
 	ctx, stop := interruptible()
 	defer stop()

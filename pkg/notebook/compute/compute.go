@@ -30,6 +30,7 @@ import (
 // something stops it. An interruption (Jupyter's button, Ctrl+C, SIGTERM, a
 // vanished kernel) ends it normally, with everything saved.
 func Train(cfg config.Config) {
+	notebook.BeginAnew()
 	exp := notebook.Experiment(cfg)
 	ctx, stop := interruptible() // before the lock is taken: it must not outlive its owner
 	lock, err := exp.Lock()
@@ -50,6 +51,9 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	var result *train.Result
 	chat := withTelegram(nil, exp, cfg)
 	defer func() {
+		if errors.Is(err, errNotBegun) || result != nil && result.Outcome == train.Interrupted {
+			notebook.Interrupted()
+		}
 		chat.finish(ctx, result, err)
 		stop() // from here on a signal kills
 	}()
@@ -155,13 +159,19 @@ func interruptible() (context.Context, context.CancelFunc) {
 }
 
 // loadBest reads the best checkpoint of an experiment, made from the newest one
-// where there is none.
+// where there is none; the newest itself where no epoch was validated.
 func loadBest(exp *experiment.Experiment) (*checkpoint.State, error) {
 	dir := exp.CheckpointsDir()
 	if entries, err := checkpoint.List(dir); err == nil && len(entries) == 0 {
 		return nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", notebook.ErrNothing, exp.Name())
 	}
 	return checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) })
+}
+
+// isBest reports whether the weights are those of the lowest validation loss, as
+// far as the file says: one that PyTorch made is what it is called.
+func isBest(s *checkpoint.State) bool {
+	return s.Config.Model == "" || s.Position == 0 && s.BestEpoch == s.Epoch && s.HasBest()
 }
 
 // networkOf says which network a checkpoint's weights are of. One that PyTorch

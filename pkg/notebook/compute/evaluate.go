@@ -25,6 +25,9 @@ import (
 // are there already, made from the same weights and pictures with the same
 // options, it shows the scores and leaves both as they are.
 func Evaluate(cfg config.Config) {
+	if notebook.PassedOver("evaluation", "evaluation") {
+		return
+	}
 	exp := notebook.Experiment(cfg)
 	state, err := loadBest(exp)
 	notebook.Check(err)
@@ -47,7 +50,7 @@ func Evaluate(cfg config.Config) {
 	}
 	r, err := newRestorer(cfg, exp, state)
 	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "🔍 Evaluating the weights of epoch %d in tiles of %d with %d pixels of overlap\n", state.Epoch, cfg.PatchSize, cfg.TileOverlap)
+	fmt.Fprintf(notebook.Out, "🔍 Evaluating the weights of %s in tiles of %d with %d pixels of overlap\n", state.Cursor, cfg.PatchSize, cfg.TileOverlap)
 	ctx, stop := interruptible()
 	defer stop()
 	if cfg.SelfEnsemble {

@@ -24,6 +24,9 @@ func RestorePictures(cfg config.Config, pictures, results string) {
 		fmt.Fprintln(notebook.Out, "ℹ️  No picture is named: write the path of a picture or folder of yours between the quotation marks, and where the restored ones go")
 		return
 	}
+	if notebook.PassedOver("pictures", "restoring pictures") {
+		return
+	}
 	exp := notebook.Experiment(cfg)
 	notebook.Check(restorePictures(exp.Dir, pictures, results))
 }

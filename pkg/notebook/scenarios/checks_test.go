@@ -71,6 +71,22 @@ func (n *notebook) continues(now, earlier *experiment.History) {
 	}
 }
 
+// hasNoBest checks that nothing is called the best of an experiment that was never
+// validated.
+func (n *notebook) hasNoBest(exp *experiment.Experiment, all outputs) {
+	n.t.Helper()
+	if _, err := os.Stat(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); err == nil {
+		n.t.Error("there is a best_model.pth although no epoch was validated")
+	}
+	for _, o := range all {
+		for _, word := range []string{"★", "best so far", "best: epoch", "Best epoch: 1", "best model from"} {
+			if strings.Contains(o.said(), word) {
+				n.t.Errorf("the cell %s speaks of %q although no epoch was validated:\n%s", o.Cell, word, o.said())
+			}
+		}
+	}
+}
+
 // has checks that an experiment's folder contains files that are not empty.
 func (n *notebook) has(exp *experiment.Experiment, files ...string) {
 	n.t.Helper()

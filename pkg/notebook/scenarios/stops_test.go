@@ -29,7 +29,9 @@ func interrupted(t *testing.T, m *machine) {
 	n.works(all)
 	n.says(all.of("training"), "Training interrupted in epoch", "nothing is lost", "emergency_checkpoint_interrupt_epoch_", "ResumeFromCheckpoint = true")
 	n.isLive(all.of("training"))
-	n.works(n.wait(n.ids[upTo+1:]...)) // the cells below run with what there is
+	below := n.wait(n.ids[upTo+1:]...)
+	n.works(below) // with what there is
+	n.passedOver(below, "inference", "evaluation")
 	n.status(exp, "interrupted")
 	at := n.newest(exp)
 	if !strings.HasPrefix(at.Name(), "emergency_checkpoint_interrupt_epoch_") || at.Epoch < 1 || at.Position == 0 {
@@ -66,6 +68,59 @@ func interrupted(t *testing.T, m *machine) {
 		t.Errorf("after a resume the bar begins at %.1f %%, want at least %.1f %%", got, least)
 	}
 	n.status(exp, "completed")
+}
+
+// passedOver checks that of the cells queued behind an interrupted training the light
+// ones showed what there is, and the heavy ones said in a line that they did nothing.
+func (n *notebook) passedOver(below outputs, heavy ...string) {
+	n.t.Helper()
+	for _, cell := range heavy {
+		o := below.of(cell)
+		n.says(o, "Training was interrupted, so ", "is passed over; run this cell by itself to do it")
+		if lines := strings.Count(strings.TrimSpace(o.said()), "\n") + 1; lines != 1 || o.Pictures > 0 {
+			n.t.Errorf("the cell %s, passed over, said %d lines and showed %d pictures:\n%s", cell, lines, o.Pictures, o.said())
+		}
+	}
+	n.says(below.of("summary"), "TRAINING SUMMARY", "interrupted")
+	if below.of("curves").Pictures == 0 {
+		n.t.Error("the curves of what was trained are not shown")
+	}
+}
+
+// interruptedEarly stops a Run All before anything was validated. Then a person runs
+// the heavy cells by hand: one at once, which was passed over before, and one that was
+// not, after a training cell that had no queue behind it.
+func interruptedEarly(t *testing.T, m *machine) {
+	n := open(t, m, strings.Replace(tiny, `"patches_per_image": 1,`, `"patches_per_image": 40, "val_every": 1000,`, 1))
+	n.set("NumEpochs", 1000)
+	n.start(n.ids...)
+	upTo := slices.Index(n.ids, "training")
+	n.works(n.wait(n.ids[:upTo]...))
+	exp := n.only()
+	n.waitForEpochs(exp, 1)
+	time.Sleep(redrawn)
+	n.interrupt()
+	all := n.wait(n.ids[upTo:]...)
+	n.works(all)
+	n.passedOver(all, "inference", "evaluation")
+	n.says(all.of("summary"), "none validated yet")
+	n.hasNoBest(exp, all)
+	byHand := n.run("inference")
+	n.works(byHand)
+	n.says(byHand.of("inference"), "No epoch is validated yet", "Loaded the weights of epoch ")
+	n.hasNoBest(exp, byHand)
+
+	n.set("ResumeFromCheckpoint", true)
+	n.works(n.run("configuration"))
+	n.start("training")
+	n.waitForEpochs(exp, n.newest(exp).Epoch+1)
+	n.interrupt()
+	n.works(n.wait("training"))
+	time.Sleep(6 * time.Second) // longer than a queue takes to its next cell
+	all = n.run("evaluation")
+	n.works(all)
+	n.says(all.of("evaluation"), "Evaluating the weights of epoch ")
+	n.hasNoBest(exp, all)
 }
 
 // killed plays kill -9 on the program of the training cell.
