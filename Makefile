@@ -1,6 +1,7 @@
 # make run      set up whatever is missing, then run all cells of a notebook without a browser
 # make lab      the same set-up, then open the notebook in Jupyter
 # make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
+# make watch    where a training run is that goes on elsewhere; EXPERIMENT=name, else the one that trains
 # make restore  restore pictures with what was trained: IN=photo.jpg OUT=restored.png, or folders; see docs/restore.md
 # make score    measure a network as papers do: NET=file-or-experiment SET=folder SIGMA=15,25,50 (GREY=1, CLIP=1, OUT=scores); see docs/quality.md
 # make photographs  what the network was trained with that comes with this program, into data/photographs (230 MB of downloads)
@@ -35,7 +36,7 @@ ifeq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes)
 export HOME := $(CURDIR)/.home
 endif
 
-.PHONY: help run lab data setup photographs export list score notebooks sync peers test torture soak fuzz scenarios bench quality check vuln clean
+.PHONY: help run lab watch data setup photographs export list score notebooks sync peers test torture soak fuzz scenarios bench quality check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +61,9 @@ export: build/bin/rekindle
 
 list: build/bin/rekindle
 	@build/bin/rekindle list -experiment "$(or $(EXPERIMENT),*)"
+
+watch: build/bin/rekindle
+	@build/bin/rekindle watch -experiment "$(or $(EXPERIMENT),latest)"
 
 restore: build/bin/rekindle
 	@build/bin/rekindle restore -in "$(IN)" -out "$(OUT)" -experiment "$(or $(EXPERIMENT),latest)" $(if $(OVERWRITE),-overwrite) \

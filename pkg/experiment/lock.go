@@ -113,8 +113,9 @@ func sentence(err error) string {
 
 // sign writes who holds the lock into it.
 func (l *Lock) sign() error {
-	host, _ := os.Hostname()
-	raw, err := json.Marshal(Owner{os.Getpid(), host, filepath.Base(os.Args[0]), time.Now(), inode(l.file)})
+	owner := Myself()
+	owner.File = inode(l.file)
+	raw, err := json.Marshal(owner)
 	if err != nil {
 		return err
 	}

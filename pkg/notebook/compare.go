@@ -9,6 +9,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/plots"
 )
 
@@ -90,28 +91,21 @@ func outcomesTable(all []*experiment.Outcome) table {
 		if e := o.Evaluation; e != nil {
 			psnr, ssim, degraded = float64(e.Mean.PSNR), float64(e.Mean.SSIM), float64(e.Degraded.Mean.PSNR)
 		}
-		gain := decibels(o.Gain())
+		gain := figures.Decibels(o.Gain())
 		if o.Evaluation != nil && o.Evaluation.SelfEnsemble {
 			gain += " ×8"
 		}
 		t.rows = append(t.rows, []string{fmt.Sprint(i + 1), o.Name(), o.Config.Model, o.Config.Degradation, fmt.Sprintf("%d of %d", o.History.Len(), o.Config.NumEpochs),
-			epoch, number(loss), decibels(psnr), number(ssim), decibels(degraded), gain, trainingTime(o), weightsOf(o)})
+			epoch, figures.Loss(loss), figures.Decibels(psnr), figures.Loss(ssim), figures.Decibels(degraded), gain, trainingTime(o), weightsOf(o)})
 	}
 	return t
-}
-
-func decibels(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return "–"
-	}
-	return fmt.Sprintf("%.2f", v)
 }
 
 func trainingTime(o *experiment.Outcome) string {
 	if o.Stats.TotalSeconds == 0 {
 		return "–"
 	}
-	return seconds(o.Stats.TotalSeconds)
+	return figures.Seconds(o.Stats.TotalSeconds)
 }
 
 // weightsOf is the size of the network in the newest checkpoint.

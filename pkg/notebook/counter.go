@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"rekindle/pkg/figures"
 	"rekindle/pkg/machine"
 )
 
@@ -45,7 +46,7 @@ func (c *Counter) Set(done, total int) {
 	c.shown = now
 	text := fmt.Sprintf("   %s %d of %d", c.what, done, total)
 	if passed := now.Sub(c.began); done > 0 && done < total && passed > 2*time.Second {
-		text += fmt.Sprintf(", %s left", spell(passed/time.Duration(done)*time.Duration(total-done)))
+		text += fmt.Sprintf(", %s left", figures.Duration(passed/time.Duration(done)*time.Duration(total-done)))
 	}
 	c.write(text)
 }

@@ -3,10 +3,10 @@ package notebook
 import (
 	"fmt"
 	"html"
-	"math"
 	"strings"
 	"time"
 
+	"rekindle/pkg/figures"
 	"rekindle/pkg/plots"
 )
 
@@ -22,7 +22,7 @@ type panel struct {
 func newPanel() *panel { return &panel{box: newDisplay(), curve: newDisplay(), patches: newDisplay()} }
 
 func (p *panel) paint(r running) {
-	if r.batches == 0 {
+	if r.batches == 0 && !r.whole {
 		return // training has not begun
 	}
 	p.box.html(panelHTML(r), panelText(r))
@@ -57,17 +57,17 @@ const (
 
 var columns = []string{"epoch", "train loss", "val loss", "val SSIM", "val PSNR (dB)", "learning rate", "time", "images/s", "memory", ""}
 
-// rows are the table's cells for the last n epochs of this session.
+// rows are the table's cells for the last n epochs, those of earlier sessions too.
 func rows(r running, n int) [][]string {
 	var out [][]string
-	for epoch := max(r.fromEpoch, r.history.Len()-n+1, 1); epoch <= r.history.Len(); epoch++ {
+	for epoch := max(r.history.Len()-n+1, 1); epoch <= r.history.Len(); epoch++ {
 		e := r.history.At(epoch - 1)
 		mark := ""
 		if epoch == r.bestEpoch {
 			mark = "★ best"
 		}
-		out = append(out, []string{fmt.Sprintf("%d / %d", epoch, r.epochs), number(e.TrainLoss), number(e.ValLoss), number(e.ValSSIM), decibels(e.ValPSNR), rate(e.LR),
-			seconds(e.EpochTime), speed(r.speeds[epoch]), megabytes(e.MemoryAllocatedMB), mark})
+		out = append(out, []string{fmt.Sprintf("%d / %d", epoch, r.epochs), figures.Loss(e.TrainLoss), figures.Loss(e.ValLoss), figures.Loss(e.ValSSIM), figures.Decibels(e.ValPSNR), figures.Rate(e.LR),
+			figures.Seconds(e.EpochTime), figures.Speed(r.speeds[epoch]), figures.Megabytes(e.MemoryAllocatedMB), mark})
 	}
 	return out
 }
@@ -77,13 +77,13 @@ func headline(r running) string {
 	if r.closed {
 		text := fmt.Sprintf("%d of %d epochs finished", r.history.Len(), r.epochs)
 		if r.bestEpoch > 0 {
-			text += fmt.Sprintf(", best: epoch %d (val_loss %s)", r.bestEpoch, number(r.bestLoss))
+			text += fmt.Sprintf(", best: epoch %d (val_loss %s)", r.bestEpoch, figures.Loss(r.bestLoss))
 		}
 		return text
 	}
 	parts := []string{fmt.Sprintf("Epoch %d of %d", r.epoch, r.epochs), fmt.Sprintf("batch %d of %d", r.batch, r.batches)}
 	if r.left > 0 {
-		parts = append(parts, spell(r.left)+" left")
+		parts = append(parts, figures.Duration(r.left)+" left")
 	}
 	return strings.Join(parts, " · ")
 }
@@ -96,11 +96,26 @@ func details(r running) string {
 	if r.onGPU {
 		memory = " of the GPU's memory"
 	}
-	parts := []string{"loss " + number(r.loss), speed(r.speed) + " images/s", megabytes(float64(r.memory)/(1<<20)) + memory}
+	parts := []string{"loss " + figures.Loss(r.loss), figures.Speed(r.speed) + " images/s", figures.Megabytes(float64(r.memory)/(1<<20)) + memory}
 	if r.bestEpoch > 0 {
-		parts = append(parts, fmt.Sprintf("best so far: epoch %d (val_loss %s)", r.bestEpoch, number(r.bestLoss)))
+		parts = append(parts, fmt.Sprintf("best so far: epoch %d (val_loss %s)", r.bestEpoch, figures.Loss(r.bestLoss)))
 	}
 	return strings.Join(parts, " · ")
+}
+
+// standsStill is for whoever loads the page anew: Jupyter then shows what was saved of
+// a cell, and its kernel does not send what comes after it to the new page.
+const standsStill = "if this stands still, the page was loaded anew: notebooks/watch.ipynb and make watch show where the run is"
+
+// footnote says of which moment the box is.
+func footnote(r running) string {
+	switch {
+	case r.closed:
+		return r.note
+	case r.watched:
+		return "as of " + r.asOf.Format("15:04:05")
+	}
+	return "as of " + r.asOf.Format("15:04:05") + "; " + standsStill
 }
 
 // panelHTML uses no colours of its own for text, so that it can be read on dark
@@ -112,6 +127,9 @@ func panelHTML(r running) string {
 	if !r.closed {
 		fmt.Fprintf(&b, `<div style="height:10px;border-radius:5px;background:rgba(127,127,127,0.25)"><div style="height:10px;border-radius:5px;width:%.1f%%;background:#2563eb"></div></div>`, 100*r.fraction())
 		fmt.Fprintf(&b, `<div style="margin:4px 0;opacity:0.8">%s</div>`, html.EscapeString(details(r)))
+	}
+	if note := footnote(r); note != "" {
+		fmt.Fprintf(&b, `<div style="margin:4px 0;opacity:0.6;font-size:smaller">%s</div>`, html.EscapeString(note))
 	}
 	n := latest
 	if r.closed {
@@ -139,36 +157,8 @@ func panelHTML(r running) string {
 // panelText is the same for readers without HTML.
 func panelText(r running) string {
 	lines := []string{headline(r), header}
-	for epoch := max(r.fromEpoch, r.history.Len()-shownAtEnd+1, 1); epoch <= r.history.Len(); epoch++ {
+	for epoch := max(r.history.Len()-shownAtEnd+1, 1); epoch <= r.history.Len(); epoch++ {
 		lines = append(lines, epochLine(r, epoch))
 	}
 	return strings.Join(lines, "\n")
-}
-
-func rate(v float64) string {
-	if math.IsNaN(v) {
-		return "–"
-	}
-	return fmt.Sprintf("%.1e", v)
-}
-
-func seconds(v float64) string {
-	if math.IsNaN(v) {
-		return "–"
-	}
-	return spell(time.Duration(v * float64(time.Second)))
-}
-
-func speed(v float64) string {
-	if v == 0 || math.IsNaN(v) {
-		return "–"
-	}
-	return fmt.Sprintf("%.1f", v)
-}
-
-func megabytes(v float64) string {
-	if math.IsNaN(v) || v == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.0f MB", v)
 }

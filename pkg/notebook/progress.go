@@ -10,6 +10,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/rgb"
 )
@@ -20,7 +21,8 @@ import (
 //
 // It is the Reporter of package train. Its methods return at once: drawing
 // happens in the background, at most once a second, and a front end that hangs
-// or is gone does not hold training up.
+// or is gone does not hold training up. For those who watch from elsewhere it also
+// keeps the experiment's progress.json, see [experiment.Progress].
 type Progress struct {
 	mu      sync.Mutex
 	run     running
@@ -29,6 +31,8 @@ type Progress struct {
 	course  *course       // nil: crops are not kept
 	crops   *cropsOf      // that were kept last
 	held    func() int64  // bytes that the process holds where it computes
+	file    *status       // progress.json; nil: not kept
+	painted time.Time
 	text    []*textView
 	now     func() time.Time
 	stop    chan struct{}
@@ -42,6 +46,11 @@ type running struct {
 	epochs, batches int                // planned epochs, batches in each
 	epoch, batch    int                // where the run stands; epoch is the one under way
 	fromEpoch       int                // the first epoch of this session
+	moved           time.Time          // when the last batch was finished
+	asOf            time.Time          // the moment
+	whole           bool               // shown also where no batch was trained
+	watched         bool               // by another program than the one that trains
+	note            string             // what is to be said at the end
 	loss            float64            // mean of the epoch under way
 	speed           float64            // images per second
 	bestEpoch       int                // 0: not validated yet
@@ -66,6 +75,9 @@ type cropsOf struct {
 
 const (
 	paintEvery = time.Second
+	// aliveEvery renews what is shown and kept while a step takes long, so that
+	// nobody thinks that it stands still.
+	aliveEvery = 2 * time.Second
 	curveEvery = 2 * time.Second
 	// askEvery spares the GPU's driver, which is asked by starting a program.
 	askEvery = 5 * time.Second
@@ -81,11 +93,12 @@ func NewProgress(exp *experiment.Experiment, cfg config.Config, onGPU bool) *Pro
 	}
 	p.run.epochs = cfg.NumEpochs
 	p.course = newCourse(exp)
+	p.file = &status{exp: exp, owner: experiment.Myself()}
+	if onGPU {
+		p.held = p.askNowAndThen(machine.ProcessGPUMemory, askEvery)
+	}
 	if inNotebook() {
 		p.paint = newPanel().paint
-		if onGPU {
-			p.held = p.askNowAndThen(machine.ProcessGPUMemory, askEvery)
-		}
 	} else {
 		p.text = append(p.text, &textView{w: os.Stdout, live: machine.IsTerminal(os.Stdout), now: time.Now})
 	}
@@ -144,7 +157,7 @@ func (p *Progress) Start(startEpoch, numEpochs, batchesPerEpoch int) {
 // of the epoch so far.
 func (p *Progress) Batch(epoch, batch int, loss, imagesPerSecond float64) {
 	p.update(func(r *running) {
-		r.epoch, r.batch, r.loss, r.speed = epoch, batch, loss, smooth(r.speed, imagesPerSecond)
+		r.epoch, r.batch, r.loss, r.speed, r.moved = epoch, batch, loss, smooth(r.speed, imagesPerSecond), p.now()
 		r.speeds[epoch] = r.speed
 		r.estimate(p.now())
 	}, (*textView).batch)
@@ -164,6 +177,17 @@ func (p *Progress) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestL
 // patches, always the same ones.
 func (p *Progress) Validated(epoch int, degraded, restored, clean []*rgb.Image) {
 	p.update(func(r *running) { r.crops = &cropsOf{epoch, Crops{degraded, restored, clean}} }, func(*textView, running) {})
+}
+
+// NothingLeft says that all epochs were done before: there will be no Start. The
+// table of epochs is shown as it was.
+func (p *Progress) NothingLeft() {
+	p.update(func(r *running) {
+		r.whole, r.epoch = true, r.history.Len()
+		if epoch, loss, ok := r.history.Best(); ok {
+			r.bestEpoch, r.bestLoss = epoch, loss
+		}
+	}, func(*textView, running) {})
 }
 
 // Message prints a line for people.
@@ -208,6 +232,7 @@ func (p *Progress) repaint() {
 		case <-p.stop:
 			p.show()
 			flush()
+			p.file.remove()
 			return
 		}
 	}
@@ -217,7 +242,12 @@ func (p *Progress) show() {
 	p.mu.Lock()
 	changed, kept := p.changed, p.crops
 	p.changed, p.crops = false, p.run.crops
+	now := time.Now()
+	if changed = changed || now.Sub(p.painted) >= aliveEvery; changed {
+		p.painted = now
+	}
 	r := p.run
+	r.asOf = now
 	r.history = r.history.Clone()
 	r.speeds = cloneMap(r.speeds)
 	p.mu.Unlock()
@@ -227,9 +257,37 @@ func (p *Progress) show() {
 			p.Message("⚠️  The pictures of the course of training cannot be kept: %v", err)
 		}
 	}
-	if changed && p.paint != nil {
-		r.memory = p.held()
+	if !changed || p.file == nil && p.paint == nil {
+		return
+	}
+	r.memory = p.held()
+	p.file.write(r)
+	if p.paint != nil {
 		p.paint(r)
+	}
+}
+
+// status keeps an experiment's progress.json. Training does not depend on it: on a
+// disk that is full those who watch see that it grows old.
+type status struct {
+	exp   *experiment.Experiment
+	owner experiment.Owner
+}
+
+func (s *status) write(r running) {
+	if s == nil || r.closed || r.batches == 0 {
+		return
+	}
+	_ = s.exp.SaveProgress(experiment.Progress{
+		Owner: s.owner, Updated: r.asOf, Moved: r.moved,
+		FromEpoch: r.fromEpoch, Epoch: r.epoch, NumEpochs: r.epochs, Batch: r.batch, Batches: r.batches,
+		Loss: experiment.Number(r.loss), ImagesPerSecond: r.speed, MemoryMB: float64(r.memory) / (1 << 20), OnGPU: r.onGPU, SecondsLeft: r.left.Seconds(),
+	})
+}
+
+func (s *status) remove() {
+	if s != nil {
+		_ = s.exp.RemoveProgress()
 	}
 }
 
@@ -327,9 +385,9 @@ func (v *textView) clear() {
 }
 
 func runningLine(r running) string {
-	text := fmt.Sprintf("epoch %d/%d, batch %d/%d, %.0f %%, loss %s, %.1f images/s", r.epoch, r.epochs, r.batch, r.batches, 100*r.fraction(), number(r.loss), r.speed)
+	text := fmt.Sprintf("epoch %d/%d, batch %d/%d, %.0f %%, loss %s, %.1f images/s", r.epoch, r.epochs, r.batch, r.batches, 100*r.fraction(), figures.Loss(r.loss), r.speed)
 	if r.left > 0 {
-		text += ", " + spell(r.left) + " left"
+		text += ", " + figures.Duration(r.left) + " left"
 	}
 	return text
 }
@@ -342,5 +400,5 @@ func epochLine(r running, epoch int) string {
 		mark = "  ★ best"
 	}
 	return fmt.Sprintf("%7s    %10s  %10s %10s %10s %10s %10s %10s %9s%s", fmt.Sprintf("%d/%d", epoch, r.epochs),
-		number(e.TrainLoss), number(e.ValLoss), number(e.ValSSIM), decibels(e.ValPSNR), rate(e.LR), seconds(e.EpochTime), speed(r.speeds[epoch]), megabytes(e.MemoryAllocatedMB), mark)
+		figures.Loss(e.TrainLoss), figures.Loss(e.ValLoss), figures.Loss(e.ValSSIM), figures.Decibels(e.ValPSNR), figures.Rate(e.LR), figures.Seconds(e.EpochTime), figures.Speed(r.speeds[epoch]), figures.Megabytes(e.MemoryAllocatedMB), mark)
 }

@@ -1,12 +1,17 @@
 package notebook
 
 import (
+	"context"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
+	"rekindle/pkg/watch"
 )
 
 // clock is a time that tests move.
@@ -131,8 +136,8 @@ func TestResumingKeepsTheEarlierEpochsOfTheCurve(t *testing.T) {
 	if got := p.run.history.Len(); got != 5 {
 		t.Errorf("got %d epochs in the curve, want 5", got)
 	}
-	if table := rows(p.run, 10); len(table) != 1 || table[0][0] != "5 / 6" {
-		t.Errorf("the table of this session is %v, want epoch 5 alone", table)
+	if table := rows(p.run, 10); len(table) != 5 || table[4][0] != "5 / 6" || table[4][2] != "0.1000" {
+		t.Errorf("the table is %v, want all five epochs, the last one as it was trained again", table)
 	}
 	p.Close()
 }
@@ -224,8 +229,129 @@ func TestDurationsAreSpelledToTwoUnits(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		400 * time.Millisecond: "0 s", 41 * time.Second: "41 s", 185 * time.Second: "3 min 5 s", 130 * time.Minute: "2 h 10 min", 50 * time.Hour: "50 h 0 min",
 	} {
-		if got := spell(d); got != want {
+		if got := figures.Duration(d); got != want {
 			t.Errorf("%v: got %q, want %q", d, got, want)
 		}
+	}
+}
+
+// kept is a Progress that keeps progress.json of a new experiment.
+func kept(t *testing.T) (*Progress, *experiment.Experiment) {
+	t.Helper()
+	cfg := config.Preset("go")
+	cfg.ExperimentsDir = t.TempDir()
+	exp, err := experiment.Create(cfg, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, _ := watched(false)
+	p.file = &status{exp: exp, owner: experiment.Myself()}
+	return p, exp
+}
+
+func TestWhereARunIsCanBeReadFromElsewhereUntilItEnds(t *testing.T) {
+	p, exp := kept(t)
+	p.show()
+	if _, err := exp.LoadProgress(); err == nil {
+		t.Error("a run that has not begun says where it is")
+	}
+	p.Start(2, 7, 156)
+	p.Batch(2, 57, 0.4211, 16)
+	p.show()
+	got, err := exp.LoadProgress()
+	if err != nil || got.Epoch != 2 || got.NumEpochs != 7 || got.Batch != 57 || got.Batches != 156 || got.Loss != 0.4211 || got.PID != os.Getpid() || got.MemoryMB == 0 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	p.painted = time.Now().Add(-aliveEvery) // a step that takes long
+	p.show()
+	if again, err := exp.LoadProgress(); err != nil || !again.Updated.After(got.Updated) || !again.Moved.Equal(got.Moved) {
+		t.Errorf("while a step takes long there is no sign of life: %+v, %v", again, err)
+	}
+	p.Close()
+	files, err := os.ReadDir(exp.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.Contains(f.Name(), "progress") {
+			t.Errorf("the run is over, and %s is left", f.Name())
+		}
+	}
+}
+
+func TestARunThatWasOverBeforeItBeganShowsItsTable(t *testing.T) {
+	p, _, _ := watched(false)
+	p.run.epochs = 2
+	p.run.history.Append(epoch(0.3))
+	p.run.history.Append(epoch(0.2))
+	var painted running
+	p.paint = func(r running) { painted = r }
+	p.NothingLeft()
+	p.Close()
+	text := panelHTML(painted)
+	for _, want := range []string{"2 of 2 epochs finished, best: epoch 2", "<td>1 / 2</td>", "<td>2 / 2</td>", "★ best"} {
+		if !painted.whole || !strings.Contains(text, want) {
+			t.Errorf("it lacks %q: %s", want, text)
+		}
+	}
+}
+
+func TestTheTableOfAResumedRunHasItsEarlierEpochs(t *testing.T) {
+	r := running{epochs: 4, fromEpoch: 3, batches: 10, closed: true, speeds: map[int]float64{3: 16}}
+	for range 3 {
+		r.history.Append(epoch(0.3))
+	}
+	for _, text := range []string{panelHTML(r), panelText(r)} {
+		if n := strings.Count(text, "0.2311"); n != 3 {
+			t.Errorf("got %d epochs, want 3:\n%s", n, text)
+		}
+	}
+}
+
+func TestTheBoxSaysOfWhichMomentItIs(t *testing.T) {
+	r := running{epochs: 7, epoch: 2, batches: 10, batch: 3, asOf: time.Date(2026, 1, 2, 14, 3, 22, 0, time.Local)}
+	if text := panelHTML(r); !strings.Contains(text, "as of 14:03:22; if this stands still, the page was loaded anew") {
+		t.Errorf("got %s", text)
+	}
+	r.closed = true
+	if text := panelHTML(r); strings.Contains(text, "as of") {
+		t.Errorf("at the end: %s", text)
+	}
+}
+
+func TestARunThatIsWatchedLooksAsUnderItsOwnCell(t *testing.T) {
+	p, exp := kept(t)
+	h := experiment.History{}
+	h.Append(epoch(0.2))
+	if err := h.Save(exp.HistoryPath()); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := exp.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Start(2, 7, 156)
+	p.Batch(2, 78, 0.4211, 16)
+	p.show()
+	text := panelHTML(seen(watch.Look(exp, nil)))
+	for _, want := range []string{"Epoch 2 of 7 · batch 78 of 156", "width:21.4%", "loss 0.4211 · 16.0 images/s", "<td>1 / 7</td>", "best so far: epoch 1", "as of "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it lacks %q: %s", want, text)
+		}
+	}
+	if strings.Contains(text, "loaded anew") {
+		t.Errorf("whoever watches is told to watch: %s", text)
+	}
+	p.Close()
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	v := watch.Look(exp, nil)
+	n := 0
+	if v = watchUntil(context.Background(), v, func(*watch.View) { n++ }); n != 1 || !v.Ended() {
+		t.Errorf("a run that is over was shown %d times; ended %v", n, v.Ended())
+	}
+	if text := panelHTML(seen(v)); !strings.Contains(text, "1 of 7 epochs finished") {
+		t.Errorf("at the end: %s", text)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/plots"
 )
 
@@ -118,12 +119,12 @@ func summary(cfg config.Config) error {
 	say("   Epochs:     %d of %d%s", n, cfg.NumEpochs, inWords(stats))
 	if n > 0 {
 		first, last := history.At(0), history.At(n-1)
-		say("   Training:   loss %s → %s, L1 %s → %s, SSIM %s → %s", number(first.TrainLoss), number(last.TrainLoss),
-			number(first.TrainL1), number(last.TrainL1), number(first.TrainSSIM), number(last.TrainSSIM))
+		say("   Training:   loss %s → %s, L1 %s → %s, SSIM %s → %s", figures.Loss(first.TrainLoss), figures.Loss(last.TrainLoss),
+			figures.Loss(first.TrainL1), figures.Loss(last.TrainL1), figures.Loss(first.TrainSSIM), figures.Loss(last.TrainSSIM))
 	}
 	if epoch, _, ok := history.Best(); ok {
 		best := history.At(epoch - 1)
-		say("   Best epoch: %d (val_loss: %s, val_l1: %s, val_ssim: %s)", epoch, number(best.ValLoss), number(best.ValL1), number(best.ValSSIM))
+		say("   Best epoch: %d (val_loss: %s, val_l1: %s, val_ssim: %s)", epoch, figures.Loss(best.ValLoss), figures.Loss(best.ValL1), figures.Loss(best.ValSSIM))
 	} else {
 		say("   Best epoch: none validated yet")
 	}
@@ -147,7 +148,7 @@ func inWords(s experiment.Stats) string {
 	}
 	text := ", " + s.Status
 	if s.TotalSeconds > 0 {
-		text += fmt.Sprintf(", %s of training", spell(time.Duration(s.TotalSeconds*float64(time.Second))))
+		text += fmt.Sprintf(", %s of training", figures.Duration(time.Duration(s.TotalSeconds*float64(time.Second))))
 	}
 	if len(s.Sessions) > 1 {
 		text += fmt.Sprintf(" in %d sessions", len(s.Sessions))
@@ -176,25 +177,4 @@ func contents(dir, path string) string {
 		name += "\n                " + e.Name()
 	}
 	return name
-}
-
-// number shows a measurement, and "–" for one that was not made.
-func number(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return "–"
-	}
-	return fmt.Sprintf("%.4f", v)
-}
-
-// spell shows a duration to two units: "41 s", "3 min 5 s", "2 h 10 min".
-func spell(d time.Duration) string {
-	d = d.Round(time.Second)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
-	default:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 )
 
 // ShowScores shows an evaluation as a table: a row for each picture, and the mean
@@ -19,8 +20,8 @@ func ShowScores(e *experiment.Evaluation) {
 func scoresTable(e *experiment.Evaluation) table {
 	t := table{head: []string{"picture", "PSNR", "→", "gain", "SSIM", "→", "SSIM box", "→"}, text: 1, sorts: true}
 	add := func(name string, before, after experiment.Scores) {
-		t.rows = append(t.rows, []string{name, decibels(float64(before.PSNR)), decibels(float64(after.PSNR)), decibels(float64(after.PSNR - before.PSNR)),
-			number(float64(before.SSIM)), number(float64(after.SSIM)), number(float64(before.SSIMBox)), number(float64(after.SSIMBox))})
+		t.rows = append(t.rows, []string{name, figures.Decibels(float64(before.PSNR)), figures.Decibels(float64(after.PSNR)), figures.Decibels(float64(after.PSNR - before.PSNR)),
+			figures.Loss(float64(before.SSIM)), figures.Loss(float64(after.SSIM)), figures.Loss(float64(before.SSIMBox)), figures.Loss(float64(after.SSIMBox))})
 	}
 	for i, after := range e.PerImage {
 		add(after.Filename, e.Degraded.PerImage[i].Scores, after.Scores)

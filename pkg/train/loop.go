@@ -43,7 +43,10 @@ type loop struct {
 }
 
 func (l *loop) epochs(ctx context.Context) (Outcome, error) {
-	if l.finished() == "" {
+	if l.finished() != "" {
+		l.report.Message("ℹ️  Nothing left to do: %s", l.whyFinished())
+		l.report.NothingLeft()
+	} else {
 		batches := (l.data.Train.Len() + l.cfg.SamplesPerStep() - 1) / l.cfg.SamplesPerStep()
 		l.report.Start(l.state.Epoch+1, l.cfg.NumEpochs, batches)
 		if err := l.takeUpData(ctx); err != nil {
@@ -97,6 +100,14 @@ func (l *loop) finished() Outcome {
 		return EarlyStopped
 	}
 	return ""
+}
+
+// whyFinished says what to write for more.
+func (l *loop) whyFinished() string {
+	if l.finished() == EarlyStopped {
+		return fmt.Sprintf("early stopping has ended this run after epoch %d", l.state.Epoch)
+	}
+	return fmt.Sprintf("all %d epochs are done; to train on, raise NumEpochs", l.cfg.NumEpochs)
 }
 
 // errLimit ends a session, not the run.

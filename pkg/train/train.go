@@ -59,6 +59,8 @@ type Reporter interface {
 	// Start says which epochs will run (1-based, inclusive) and how many batches
 	// an epoch has.
 	Start(startEpoch, numEpochs, batchesPerEpoch int)
+	// NothingLeft says, in place of Start, that the run was over before it began.
+	NothingLeft()
 	// Batch reports a finished batch, 1-based, with its training loss.
 	Batch(epoch, batch int, loss, imagesPerSecond float64)
 	// EpochDone reports a finished epoch; bestEpoch is 0 before the first validation.
@@ -104,6 +106,7 @@ var ErrDiverged = errors.New("the loss is not a number")
 type Silent struct{}
 
 func (Silent) Start(int, int, int)                                     {}
+func (Silent) NothingLeft()                                            {}
 func (Silent) Batch(int, int, float64, float64)                        {}
 func (Silent) EpochDone(int, experiment.Epoch, int, float64)           {}
 func (Silent) Validated(int, []*rgb.Image, []*rgb.Image, []*rgb.Image) {}

@@ -34,6 +34,7 @@ var commands = []command{
 	{"score", "measure what a network makes of noise, as papers do", runScore},
 	{"export", "write a trained network for other programs: ONNX, safetensors", runExport},
 	{"list", "list experiments: what was trained, how far, how well", runList},
+	{"watch", "watch a training run that goes on elsewhere", runWatch},
 	{"photographs", "gather the pictures that the network which comes with this program was trained with", runPhotographs},
 }
 

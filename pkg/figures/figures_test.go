@@ -1,0 +1,29 @@
+package figures
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+func TestWhatWasNotMeasuredIsADash(t *testing.T) {
+	for what, got := range map[string]string{
+		"loss": Loss(math.NaN()), "an infinite PSNR": Decibels(math.Inf(1)), "rate": Rate(math.NaN()), "speed": Speed(0),
+		"memory": Megabytes(0), "time": Seconds(math.NaN()),
+	} {
+		if got != None {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+}
+
+func TestDurationsHaveTwoUnits(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 59*time.Second + 499*time.Millisecond: "59 s", 59*time.Second + 500*time.Millisecond: "1 min 0 s",
+		3*time.Minute + 5*time.Second: "3 min 5 s", 26*time.Hour + 10*time.Minute + 59*time.Second: "26 h 10 min",
+	} {
+		if got := Duration(d); got != want {
+			t.Errorf("%v: got %q, want %q", d, got, want)
+		}
+	}
+}
