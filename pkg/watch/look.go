@@ -26,6 +26,7 @@ import (
 type Phase string
 
 const (
+	Prepared Phase = "prepared"        // its folder is new, and nothing was trained in it yet
 	Starting Phase = "starting"        // somebody holds the lock and has not come to training yet
 	Running  Phase = "running"         //
 	Silent   Phase = "no sign of life" // for longer than a living run is silent
@@ -41,6 +42,10 @@ const (
 	patience     = 20 * time.Second
 	patienceAway = 90 * time.Second // where it runs on another machine
 )
+
+// preparing is how long a new folder is taken for one in which training is about to
+// begin: pictures are made or downloaded first.
+const preparing = 15 * time.Minute
 
 // View is a run at one moment.
 type View struct {
@@ -105,10 +110,13 @@ func Look(exp *experiment.Experiment, before *View) *View {
 
 func (v *View) phase(under, signed bool) Phase {
 	if !under && !signed {
-		if v.History.Len() == 0 && len(v.Stats.Sessions) == 0 {
-			return Nothing
+		if v.History.Len() > 0 || len(v.Stats.Sessions) > 0 {
+			return Over
 		}
-		return Over
+		if info, err := os.Stat(v.Exp.ConfigPath()); err == nil && v.Now.Sub(info.ModTime()) < preparing {
+			return Prepared
+		}
+		return Nothing
 	}
 	host, _ := os.Hostname()
 	limit, here := patienceAway, v.Owner.Host == host

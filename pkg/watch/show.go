@@ -22,6 +22,8 @@ func (v *View) State() string {
 		on = fmt.Sprintf(", pid %d on %s", v.Owner.PID, v.Owner.Host)
 	}
 	switch v.Phase {
+	case Prepared:
+		return "is new; waiting for its training to begin"
 	case Starting:
 		return "is starting" + on
 	case Running:

@@ -103,7 +103,12 @@ func TestPhases(t *testing.T) {
 		want  Phase
 		says  string
 	}{
-		"never trained":             {func(*testing.T, *experiment.Experiment) {}, false, Nothing, "was never trained"},
+		"never trained": {func(t *testing.T, exp *experiment.Experiment) {
+			must(t, os.Chtimes(exp.ConfigPath(), clock.Add(-time.Hour), clock.Add(-time.Hour)))
+		}, false, Nothing, "was never trained"},
+		"about to be trained": {func(t *testing.T, exp *experiment.Experiment) {
+			must(t, os.Chtimes(exp.ConfigPath(), clock.Add(-time.Minute), clock.Add(-time.Minute)))
+		}, false, Prepared, "is new; waiting for its training to begin"},
 		"opening the pictures":      {func(t *testing.T, exp *experiment.Experiment) { signed(t, exp) }, true, Starting, "is starting, pid "},
 		"training":                  {func(t *testing.T, exp *experiment.Experiment) { at(t, exp, clock.Add(-2*time.Second)) }, true, Running, "is trained, pid "},
 		"killed":                    {func(t *testing.T, exp *experiment.Experiment) { at(t, exp, clock.Add(-2*time.Second)) }, false, Killed, "was killed, or its machine went down; last sign of life at 14:03:20"},
@@ -194,8 +199,9 @@ func TestTheLatestIsTheOneThatTrains(t *testing.T) {
 	must(t, err)
 	must(t, history(1).Save(second.HistoryPath()))
 	cfg.Model = "ridnet"
-	_, err = experiment.Create(cfg, clock) // in which nothing was trained
+	third, err := experiment.Create(cfg, clock) // in which nothing was trained
 	must(t, err)
+	must(t, os.Chtimes(third.ConfigPath(), clock.Add(-time.Hour), clock.Add(-time.Hour)))
 	for _, c := range []struct {
 		do   func()
 		want *experiment.Experiment
