@@ -65,6 +65,17 @@ func Keys() []string {
 	return keys
 }
 
+// Name is what a key is called in the configuration cell: "BatchSize" for "batch_size".
+func Name(key string) string {
+	t := reflect.TypeFor[Config]()
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Tag.Get("json") == key {
+			return f.Name
+		}
+	}
+	return key
+}
+
 func nearest(word string, among []string) string {
 	return slices.MinFunc(among, func(a, b string) int { return distance(word, a) - distance(word, b) })
 }

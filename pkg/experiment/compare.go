@@ -13,7 +13,7 @@ import (
 // Outcome is what is known about one experiment beside others.
 type Outcome struct {
 	*Experiment
-	Config     config.Config
+	Config     config.Config // what its newest session used: config.json says what the first did
 	Stats      Stats
 	History    *History    // empty where no epoch is finished
 	Evaluation *Evaluation // nil: not evaluated
@@ -96,6 +96,7 @@ func outcome(e *Experiment) *Outcome {
 	o.configured = err == nil
 	o.Stats, err = e.LoadStats()
 	lacks(err, "")
+	o.Config = o.Stats.Applied(o.Config)
 	h, err := LoadHistory(e.HistoryPath())
 	lacks(err, "no epoch is finished yet")
 	if err == nil {

@@ -71,3 +71,16 @@ func (e *Experiment) SaveStats(s Stats) error {
 	}
 	return nil
 }
+
+// Applied returns the settings that the newest session used, from those that the
+// experiment began with. A change that does not fit any more is left out.
+func (s Stats) Applied(began config.Config) config.Config {
+	for _, session := range s.Sessions {
+		for _, c := range session.Changes {
+			if now, err := began.Apply([]config.Entry{{Key: c.Key, Value: json.RawMessage(c.New)}}); err == nil {
+				began = now
+			}
+		}
+	}
+	return began
+}

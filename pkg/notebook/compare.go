@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
 	"rekindle/pkg/plots"
+	"rekindle/pkg/watch"
 )
 
 // Compare shows experiments beside each other, the greatest gain first: a table
@@ -26,6 +29,7 @@ func compare(root string, patterns []string) error {
 		return err
 	}
 	results := outcomesTable(all)
+	results.colors = colorsOf(all)
 	results.show("Results")
 	settings := settingsTable(all)
 	if len(settings.rows) == 0 {
@@ -55,8 +59,14 @@ func plotComparison(root string, patterns []string) error {
 		return err
 	}
 	var runs []plots.Run
+	colors := places(all)
 	for i, o := range all {
-		runs = append(runs, plots.Run{Name: fmt.Sprintf("%d  %s", i+1, o.Name()), History: o.History, Gain: o.Gain()})
+		name := fmt.Sprintf("%d  %s", i+1, o.Name())
+		unfinished := !finished(o)
+		if unfinished {
+			name += " (" + stateOf(o) + ")"
+		}
+		runs = append(runs, plots.Run{Name: name, History: o.History, Gain: o.Gain(), Color: colors[i], Unfinished: unfinished})
 	}
 	png, err := plots.Compare(runs)
 	if err != nil {
@@ -81,7 +91,7 @@ func outcomes(root string, patterns []string) ([]*experiment.Outcome, error) {
 }
 
 func outcomesTable(all []*experiment.Outcome) table {
-	t := table{head: []string{"#", "experiment", "model", "degradation", "epochs", "best", "val loss", "PSNR", "SSIM", "degraded", "gain", "time", "weights"}, text: 4}
+	t := table{head: []string{"#", "experiment", "model", "degradation", "state", "epochs", "best", "val loss", "PSNR", "SSIM", "degraded", "gain", "time", "weights"}, text: 5}
 	for i, o := range all {
 		epoch, loss := "–", math.NaN()
 		if e, l, ok := o.History.Best(); ok {
@@ -95,10 +105,58 @@ func outcomesTable(all []*experiment.Outcome) table {
 		if o.Evaluation != nil && o.Evaluation.SelfEnsemble {
 			gain += " ×8"
 		}
-		t.rows = append(t.rows, []string{fmt.Sprint(i + 1), o.Name(), o.Config.Model, o.Config.Degradation, fmt.Sprintf("%d of %d", o.History.Len(), o.Config.NumEpochs),
+		t.rows = append(t.rows, []string{fmt.Sprint(i + 1), o.Name(), o.Config.Model, o.Config.Degradation, stateOf(o), fmt.Sprintf("%d of %d", o.History.Len(), o.Config.NumEpochs),
 			epoch, figures.Loss(loss), figures.Decibels(psnr), figures.Loss(ssim), figures.Decibels(degraded), gain, trainingTime(o), weightsOf(o)})
 	}
 	return t
+}
+
+// places are where the experiments stand when the oldest comes first. Colours go by
+// them: an experiment keeps its colour when it is evaluated, and when newer ones come.
+func places(all []*experiment.Outcome) []int {
+	var names []string
+	for _, o := range all {
+		names = append(names, o.Name()+o.Dir)
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	at := make([]int, len(all))
+	for i, name := range names {
+		at[i] = slices.Index(sorted, name)
+	}
+	return at
+}
+
+func colorsOf(all []*experiment.Outcome) (css []string) {
+	for _, i := range places(all) {
+		c := plots.Color(i)
+		css = append(css, fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B))
+	}
+	return css
+}
+
+// stateOf says how far an experiment is from its end.
+func stateOf(o *experiment.Outcome) string {
+	switch v := watch.Look(o.Experiment, nil); v.Phase {
+	case watch.Over:
+		switch {
+		case o.Stats.Status == "completed" && !finished(o):
+			return "more planned"
+		case o.Stats.Status == "":
+			return "not known"
+		}
+		return strings.ReplaceAll(o.Stats.Status, "_", " ")
+	case watch.Running, watch.Starting:
+		return "training"
+	case watch.Prepared, watch.Nothing:
+		return "not trained"
+	default:
+		return string(v.Phase) // killed, no sign of life
+	}
+}
+
+// finished reports whether an experiment came to the end of what was planned.
+func finished(o *experiment.Outcome) bool {
+	return o.Stats.Status == "early_stopped" || o.Stats.Status == "completed" && o.History.Len() >= o.Config.NumEpochs
 }
 
 func trainingTime(o *experiment.Outcome) string {
@@ -130,7 +188,7 @@ func settingsTable(all []*experiment.Outcome) table {
 		t.head = append(t.head, fmt.Sprint(i+1))
 	}
 	for _, s := range experiment.Settings(all) {
-		row := []string{s.Key}
+		row := []string{config.Name(s.Key)}
 		for _, v := range s.Values {
 			if v == "" {
 				v = "–"

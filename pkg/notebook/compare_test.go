@@ -3,6 +3,7 @@ package notebook
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -29,7 +30,9 @@ func pair(t *testing.T) (root string) {
 	h.Append(experiment.Epoch{TrainLoss: 0.2, ValLoss: math.NaN()})
 	scores := &experiment.Evaluation{NImages: 1, SelfEnsemble: true}
 	scores.Mean.PSNR, scores.Mean.SSIM, scores.Degraded.Mean.PSNR = 22.5, 0.6, 12.25
-	for _, err := range []error{h.Save(done.HistoryPath()), scores.Save(done.MetricsPath()), done.SaveStats(experiment.Stats{TotalSeconds: 65})} {
+	for _, err := range []error{h.Save(done.HistoryPath()), scores.Save(done.MetricsPath()), done.SaveStats(experiment.Stats{
+		Status: "interrupted", TotalSeconds: 65, Sessions: []experiment.Session{{}, {Changes: []config.Change{{Key: "num_epochs", Old: "36", New: "40"}}}},
+	})} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,10 +71,10 @@ func TestAComparisonShowsResultsSettingsAndWhatIsMissing(t *testing.T) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
 	}
 	for _, want := range []string{
-		"# experiment model degradation epochs best val loss PSNR SSIM degraded gain time weights",
-		"1 20260102_120000_bilinear unet gaussian 2 of 36 1 0.2500 22.50 0.6000 12.25 10.25 ×8 1 min 5 s –",
-		"2 20260102_130000_begun unet gaussian 0 of 36 – – – – – – – –",
-		"experiment_name bilinear begun", "batch_size 16 4",
+		"# experiment model degradation state epochs best val loss PSNR SSIM degraded gain time weights",
+		"1 20260102_120000_bilinear unet gaussian interrupted 2 of 40 1 0.2500 22.50 0.6000 12.25 10.25 ×8 1 min 5 s –",
+		"2 20260102_130000_begun unet gaussian not trained 0 of 36 – – – – – – – –",
+		"ExperimentName bilinear begun", "BatchSize 16 4",
 		"⚠️ 2, 20260102_130000_begun: no epoch is finished yet", "⚠️ 2, 20260102_130000_begun: it is not evaluated yet",
 	} {
 		found := false
@@ -84,6 +87,36 @@ func TestAComparisonShowsResultsSettingsAndWhatIsMissing(t *testing.T) {
 	}
 	if text, _ := said(t, func() error { return compare(root, []string{"*_begun"}) }); !strings.Contains(text, "settings are the same") || strings.Contains(text, "_bilinear") {
 		t.Errorf("one experiment alone:\n%s", text)
+	}
+}
+
+func TestAnExperimentKeepsItsColourWhenOthersOvertakeIt(t *testing.T) {
+	root := pair(t)
+	colors := func() map[string]string {
+		t.Helper()
+		all, err := outcomes(root, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := map[string]string{}
+		for i, css := range colorsOf(all) {
+			by[all[i].Name()] = css
+		}
+		return by
+	}
+	before := colors()
+	all, err := outcomes(root, []string{"*_begun"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	better := &experiment.Evaluation{NImages: 1}
+	better.Mean.PSNR, better.Degraded.Mean.PSNR = 40, 12
+	if err := better.Save(all[0].MetricsPath()); err != nil {
+		t.Fatal(err)
+	}
+	after := colors()
+	if len(before) != 2 || before["20260102_120000_bilinear"] == before["20260102_130000_begun"] || !maps.Equal(before, after) {
+		t.Errorf("colours were %v and are %v", before, after)
 	}
 }
 

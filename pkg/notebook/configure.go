@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"rekindle/pkg/checkpoint"
@@ -59,7 +60,7 @@ func configure(edit func(*config.Config)) (*settings, error) {
 	var err error
 	if text := os.Getenv(ConfigVariable); text != "" {
 		if s.Variable, err = config.Entries(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", ConfigVariable, err)
+			return nil, fmt.Errorf("%s: %w; what arrived is %s%s", ConfigVariable, err, text, withoutQuotes(text))
 		}
 	}
 	written := func(base config.Config) (config.Config, error) {
@@ -87,7 +88,31 @@ func configure(edit func(*config.Config)) (*settings, error) {
 	}
 	s.Cell = s.Base.Edited(edit)
 	s.Config = s.Config.WithFolders()
-	return s, s.Config.Validate()
+	return s, inTheirWords(s.Config.Validate(), s.Variable)
+}
+
+// withoutQuotes says why JSON may have arrived without its quotes.
+func withoutQuotes(text string) string {
+	if strings.Contains(text, `"`) || !strings.Contains(text, ":") {
+		return ""
+	}
+	return ` (the quotes of JSON are gone: in a cell write %env ` + ConfigVariable + ` "{\"num_epochs\": 2}", in a shell put it between single quotes)`
+}
+
+// inTheirWords names the keys that were given as JSON as they were given; all others
+// have the name that the cell gives them.
+func inTheirWords(err error, variable []config.Entry) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, e := range variable {
+		text = regexp.MustCompile(`\b`+config.Name(e.Key)+`\b`).ReplaceAllString(text, e.Key)
+	}
+	if text == err.Error() {
+		return err
+	}
+	return errors.New(text)
 }
 
 func engineName(engine string) string {

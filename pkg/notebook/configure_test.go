@@ -222,9 +222,9 @@ func TestSettingsThatCannotWorkAreNamed(t *testing.T) {
 		`{"num_epoch": 2}`:           {ConfigVariable, `did you mean "num_epochs"`},
 		`{"seed": 2, "seed": 3}`:     {ConfigVariable, `"seed" is given twice`},
 		`{"batch_size": "16"}`:       {ConfigVariable, "it must be a whole number"},
-		`{"model": "unet3"}`:         {`Model is "unet3"`, "attention_unet"},
-		`{"num_epochs": 0}`:          {"NumEpochs is 0; it must be at least 1"},
-		`{"experiment_name": "a/b"}`: {"ExperimentName", "plain name"},
+		`{"model": "unet3"}`:         {`model is "unet3"`, "attention_unet"},
+		`{"num_epochs": 0}`:          {"num_epochs is 0; it must be at least 1"},
+		`{"experiment_name": "a/b"}`: {"experiment_name", "plain name"},
 	} {
 		t.Setenv(ConfigVariable, text)
 		_, err := configure(func(*config.Config) {})
@@ -311,5 +311,38 @@ func TestAnotherFolderMeansAnotherExperiment(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join("experiments", "attention_unet")); err == nil {
 		t.Error("a folder was made")
+	}
+}
+
+func TestSettingsThatCannotWorkAreNamedAsTheyWereGiven(t *testing.T) {
+	kernelIn(t)
+	for _, c := range []struct {
+		variable string
+		edit     func(*config.Config)
+		want     []string
+	}{
+		{"", func(cfg *config.Config) { cfg.Model = "unett" }, []string{`Model is "unett"`, `"unet"`, `"dncnn"`}},
+		{"", func(cfg *config.Config) { cfg.BatchSize = 0 }, []string{"BatchSize is 0"}},
+		{`{"batch_size": 0}`, func(cfg *config.Config) { cfg.NumEpochs = 0 }, []string{"batch_size is 0", "NumEpochs is 0"}},
+		{`{num_epochs: 2}`, func(*config.Config) {}, []string{"what arrived is {num_epochs: 2}", "the quotes of JSON are gone", `%env REKINDLE_CONFIG "{\"num_epochs\": 2}"`}},
+		{`{"num_epochs": 2`, func(*config.Config) {}, []string{"ends too early", `what arrived is {"num_epochs": 2`}},
+	} {
+		t.Setenv(ConfigVariable, c.variable)
+		_, err := configure(c.edit)
+		wants(t, err, c.want...)
+		if names, _ := filepath.Glob("experiments/*"); len(names) > 0 {
+			t.Errorf("it left %q", names)
+		}
+	}
+}
+
+func TestALookIsNoResume(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	mustSetUp(t, cfg, false)
+	printed.Reset()
+	cfg.ResumeFromCheckpoint = true
+	mustSetUp(t, cfg, true)
+	if got := printed.String(); strings.Contains(got, "RESUME MODE") || !strings.Contains(got, "SKIP_TRAINING = true: Looking at an existing experiment") {
+		t.Errorf("printed %q", got)
 	}
 }

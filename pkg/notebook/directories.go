@@ -61,7 +61,10 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 	if err := remember(memory{Experiment: exp.Dir, Looking: skipTraining}); err != nil {
 		return nil, err
 	}
-	if found {
+	switch {
+	case found && skipTraining:
+		say("%s\n👀 SKIP_TRAINING = true: Looking at an existing experiment\n%s\n", rule, rule)
+	case found:
 		say("%s\n🔄 RESUME MODE: Loading existing experiment\n%s\n", rule, rule)
 	}
 	say("📁 Experiment: %s", exp.Name())

@@ -13,6 +13,8 @@ type table struct {
 	text  int
 	rows  [][]string
 	sorts bool // by the column whose head is clicked, in a notebook
+
+	colors []string // of a mark in the first cell of each row, as in CSS; nil: none
 }
 
 // sortByColumn is what a click on the head of a column does: numbers by size,
@@ -77,7 +79,11 @@ func (t table) html(title string) string {
 			if i == 0 && t.sorts {
 				style, click = ";cursor:pointer", fmt.Sprintf(` title="sort" onclick="%s"`, sortByColumn)
 			}
-			fmt.Fprintf(&b, "<%s style=\"text-align:%s;white-space:nowrap%s\"%s>%s</%s>", tag, align, style, click, html.EscapeString(cell), tag)
+			mark := ""
+			if i > 0 && j == 0 && t.colors != nil {
+				mark = fmt.Sprintf(`<span style="display:inline-block;width:0.8em;height:0.8em;margin-right:6px;border-radius:2px;background:%s"></span>`, t.colors[i-1])
+			}
+			fmt.Fprintf(&b, "<%s style=\"text-align:%s;white-space:nowrap%s\"%s>%s%s</%s>", tag, align, style, click, mark, html.EscapeString(cell), tag)
 		}
 		b.WriteString("</tr>")
 	}

@@ -17,7 +17,13 @@ type Run struct {
 	Name    string
 	History *experiment.History // may be empty
 	Gain    float64             // dB of PSNR; NaN: not measured
+
+	Color      int  // which one, see [Color]: each experiment has its own in all pictures
+	Unfinished bool // its line is dashed
 }
+
+// Color is what the i-th run is drawn in.
+func Color(i int) color.NRGBA { return palette[i%len(palette)] }
 
 // palette tells up to eight runs apart, for colour-blind readers too (Okabe and
 // Ito, "Color Universal Design", 2008); more runs repeat it with other marks.
@@ -52,8 +58,12 @@ func losses(runs []Run) *plot.Plot {
 	}
 	p := panel(longest, "Validation loss", "loss")
 	for i, r := range runs {
-		ink, mark := look(i)
-		add(p, "", r.History.ValLoss, ink, mark)
+		ink, mark := look(r.Color)
+		line := draw.LineStyle{Color: ink, Width: vg.Points(2)}
+		if r.Unfinished {
+			line.Dashes = []vg.Length{vg.Points(6), vg.Points(3)}
+		}
+		addStyled(p, fmt.Sprint(i+1), r.History.ValLoss, line, mark)
 	}
 	return p
 }
@@ -110,12 +120,12 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 		y := ty(b.at(i))
 		zero := tx(0)
 		text, end := "not evaluated", zero
+		ink, mark := look(r.Color)
 		if !math.IsNaN(r.Gain) && !math.IsInf(r.Gain, 0) {
 			text, end = fmt.Sprintf("%+.2f", r.Gain), tx(r.Gain)
 			half := min((ty(1)-ty(0))*3/10, vg.Points(14))
-			ink, mark := look(i)
 			c.FillPolygon(ink, []vg.Point{{X: zero, Y: y - half}, {X: end, Y: y - half}, {X: end, Y: y + half}, {X: zero, Y: y + half}})
-			if i >= len(palette) {
+			if r.Color >= len(palette) {
 				c.DrawGlyph(draw.GlyphStyle{Color: color.White, Radius: vg.Points(3), Shape: mark}, vg.Point{X: (zero + end) / 2, Y: y})
 			}
 		}
@@ -126,6 +136,8 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 		}
 		if end == zero {
 			words.Color = quietColor
+			c.DrawGlyph(draw.GlyphStyle{Color: ink, Radius: vg.Points(5), Shape: mark}, vg.Point{X: end + vg.Points(9), Y: y})
+			gap = vg.Points(20)
 		}
 		c.FillText(words, vg.Point{X: end + gap, Y: y}, text)
 	}

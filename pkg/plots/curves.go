@@ -112,6 +112,10 @@ func panel(h *experiment.History, title, unit string) *plot.Plot {
 // glyph the points are joined across epochs that were not measured; without one
 // such epochs leave a gap, and only points that stand alone get a dot.
 func add(p *plot.Plot, name string, values experiment.Series, c color.Color, glyph draw.GlyphDrawer) {
+	addStyled(p, name, values, draw.LineStyle{Color: c, Width: vg.Points(2)}, glyph)
+}
+
+func addStyled(p *plot.Plot, name string, values experiment.Series, drawn draw.LineStyle, glyph draw.GlyphDrawer) {
 	var runs []plotter.XYs
 	previous := -1
 	for i, v := range values {
@@ -131,7 +135,7 @@ func add(p *plot.Plot, name string, values experiment.Series, c color.Color, gly
 		if err != nil { // only for points that are not finite, and those are left out
 			continue
 		}
-		line.LineStyle = draw.LineStyle{Color: c, Width: vg.Points(2)}
+		line.LineStyle = drawn
 		p.Add(line)
 		thumbs = []plot.Thumbnailer{line}
 		shape := glyph
@@ -142,7 +146,7 @@ func add(p *plot.Plot, name string, values experiment.Series, c color.Color, gly
 			continue
 		}
 		if points, err := plotter.NewScatter(xys); err == nil {
-			points.GlyphStyle = draw.GlyphStyle{Color: c, Radius: vg.Points(3), Shape: shape}
+			points.GlyphStyle = draw.GlyphStyle{Color: drawn.Color, Radius: vg.Points(3), Shape: shape}
 			p.Add(points)
 			thumbs = append(thumbs, points)
 		}

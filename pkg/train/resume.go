@@ -106,7 +106,7 @@ func (b *start) ensureBest() error {
 	var keys []string
 	for _, c := range b.changes {
 		if c.ShapesLoss && !b.comparable(c.Key) {
-			keys = append(keys, c.Key)
+			keys = append(keys, config.Name(c.Key))
 		}
 	}
 	if len(keys) == 0 || !s.HasBest() {
@@ -142,7 +142,7 @@ func (b *start) adopt() error {
 		var wrong []string
 		for _, c := range b.changes {
 			if c.ShapesNetwork {
-				wrong = append(wrong, fmt.Sprintf("%s was %s when it was saved and is %s now", c.Key, c.Old, c.New))
+				wrong = append(wrong, fmt.Sprintf("%s was %s when it was saved and is %s now", config.Name(c.Key), c.Old, c.New))
 			}
 		}
 		if len(wrong) > 0 {
@@ -270,6 +270,6 @@ func (b *start) sayResumed(entry checkpoint.Entry) {
 		b.report.Message("   🖼️  %s", line)
 	}
 	for _, c := range b.changes {
-		b.report.Message("   ✏️  %s: %s → %s", c.Key, c.Old, c.New)
+		b.report.Message("   ✏️  %s: %s → %s", config.Name(c.Key), c.Old, c.New)
 	}
 }

@@ -84,7 +84,7 @@ func TestOtherChangesArePrinted(t *testing.T) {
 	cfg.ResumeFromCheckpoint, cfg.NumEpochs, cfg.BatchSize = true, 2, 3
 	w := &watch{}
 	mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
-	if !w.said("batch_size: 4 → 3") || !w.said("num_epochs: 1 → 2") {
+	if !w.said("BatchSize: 4 → 3") || !w.said("NumEpochs: 1 → 2") {
 		t.Errorf("messages: %q", w.messages)
 	}
 }

@@ -88,6 +88,7 @@ func Look(exp *experiment.Experiment, before *View) *View {
 	}
 	v.Stats, err = exp.LoadStats()
 	lacks(err)
+	v.Config = v.Stats.Applied(v.Config)
 	signed := false
 	v.Owner, signed = exp.Signed()
 	v.Progress, err = exp.LoadProgress()
@@ -157,22 +158,9 @@ func (v *View) Left() time.Duration {
 func (v *View) Epochs() (done, planned int) {
 	planned = v.Progress.NumEpochs
 	if planned == 0 {
-		planned = v.planned()
+		planned = max(v.Config.NumEpochs, v.History.Len())
 	}
 	return v.History.Len(), planned
-}
-
-// planned is what the newest session wanted: config.json says what the first did.
-func (v *View) planned() int {
-	n := v.Config.NumEpochs
-	for _, s := range v.Stats.Sessions {
-		for _, c := range s.Changes {
-			if c.Key == "num_epochs" {
-				fmt.Sscan(c.New, &n)
-			}
-		}
-	}
-	return max(n, v.History.Len())
 }
 
 // Fraction is how much of the whole run is done.

@@ -70,7 +70,7 @@ func TestAnExperimentOfTheReleaseBeforeGoesOn(t *testing.T) {
 	}
 	Train(notebook.Settings())
 	for _, part := range []string{"Base: the settings of " + name + ", after epoch 1", "it is a copy of " + name,
-		"Resuming from emergency_checkpoint_interrupt_epoch_2.pth: epoch 1 of 4 done", "batch_size: 4 → 5", "Training completed: 4 epochs"} {
+		"Resuming from emergency_checkpoint_interrupt_epoch_2.pth: epoch 1 of 4 done", "BatchSize: 4 → 5", "Training completed: 4 epochs"} {
 		if !strings.Contains(printed.String(), part) {
 			t.Errorf("nothing says %q in\n%s", part, printed)
 		}

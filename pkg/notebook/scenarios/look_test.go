@@ -42,7 +42,7 @@ func lookIsQuick(t *testing.T, m *machine) {
 		all := n.runAll()
 		took := time.Since(began)
 		n.works(all)
-		n.says(all.of("directories"), "RESUME MODE", exp.Name())
+		n.says(all.of("directories"), "SKIP_TRAINING = true: Looking at an existing experiment", exp.Name())
 		n.says(all.of("training"), "SKIP_TRAINING = true: Loading existing results", "Total epochs: 1", "Best epoch: 1")
 		n.says(all.of("evaluation"), "evaluated already", "Gain: ")
 		if got, want := all.pictures(), first.pictures()-2; got != want { // all but the curve and the patches of training

@@ -80,7 +80,7 @@ func runAllThenMore(t *testing.T, m *machine) {
 	n.works(all)
 	n.says(all.of("directories"), "RESUME MODE: Loading existing experiment", exp.Name())
 	n.says(all.of("model"), "Newest checkpoint", "2 epochs done")
-	n.says(all.of("training"), "2 of 4 done", "Continuing from previous history (2 epochs recorded)", "num_epochs: 2 → 4", "<td>1 / 4</td>", "<td>3 / 4</td>", "Training completed: 4 epochs")
+	n.says(all.of("training"), "2 of 4 done", "Continuing from previous history (2 epochs recorded)", "NumEpochs: 2 → 4", "<td>1 / 4</td>", "<td>3 / 4</td>", "Training completed: 4 epochs")
 	n.continues(n.history(n.only(), 4), first)
 
 	// Nothing left to do: the same again.
@@ -137,7 +137,7 @@ func outOfMemory(t *testing.T, m *machine) {
 	again := n.run("configuration", "training")
 	n.works(again)
 	n.says(again.of("configuration"), "Base: the settings of "+exp.Name())
-	n.says(again.of("training"), "Resuming from emergency_checkpoint_oom_epoch_1.pth", "batch_size: 16 → 4", "Training completed: 2 epochs")
+	n.says(again.of("training"), "Resuming from emergency_checkpoint_oom_epoch_1.pth", "BatchSize: 16 → 4", "Training completed: 2 epochs")
 	n.history(n.only(), 2)
 	n.status(exp, "completed")
 	all = n.run("curves", "inference", "summary", "evaluation", "extremes")
@@ -332,7 +332,7 @@ func kept(t *testing.T, m *machine) {
 	n.works(all)
 	n.says(all.of("configuration"), fmt.Sprintf("%-22s %-24s the experiment;", "BatchSize", "3"), fmt.Sprintf("%-22s %-24s the cell; the experiment's is 2", "NumEpochs", "3"))
 	said := all.of("training").said()
-	if !strings.Contains(said, "num_epochs: 2 → 3") || strings.Contains(said, "batch_size:") {
+	if !strings.Contains(said, "NumEpochs: 2 → 3") || strings.Contains(said, "BatchSize:") {
 		t.Errorf("settings changed that nobody mentioned:\n%s", said)
 	}
 	n.history(exp, 3)
