@@ -105,7 +105,7 @@ func details(r running) string {
 
 // standsStill is for whoever loads the page anew: Jupyter then shows what was saved of
 // a cell, and its kernel does not send what comes after it to the new page.
-const standsStill = "if this stands still, the page was loaded anew: notebooks/watch.ipynb and make watch show where the run is"
+const standsStill = "if this stands still, the page was loaded anew: make watch in a terminal shows where the run is"
 
 // footnote says of which moment the box is.
 func footnote(r running) string {
