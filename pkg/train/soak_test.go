@@ -137,7 +137,7 @@ func (s *soak) session() {
 		ending = syscall.SIGINT
 	}
 	before := s.newest
-	how, open, memory := s.run(plan, ending, after, []float64{0.0005, 0.005, 0.05}[r.IntN(3)])
+	how, open, memory := s.run(plan, ending, after, []float64{0.002, 0.02, 0.1}[r.IntN(3)])
 	s.sessions++
 	s.ends[how]++
 	s.open = max(s.open, open)
@@ -204,7 +204,11 @@ func (s *soak) run(plan soaked, ending os.Signal, after time.Duration, rate floa
 			if !strings.HasPrefix(c.Path, s.exp.Dir) || c.Name == "openat" && !c.New && draw.IntN(5) > 0 {
 				return 0
 			}
-			if failing.Load() == 0 && draw.Float64() < rate {
+			likely := rate
+			if c.Name == "write" { // of which there are many to one of the others
+				likely /= 30
+			}
+			if failing.Load() == 0 && draw.Float64() < likely {
 				failing.Store(1 + draw.Int64N(6))
 			}
 			if failing.Load() == 0 {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"rekindle/pkg/internal/allocation"
 	"rekindle/pkg/internal/reference"
 )
 
@@ -153,7 +154,10 @@ func FuzzOpen(f *testing.F) {
 	f.Add(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, "1234")
 	f.Add(`{"__metadata__":{"x":"y"},"a":{"dtype":"BF16","shape":[1,2],"data_offsets":[0,4]}}`, "1234")
 	f.Fuzz(func(t *testing.T, header, numbers string) {
-		g, err := Open(file(t, header, numbers))
+		path := file(t, header, numbers)
+		var g *File
+		var err error
+		allocation.Within(t, len(header)+len(numbers), 200, 1<<17, func() { g, err = Open(path) })
 		if err != nil {
 			return
 		}
