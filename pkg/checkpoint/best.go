@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"rekindle/pkg/durable"
-	"rekindle/pkg/experiment"
 )
 
 // LoadBest loads best_model.pth. Where it is missing or damaged it is first made
@@ -71,7 +70,7 @@ func makeBest(dir string, why error, say func(string)) (s *State, from Entry, er
 		if s, err := Load(best); err == nil {
 			return s, from, nil
 		}
-		kept, err := experiment.SetAside(best)
+		kept, err := durable.Quarantine(best, durable.Invalid)
 		if durable.MayOnlyRead(err) {
 			say(fmt.Sprintf("⚠️  best_model.pth is damaged (%s), and the folder may only be read: %s is used instead", whyDamaged(why), from.Name()))
 			return s, from, nil

@@ -8,10 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"rekindle/pkg/durable"
 	"slices"
 	"strings"
-
-	"rekindle/pkg/experiment"
 )
 
 // Names of the files in an experiment's checkpoints folder.
@@ -104,7 +103,7 @@ func Newest(dir string, report func(line string)) (*State, Entry, error) {
 // is a good State, damaged files get another name, which no checkpoint has, so
 // that they are not replaced.
 func Recover(dir string, report func(line string)) (*State, Entry, error) {
-	return newest(dir, report, experiment.SetAside)
+	return newest(dir, report, func(path string) (string, error) { return durable.Quarantine(path, durable.Invalid) })
 }
 
 func newest(dir string, report func(string), keep func(path string) (as string, err error)) (*State, Entry, error) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/reference"
 	"rekindle/pkg/schedule"
 )
@@ -48,7 +48,7 @@ func sample(epoch, position int) *State {
 		}
 	}
 	for i := range epoch {
-		s.History.Append(experiment.Epoch{TrainLoss: 1 / float64(i+3), ValLoss: math.NaN(), LR: 1e-4})
+		s.History.Append(history.Epoch{TrainLoss: 1 / float64(i+3), ValLoss: math.NaN(), LR: 1e-4})
 	}
 	if epoch > 1 {
 		s.BestEpoch, s.BestLoss = 1, 0.1234567890123456789

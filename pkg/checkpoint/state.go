@@ -26,7 +26,7 @@ import (
 	"unsafe"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/schedule"
 )
 
@@ -46,13 +46,13 @@ type State struct {
 
 	MicroBatch int `json:"micro_batch"` // samples computed at once since memory ran out; 0: whole batches
 
-	Partial Partial            `json:"partial_epoch"`    // what the unfinished epoch has gathered so far
-	History experiment.History `json:"history"`          // one entry for each completed epoch
-	Anchor  schedule.Anchor    `json:"lr_anchor"`        // where the learning-rate curve was last re-planned
-	Config  config.Config      `json:"config"`           // in force when the State was saved
-	Data    json.RawMessage    `json:"data,omitempty"`   // what it was trained on; nil: not known
-	Engine  string             `json:"engine,omitempty"` // that computed it, e.g. "go" or "xla:cpu, 4 devices"; "": not known
-	Reason  string             `json:"saved_because"`    // e.g. "epoch" or "out of memory"
+	Partial Partial         `json:"partial_epoch"`    // what the unfinished epoch has gathered so far
+	History history.History `json:"history"`          // one entry for each completed epoch
+	Anchor  schedule.Anchor `json:"lr_anchor"`        // where the learning-rate curve was last re-planned
+	Config  config.Config   `json:"config"`           // in force when the State was saved
+	Data    json.RawMessage `json:"data,omitempty"`   // what it was trained on; nil: not known
+	Engine  string          `json:"engine,omitempty"` // that computed it, e.g. "go" or "xla:cpu, 4 devices"; "": not known
+	Reason  string          `json:"saved_because"`    // e.g. "epoch" or "out of memory"
 
 	Cosine *Cosine `json:"-"` // of a file made by PyTorch, which knows no Config; else nil
 }

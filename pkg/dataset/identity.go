@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/derived"
 	"rekindle/pkg/durable"
 )
@@ -83,7 +83,7 @@ func CleanPictures(dir string) (Pictures, error) {
 
 func identify(scenes []scene) (Pictures, error) {
 	degradedDir, cleanDir := filepath.Dir(scenes[0].degraded), filepath.Dir(scenes[0].clean)
-	p := Pictures{Folder: cleanDir, Drawn: leaves.Drew(cleanDir), Pictures: make([]Picture, len(scenes))}
+	p := Pictures{Folder: cleanDir, Drawn: deadleaves.Drew(cleanDir), Pictures: make([]Picture, len(scenes))}
 	if abs, err := filepath.Abs(cleanDir); err == nil {
 		p.Folder = abs
 	}

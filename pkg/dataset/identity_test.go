@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/rgb"
 )
@@ -167,7 +167,7 @@ func TestCopiesMadeHereAreNamedByTheirRecipe(t *testing.T) {
 
 func TestBuiltInPicturesAreKnownAsSuch(t *testing.T) {
 	g := newGallery(t)
-	g.must(leaves.Folder(t.Context(), g.clean, 2, 20, 20, 1, nil))
+	g.must(deadleaves.Folder(t.Context(), g.clean, 2, 20, 20, 1, nil))
 	g.degraded = g.clean
 	p := g.pictures()
 	if !p.Drawn || p.Pictures[0].Degraded != "" {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/rgb"
 )
@@ -35,7 +35,7 @@ func degradations(t testing.TB) map[string]degrade.Degradation {
 
 // drawn is a set of one picture and its degraded copy.
 func drawn(w, h int, d degrade.Degradation) *Set {
-	im := leaves.Image(w, h, rand.New(rand.NewPCG(1, 2)))
+	im := deadleaves.Image(w, h, rand.New(rand.NewPCG(1, 2)))
 	return &Set{pairs: []pair{{stem: "a", clean: held(im), degraded: held(d.Apply(im, degrade.Source(1, "a")))}}}
 }
 

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/rgb"
 )
@@ -22,7 +22,7 @@ func photographs(b *testing.B, n int) (degraded, clean string) {
 	degraded, clean = filepath.Join(dir, "degraded"), filepath.Join(dir, "clean")
 	for i := range n {
 		r := rand.New(rand.NewPCG(1, uint64(i)))
-		im := leaves.Image(wide, high, r)
+		im := deadleaves.Image(wide, high, r)
 		name := string(rune('a'+i)) + ".png"
 		save(b, im, clean, name)
 		save(b, degrade.Gaussian{Sigma: 100}.Apply(im, r), degraded, name)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/rgb"
 )
 
@@ -29,7 +29,7 @@ func mustNew(t testing.TB, name string, s Settings) Degradation {
 }
 
 func TestEveryKindIsReproducibleAndLeavesThePictureAlone(t *testing.T) {
-	im := leaves.Image(40, 30, rand.New(rand.NewPCG(1, 2)))
+	im := deadleaves.Image(40, 30, rand.New(rand.NewPCG(1, 2)))
 	before := slices.Clone(im.Pix)
 	for _, name := range Names() {
 		d := mustNew(t, name, usual)
@@ -86,7 +86,7 @@ func TestFoldersAreNamedByParameters(t *testing.T) {
 // Copies of another strength must not pass for those that are wanted: names of
 // folders and of recipes are made of the Name.
 func TestWhatChangesAPictureChangesTheName(t *testing.T) {
-	im := leaves.Image(40, 30, rand.New(rand.NewPCG(1, 2)))
+	im := deadleaves.Image(40, 30, rand.New(rand.NewPCG(1, 2)))
 	fields := reflect.TypeFor[Settings]()
 	for _, name := range Names() {
 		before := mustNew(t, name, usual)
@@ -255,7 +255,7 @@ func TestFloydAndSteinbergByHand(t *testing.T) {
 // where the code hands it on: e = x - q(x), x = v + (7 e(left) + 1 e(upper left)
 // + 5 e(above) + 3 e(upper right)) / 16.
 func TestErrorDiffusionAsAFormula(t *testing.T) {
-	im := leaves.Image(23, 17, rand.New(rand.NewPCG(8, 9)))
+	im := deadleaves.Image(23, 17, rand.New(rand.NewPCG(8, 9)))
 	for bits := 1; bits <= 8; bits++ {
 		got := Quantize{bits, FloydSteinberg}.Apply(im, nil)
 		lost := map[[3]int]float64{}
@@ -277,7 +277,7 @@ func TestErrorDiffusionAsAFormula(t *testing.T) {
 }
 
 func TestBlurIsTheConvolutionWithAGaussian(t *testing.T) {
-	im := leaves.Image(24, 18, rand.New(rand.NewPCG(3, 4)))
+	im := deadleaves.Image(24, 18, rand.New(rand.NewPCG(3, 4)))
 	const sigma = 1.5
 	got := Blur{sigma}.Apply(im, nil)
 	mirror := func(i, n int) int {
@@ -344,7 +344,7 @@ func TestMotionBlurIsTheMeanAlongALine(t *testing.T) {
 }
 
 func TestJPEGIsWhatADecoderReads(t *testing.T) {
-	im := leaves.Image(48, 32, rand.New(rand.NewPCG(5, 6)))
+	im := deadleaves.Image(48, 32, rand.New(rand.NewPCG(5, 6)))
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, im.ToImage(), &jpeg.Options{Quality: 10}); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/history"
 )
 
 // Outcome is what is known about one experiment beside others.
@@ -15,9 +16,9 @@ type Outcome struct {
 	*Experiment
 	Config     config.Config // what its newest session used: config.json says what the first did
 	Stats      Stats
-	History    *History    // empty where no epoch is finished
-	Evaluation *Evaluation // nil: not evaluated
-	Missing    []string    // what is not there or cannot be read, a sentence each
+	History    *history.History // empty where no epoch is finished
+	Evaluation *Evaluation      // nil: not evaluated
+	Missing    []string         // what is not there or cannot be read, a sentence each
 
 	configured bool
 }
@@ -81,7 +82,7 @@ func numbersFirst(a, b float64) int {
 }
 
 func outcome(e *Experiment) *Outcome {
-	o := &Outcome{Experiment: e, History: &History{}}
+	o := &Outcome{Experiment: e, History: &history.History{}}
 	lacks := func(err error, absent string) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -97,7 +98,7 @@ func outcome(e *Experiment) *Outcome {
 	o.Stats, err = e.LoadStats()
 	lacks(err, "")
 	o.Config = o.Stats.Applied(o.Config)
-	h, err := LoadHistory(e.HistoryPath())
+	h, err := history.Load(e.HistoryPath())
 	lacks(err, "no epoch is finished yet")
 	if err == nil {
 		o.History = h

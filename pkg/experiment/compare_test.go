@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/history"
 )
 
 // measured makes an experiment of that name; gain and loss are NaN for none.
@@ -16,8 +17,8 @@ func measured(t *testing.T, cfg config.Config, hour int, gain, loss float64) *Ex
 	t.Helper()
 	e := create(t, cfg, noon.Add(time.Duration(hour)*time.Hour))
 	if !math.IsNaN(loss) {
-		h := &History{}
-		h.Append(Epoch{TrainLoss: 1, ValLoss: loss})
+		h := &history.History{}
+		h.Append(history.Epoch{TrainLoss: 1, ValLoss: loss})
 		if err := h.Save(e.HistoryPath()); err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +51,7 @@ func TestOutcomesAreSortedAndSayWhatIsMissing(t *testing.T) {
 		missing string
 	}{
 		{better, ""}, {worse, ""}, {low, "it is not evaluated yet"}, {high, "it is not evaluated yet"},
-		{started, "no epoch is finished yet; it is not evaluated yet"}, {broken, "it has no config.json; experiment: " + broken.HistoryPath() + ": invalid history"},
+		{started, "no epoch is finished yet; it is not evaluated yet"}, {broken, "it has no config.json; history: " + broken.HistoryPath() + ": invalid history"},
 	} {
 		if got[i].Dir != want.Dir {
 			t.Errorf("place %d has %s, want %s", i+1, got[i].Name(), want.Name())

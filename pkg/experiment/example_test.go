@@ -9,6 +9,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // settings returns a configuration whose experiments lie in a folder that is
@@ -79,9 +80,9 @@ func ExampleExperiment_Lock() {
 }
 
 func ExampleHistory() {
-	var h experiment.History
-	h.Append(experiment.Epoch{TrainLoss: 0.51, ValLoss: math.NaN(), LR: 1e-4}) // not validated
-	h.Append(experiment.Epoch{TrainLoss: 0.48, ValLoss: 0.47, LR: 1e-4})
+	var h history.History
+	h.Append(history.Epoch{TrainLoss: 0.51, ValLoss: math.NaN(), LR: 1e-4}) // not validated
+	h.Append(history.Epoch{TrainLoss: 0.48, ValLoss: 0.47, LR: 1e-4})
 	raw, err := h.ValLoss.MarshalJSON()
 	fmt.Println(string(raw), err)
 	fmt.Println(h.Best())

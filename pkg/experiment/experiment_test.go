@@ -18,6 +18,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/disk"
 	"rekindle/pkg/internal/reference"
 )
@@ -154,12 +155,12 @@ func TestAMissingExperimentIsNamedWithTheNearest(t *testing.T) {
 	}
 }
 
-func row(v, val float64) Epoch {
-	return Epoch{TrainLoss: v, TrainL1: v, TrainSSIM: v, ValLoss: val, ValL1: val, ValSSIM: val, LR: v, EpochTime: 1, InferenceTime: math.NaN()}
+func row(v, val float64) history.Epoch {
+	return history.Epoch{TrainLoss: v, TrainL1: v, TrainSSIM: v, ValLoss: val, ValL1: val, ValSSIM: val, LR: v, EpochTime: 1, InferenceTime: math.NaN()}
 }
 
 func TestHistoryKeepsGapsAsNull(t *testing.T) {
-	h := &History{}
+	h := &history.History{}
 	h.Append(row(0.5, math.NaN()))
 	h.Append(row(0.1+0.2, 0.4))
 	h.Append(row(math.Inf(1), 0.3))
@@ -175,20 +176,20 @@ func TestHistoryKeepsGapsAsNull(t *testing.T) {
 	if valid["val_loss"][0] != nil || valid["train_loss"][2] != nil || *valid["train_loss"][1] != 0.1+0.2 {
 		t.Errorf("file holds %s", raw)
 	}
-	got, err := LoadHistory(path)
+	got, err := history.Load(path)
 	if err != nil || got.Len() != 3 || !math.IsNaN(got.ValLoss[0]) || got.TrainLoss[1] != 0.1+0.2 {
 		t.Errorf("read back %+v, %v", got, err)
 	}
 	if epoch, loss, ok := got.Best(); epoch != 3 || loss != 0.3 || !ok {
 		t.Errorf("best is %d, %v, %v", epoch, loss, ok)
 	}
-	if _, _, ok := (&History{ValLoss: Series{math.NaN()}}).Best(); ok {
+	if _, _, ok := (&history.History{ValLoss: history.Series{math.NaN()}}).Best(); ok {
 		t.Error("a history without validation has a best epoch")
 	}
 }
 
 func TestHistoriesOfTheOriginalAreRead(t *testing.T) {
-	h, err := LoadHistory(reference.Path(t, "history_example.json"))
+	h, err := history.Load(reference.Path(t, "history_example.json"))
 	if err != nil || h.Len() == 0 {
 		t.Fatalf("%v, %v", h, err)
 	}
@@ -197,7 +198,7 @@ func TestHistoriesOfTheOriginalAreRead(t *testing.T) {
 	if err := os.WriteFile(path, []byte(python), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h, err = LoadHistory(path)
+	h, err = history.Load(path)
 	if err != nil || h.Len() != 2 || !math.IsNaN(h.TrainLoss[0]) || !math.IsNaN(h.ValLoss[1]) || len(h.EpochTime) != 2 {
 		t.Errorf("%+v, %v", h, err)
 	}
@@ -216,23 +217,23 @@ func TestHistoriesThatCannotBeContinuedAreSaidToBeSo(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadHistory(path); !errors.Is(err, ErrInvalidHistory) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want ErrInvalidHistory with %q", content, err, want)
+		if _, err := history.Load(path); !errors.Is(err, history.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want history.ErrInvalid with %q", content, err, want)
 		}
 	}
-	if _, err := LoadHistory(path + "x"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := history.Load(path + "x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
-	first, err1 := SetAside(path)
+	first, err1 := durable.Quarantine(path, durable.Invalid)
 	os.WriteFile(path, nil, 0o644)
-	second, err2 := SetAside(path)
+	second, err2 := durable.Quarantine(path, durable.Invalid)
 	if err1 != nil || err2 != nil || first == second {
 		t.Errorf("set aside as %s (%v) and %s (%v)", first, err1, second, err2)
 	}
 }
 
 func TestHistoryIsCutAndFilledToAnEpoch(t *testing.T) {
-	h := &History{}
+	h := &history.History{}
 	for i := range 5 {
 		h.Append(row(float64(i), float64(i)))
 	}
@@ -278,7 +279,7 @@ func TestLockRefusesASecondProcessAndNamesTheFirst(t *testing.T) {
 	if !errors.As(err, &locked) || locked.Owner.PID != other.Process.Pid || !strings.Contains(err.Error(), "is being trained by pid") {
 		t.Errorf("got %v, want the other process %d named", err, other.Process.Pid)
 	}
-	if _, err := LoadHistory(e.HistoryPath()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := history.Load(e.HistoryPath()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a reader is disturbed: %v", err)
 	}
 	if owner, died := e.Died(); died {
@@ -399,14 +400,14 @@ func TestScoresAsATableForSpreadsheets(t *testing.T) {
 
 func TestAHistoryThatIsSetAsideIsKept(t *testing.T) {
 	e := &Experiment{t.TempDir()}
-	if kept, err := e.SetAsideHistory(); kept != "" || err != nil {
+	if kept, err := e.QuarantineHistory(); kept != "" || err != nil {
 		t.Errorf("without a history: %q, %v", kept, err)
 	}
 	for _, content := range []string{"first", "second"} {
 		if err := os.WriteFile(e.HistoryPath(), []byte(content), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		kept, err := e.SetAsideHistory()
+		kept, err := e.QuarantineHistory()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,17 +4,18 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"rekindle/pkg/history"
 	"strings"
 	"testing"
 )
 
 func TestAHistoryThatHoldsMoreIsKept(t *testing.T) {
 	e := create(t, settings(t), noon)
-	three := &History{}
+	three := &history.History{}
 	for i := range 3 {
-		three.Append(Epoch{TrainLoss: 1 / float64(i+3), ValLoss: math.NaN(), LR: 1e-3})
+		three.Append(history.Epoch{TrainLoss: 1 / float64(i+3), ValLoss: math.NaN(), LR: 1e-3})
 	}
-	save := func(h *History) string {
+	save := func(h *history.History) string {
 		t.Helper()
 		kept, err := e.SaveHistory(h)
 		if err != nil {
@@ -37,7 +38,7 @@ func TestAHistoryThatHoldsMoreIsKept(t *testing.T) {
 	expect("an epoch more", save(three), "")
 	expect("the same again", save(three), "")
 	expect("back to an older checkpoint", save(&two), "history.json.before-1")
-	if old, err := LoadHistory(e.HistoryPath() + ".before-1"); err != nil || old.Len() != 3 {
+	if old, err := history.Load(e.HistoryPath() + ".before-1"); err != nil || old.Len() != 3 {
 		t.Errorf("the copy: %v, %v", old, err)
 	}
 	edit := func(from, to string) {

@@ -58,7 +58,7 @@ func (e *Experiment) LoadStats() (Stats, error) {
 // the name is set aside first: its sessions may still be legible to a person.
 func (e *Experiment) SaveStats(s Stats) error {
 	if _, err := e.LoadStats(); errors.Is(err, ErrInvalidStats) {
-		if _, err := SetAside(e.StatsPath()); err != nil {
+		if _, err := durable.Quarantine(e.StatsPath(), durable.Invalid); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // kernelIn plays a new kernel whose notebook lies in an empty folder, and
@@ -214,7 +215,7 @@ func TestAForkTakesTheBestModelAndTheHistoryWithIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h := &experiment.History{}
+	h := &history.History{}
 	h.Append(epoch(0.1))
 	h.Append(epoch(0.2))
 	if err := h.Save(parent.HistoryPath()); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // pair makes two experiments, one trained and evaluated, one only begun.
@@ -25,9 +26,9 @@ func pair(t *testing.T) (root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &experiment.History{}
-	h.Append(experiment.Epoch{TrainLoss: 0.3, ValLoss: 0.25})
-	h.Append(experiment.Epoch{TrainLoss: 0.2, ValLoss: math.NaN()})
+	h := &history.History{}
+	h.Append(history.Epoch{TrainLoss: 0.3, ValLoss: 0.25})
+	h.Append(history.Epoch{TrainLoss: 0.2, ValLoss: math.NaN()})
 	scores := &experiment.Evaluation{NImages: 1, SelfEnsemble: true}
 	scores.Mean.PSNR, scores.Mean.SSIM, scores.Degraded.Mean.PSNR = 22.5, 0.6, 12.25
 	for _, err := range []error{h.Save(done.HistoryPath()), scores.Save(done.MetricsPath()), done.SaveStats(experiment.Stats{

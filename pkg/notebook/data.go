@@ -14,7 +14,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/derived"
 	"rekindle/pkg/experiment"
@@ -198,7 +198,7 @@ func (p part) check(cfg config.Config) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if other := slices.IndexFunc(there, func(name string) bool { return !leaves.IsName(name) }); other >= 0 {
+		if other := slices.IndexFunc(there, func(name string) bool { return !deadleaves.IsName(name) }); other >= 0 {
 			return fmt.Errorf("%s: there is no folder %s, but %s holds degraded copies of pictures that were in it (%s): mount their disk or put them back; "+
 				"for the built-in pictures, set %sDegradedDir to a folder of their own", key, p.clean, p.degraded, there[other], p.name)
 		}
@@ -268,7 +268,7 @@ func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error 
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
 	count := NewCounter(name + ": drawn")
 	defer count.End()
-	err := leaves.Folder(ctx, unfinished, n, builtInSide, builtInSide, seed, count.Set)
+	err := deadleaves.Folder(ctx, unfinished, n, builtInSide, builtInSide, seed, count.Set)
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("interrupted; run the cell again to complete the data")
 	}

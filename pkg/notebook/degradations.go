@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/plots"
@@ -98,7 +98,7 @@ func example(side int) (*rgb.Image, error) {
 	names, err := rgb.List(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(names) == 0 {
 		const calm = 6 // a picture with areas large enough to see what happens to them
-		return middle(leaves.Image(exampleSide, exampleSide, rand.New(rand.NewPCG(calm, 0))), side), nil
+		return middle(deadleaves.Image(exampleSide, exampleSide, rand.New(rand.NewPCG(calm, 0))), side), nil
 	}
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 )
 
 func TestADegradationIsShownInItsStrengths(t *testing.T) {
@@ -24,7 +24,7 @@ func TestADegradationIsShownInItsStrengths(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := leaves.Image(50, 300, rand.New(rand.NewPCG(9, 9))).SavePNG(filepath.Join(dir, "a.png")); err != nil {
+	if err := deadleaves.Image(50, 300, rand.New(rand.NewPCG(9, 9))).SavePNG(filepath.Join(dir, "a.png")); err != nil {
 		t.Fatal(err)
 	}
 	photograph, err := degradedGrid("jpeg", strengths)

@@ -14,6 +14,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/loss/vgg"
 )
 
@@ -224,7 +225,7 @@ func noneUnder(folder string) error {
 
 // progressSoFar says in one line how far an experiment has come.
 func progressSoFar(exp *experiment.Experiment) string {
-	history, err := experiment.LoadHistory(exp.HistoryPath())
+	history, err := history.Load(exp.HistoryPath())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "No epoch finished yet"

@@ -10,7 +10,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/rgb"
 )
@@ -87,11 +87,11 @@ func TestPicturesThatARunWasTrainedOnAreNeverReplacedByOthers(t *testing.T) {
 		}, []string{"none of them is in data/raw/train now", "mount their disk"}},
 		{"the built-in pictures in their place", func(t *testing.T, cfg *config.Config) {
 			must(t, os.Rename(cfg.TrainCleanDir, "elsewhere"))
-			must(t, leaves.Folder(t.Context(), cfg.TrainCleanDir, 4, 40, 40, 1, nil))
+			must(t, deadleaves.Folder(t.Context(), cfg.TrainCleanDir, 4, 40, 40, 1, nil))
 		}, []string{"none of them is in data/raw/train now"}},
 		{"the built-in pictures in the place of those to validate with", func(t *testing.T, cfg *config.Config) {
 			must(t, os.Rename(cfg.ValCleanDir, "elsewhere"))
-			must(t, leaves.Folder(t.Context(), cfg.ValCleanDir, 2, 40, 40, 1, nil))
+			must(t, deadleaves.Folder(t.Context(), cfg.ValCleanDir, 2, 40, 40, 1, nil))
 		}, []string{"none of them is in data/raw/val now", "ValCleanDir"}},
 		{"other pictures to validate with", func(t *testing.T, cfg *config.Config) {
 			must(t, os.Rename(cfg.ValCleanDir, "elsewhere"))

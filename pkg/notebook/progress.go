@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
+	"rekindle/pkg/history"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/rgb"
 )
@@ -42,18 +43,18 @@ type Progress struct {
 
 // running is what is known about a run at one moment.
 type running struct {
-	history         experiment.History // of all epochs, earlier sessions included
-	epochs, batches int                // planned epochs, batches in each
-	epoch, batch    int                // where the run stands; epoch is the one under way
-	fromEpoch       int                // the first epoch of this session
-	moved           time.Time          // when the last batch was finished
-	asOf            time.Time          // the moment
-	whole           bool               // shown also where no batch was trained
-	watched         bool               // by another program than the one that trains
-	note            string             // what is to be said at the end
-	loss            float64            // mean of the epoch under way
-	speed           float64            // images per second
-	bestEpoch       int                // 0: not validated yet
+	history         history.History // of all epochs, earlier sessions included
+	epochs, batches int             // planned epochs, batches in each
+	epoch, batch    int             // where the run stands; epoch is the one under way
+	fromEpoch       int             // the first epoch of this session
+	moved           time.Time       // when the last batch was finished
+	asOf            time.Time       // the moment
+	whole           bool            // shown also where no batch was trained
+	watched         bool            // by another program than the one that trains
+	note            string          // what is to be said at the end
+	loss            float64         // mean of the epoch under way
+	speed           float64         // images per second
+	bestEpoch       int             // 0: not validated yet
 	bestLoss        float64
 	speeds          map[int]float64 // images per second by finished epoch of this session
 	memory          int64           // bytes that the process holds, on the GPU if onGPU; 0: unknown
@@ -164,7 +165,7 @@ func (p *Progress) Batch(epoch, batch int, loss, imagesPerSecond float64) {
 }
 
 // EpochDone reports a finished epoch; bestEpoch is 0 before the first validation.
-func (p *Progress) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64) {
+func (p *Progress) EpochDone(epoch int, e history.Epoch, bestEpoch int, bestLoss float64) {
 	p.update(func(r *running) {
 		r.history.Resize(epoch - 1)
 		r.history.Append(e)

@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
+	"rekindle/pkg/history"
 	"rekindle/pkg/watch"
 )
 
@@ -29,8 +30,8 @@ func watched(live bool) (*Progress, *strings.Builder, *clock) {
 	return p, out, c
 }
 
-func epoch(valLoss float64) experiment.Epoch {
-	return experiment.Epoch{TrainLoss: 0.2311, TrainL1: 0.1, TrainSSIM: 0.5, ValLoss: valLoss, ValL1: 0.1, ValSSIM: 0.7021, ValPSNR: 27.318, LR: 1e-3, EpochTime: 41, MemoryAllocatedMB: 612}
+func epoch(valLoss float64) history.Epoch {
+	return history.Epoch{TrainLoss: 0.2311, TrainL1: 0.1, TrainSSIM: 0.5, ValLoss: valLoss, ValL1: 0.1, ValSSIM: 0.7021, ValPSNR: 27.318, LR: 1e-3, EpochTime: 41, MemoryAllocatedMB: 612}
 }
 
 // train plays a whole run of epochs with a batch each second.
@@ -321,7 +322,7 @@ func TestTheBoxSaysOfWhichMomentItIs(t *testing.T) {
 
 func TestARunThatIsWatchedLooksAsUnderItsOwnCell(t *testing.T) {
 	p, exp := kept(t)
-	h := experiment.History{}
+	h := history.History{}
 	h.Append(epoch(0.2))
 	if err := h.Save(exp.HistoryPath()); err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
+	"rekindle/pkg/history"
 	"rekindle/pkg/plots"
 )
 
@@ -39,7 +40,7 @@ func LoadResults(cfg config.Config) {
 // History returns what was measured in each epoch of the current experiment, the
 // best epoch and its validation loss, for cells of your own; also where training
 // is skipped. Where no epoch was validated yet bestEpoch is 0 and bestValLoss NaN.
-func History(cfg config.Config) (history *experiment.History, bestEpoch int, bestValLoss float64) {
+func History(cfg config.Config) (history *history.History, bestEpoch int, bestValLoss float64) {
 	history, err := loadHistory(Experiment(cfg))
 	Check(err)
 	bestEpoch, bestValLoss, ok := history.Best()
@@ -50,12 +51,12 @@ func History(cfg config.Config) (history *experiment.History, bestEpoch int, bes
 }
 
 // loadHistory reads an experiment's history; one that does not exist yet is empty.
-func loadHistory(exp *experiment.Experiment) (*experiment.History, error) {
-	h, err := experiment.LoadHistory(exp.HistoryPath())
+func loadHistory(exp *experiment.Experiment) (*history.History, error) {
+	h, err := history.Load(exp.HistoryPath())
 	if errors.Is(err, fs.ErrNotExist) {
-		return &experiment.History{}, nil
+		return &history.History{}, nil
 	}
-	if errors.Is(err, experiment.ErrInvalidHistory) {
+	if errors.Is(err, history.ErrInvalid) {
 		err = fmt.Errorf("%w; resume training: it makes a new one from the newest checkpoint and keeps this file", err)
 	}
 	return h, err

@@ -10,6 +10,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/disk"
 	"rekindle/pkg/rgb"
 )
@@ -34,7 +35,7 @@ func TestCellsWithoutResultsSayWhatIsMissing(t *testing.T) {
 func TestSkippedTrainingShowsWhatTheGuideShows(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	exp := mustSetUp(t, cfg, false)
-	h := &experiment.History{}
+	h := &history.History{}
 	for i := range 35 {
 		h.Append(epoch(0.1 - 0.0577*float64(i)/27 + 0.01*float64(max(0, i-27))))
 	}
@@ -104,7 +105,7 @@ func TestAHistoryWithoutValidationHasNoBestEpoch(t *testing.T) {
 func TestCurvesAreSavedInTheExperiment(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	exp := mustSetUp(t, cfg, false)
-	h := &experiment.History{}
+	h := &history.History{}
 	h.Append(epoch(0.3))
 	if err := h.Save(exp.HistoryPath()); err != nil {
 		t.Fatal(err)
@@ -199,7 +200,7 @@ func TestTensorBoardSaysWhereTheFilesAreAndHowToLook(t *testing.T) {
 func TestAnExperimentThatMayOnlyBeReadIsLookedAt(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	exp := mustSetUp(t, cfg, false)
-	h := &experiment.History{}
+	h := &history.History{}
 	h.Append(epoch(0.3))
 	if err := h.Save(exp.HistoryPath()); err != nil {
 		t.Fatal(err)

@@ -4,19 +4,18 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"rekindle/pkg/history"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	"rekindle/pkg/experiment"
 )
 
 // Run is one experiment in a comparison.
 type Run struct {
 	Name    string
-	History *experiment.History // may be empty
-	Gain    float64             // dB of PSNR; NaN: not measured
+	History *history.History // may be empty
+	Gain    float64          // dB of PSNR; NaN: not measured
 
 	Color      int  // which one, see [Color]: each experiment has its own in all pictures
 	Unfinished bool // its line is dashed
@@ -50,7 +49,7 @@ func Compare(runs []Run) (png []byte, err error) {
 }
 
 func losses(runs []Run) *plot.Plot {
-	longest := &experiment.History{}
+	longest := &history.History{}
 	for _, r := range runs {
 		if r.History.Len() > longest.Len() {
 			longest = r.History

@@ -1,7 +1,7 @@
 // Package plots draws what a person looks at after training, and while it runs:
 // training curves and grids of pictures with titles, as PNG.
 //
-//	history, err := experiment.LoadHistory(exp.HistoryPath())
+//	history, err := history.Load(exp.HistoryPath())
 //	png, err := plots.Curves(history)
 //
 // Functions here only draw; saving and showing is the caller's business.
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"rekindle/pkg/history"
 	"slices"
 
 	"gonum.org/v1/plot"
@@ -20,8 +21,6 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-
-	"rekindle/pkg/experiment"
 )
 
 // ErrEmpty is returned, wrapped, when there is nothing to draw.
@@ -32,7 +31,7 @@ var ErrEmpty = errors.New("nothing to draw")
 // where there was one, and the best epoch is marked. 1400 x 1050 pixels; 1400 x
 // 1500 with the two more panels, PSNR and the time of each epoch, of a history
 // that has a PSNR.
-func Curves(h *experiment.History) (png []byte, err error) {
+func Curves(h *history.History) (png []byte, err error) {
 	if h.Len() == 0 {
 		return nil, fmt.Errorf("plots: %w: the history has no epochs yet", ErrEmpty)
 	}
@@ -50,13 +49,13 @@ func Curves(h *experiment.History) (png []byte, err error) {
 	return render(1400, 1500, [][]*plot.Plot{{lossPanel(h), psnr}, {l1, ssim}, {rate, duration}})
 }
 
-func measured(s experiment.Series) bool {
+func measured(s history.Series) bool {
 	return slices.ContainsFunc(s, func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) })
 }
 
 // Live draws the loss and the PSNR (the SSIM where there is none) of a run side by side, small enough to be
 // redrawn after each epoch. 1000 x 340 pixels.
-func Live(h *experiment.History) (png []byte, err error) {
+func Live(h *history.History) (png []byte, err error) {
 	if h.Len() == 0 {
 		return nil, fmt.Errorf("plots: %w: the history has no epochs yet", ErrEmpty)
 	}
@@ -67,7 +66,7 @@ func Live(h *experiment.History) (png []byte, err error) {
 	return render(1000, 340, [][]*plot.Plot{{lossPanel(h), other}})
 }
 
-func lossPanel(h *experiment.History) *plot.Plot {
+func lossPanel(h *history.History) *plot.Plot {
 	p := panel(h, "Loss (L1 + SSIM)", "loss")
 	add(p, "training", h.TrainLoss, trainColor, nil)
 	add(p, "validation", h.ValLoss, valColor, draw.CircleGlyph{})
@@ -80,7 +79,7 @@ func lossPanel(h *experiment.History) *plot.Plot {
 	return p
 }
 
-func metricPanel(h *experiment.History, title, unit string, train, val experiment.Series, topLegend bool) *plot.Plot {
+func metricPanel(h *history.History, title, unit string, train, val history.Series, topLegend bool) *plot.Plot {
 	p := panel(h, title, unit)
 	add(p, "training", train, trainColor, nil)
 	add(p, "validation", val, valColor, draw.CircleGlyph{})
@@ -91,7 +90,7 @@ func metricPanel(h *experiment.History, title, unit string, train, val experimen
 }
 
 // panel is an empty plot over the epochs of h.
-func panel(h *experiment.History, title, unit string) *plot.Plot {
+func panel(h *history.History, title, unit string) *plot.Plot {
 	p := plot.New()
 	style(p)
 	p.Title.Text = title
@@ -111,11 +110,11 @@ func panel(h *experiment.History, title, unit string) *plot.Plot {
 // add draws what was measured of a column over the epochs 1, 2, ... With a
 // glyph the points are joined across epochs that were not measured; without one
 // such epochs leave a gap, and only points that stand alone get a dot.
-func add(p *plot.Plot, name string, values experiment.Series, c color.Color, glyph draw.GlyphDrawer) {
+func add(p *plot.Plot, name string, values history.Series, c color.Color, glyph draw.GlyphDrawer) {
 	addStyled(p, name, values, draw.LineStyle{Color: c, Width: vg.Points(2)}, glyph)
 }
 
-func addStyled(p *plot.Plot, name string, values experiment.Series, drawn draw.LineStyle, glyph draw.GlyphDrawer) {
+func addStyled(p *plot.Plot, name string, values history.Series, drawn draw.LineStyle, glyph draw.GlyphDrawer) {
 	var runs []plotter.XYs
 	previous := -1
 	for i, v := range values {
@@ -170,8 +169,8 @@ func widen(p *plot.Plot) {
 }
 
 // ratePoints leaves out what a logarithmic axis cannot show.
-func ratePoints(lr experiment.Series) experiment.Series {
-	out := make(experiment.Series, len(lr))
+func ratePoints(lr history.Series) history.Series {
+	out := make(history.Series, len(lr))
 	for i, v := range lr {
 		out[i] = v
 		if v <= 0 {

@@ -12,18 +12,18 @@ import (
 	"strconv"
 	"testing"
 
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/rgb"
 )
 
 var nan = math.NaN()
 
-// history is a plausible run: validated in every second epoch, warm-up and cosine.
-func history(epochs int) *experiment.History {
-	h := &experiment.History{}
+// run is a plausible history: validated in every second epoch, warm-up and cosine.
+func run(epochs int) *history.History {
+	h := &history.History{}
 	for i := range epochs {
 		x := float64(i)
-		e := experiment.Epoch{
+		e := history.Epoch{
 			TrainLoss: 0.08 + 0.3*math.Exp(-x/4), TrainL1: 0.05 + 0.2*math.Exp(-x/4), TrainSSIM: 0.8 - 0.5*math.Exp(-x/5),
 			ValLoss: nan, ValL1: nan, ValSSIM: nan, ValPSNR: nan,
 			EpochTime: 40 + math.Sin(x),
@@ -74,30 +74,30 @@ func count(im image.Image, c color.NRGBA) int {
 }
 
 func TestCurvesDrawWhateverAHistoryHolds(t *testing.T) {
-	constantRate := history(8)
+	constantRate := run(8)
 	for i := range constantRate.LR {
 		constantRate.LR[i] = 1e-3
 	}
-	zeroRate := history(8)
+	zeroRate := run(8)
 	zeroRate.LR[7] = 0
-	allZeroRate := history(3)
+	allZeroRate := run(3)
 	for i := range allZeroRate.LR {
 		allZeroRate.LR[i] = 0
 	}
-	broken := history(12)
+	broken := run(12)
 	broken.TrainLoss[4], broken.TrainL1[5], broken.ValLoss[3] = nan, math.Inf(1), math.Inf(1)
-	unmeasured := &experiment.History{}
+	unmeasured := &history.History{}
 	unmeasured.Resize(4)
-	withoutPSNR := history(36)
+	withoutPSNR := run(36)
 	for i := range withoutPSNR.ValPSNR {
 		withoutPSNR.ValPSNR[i] = nan
 	}
-	flat := history(6)
+	flat := run(6)
 	for i := range flat.TrainLoss {
 		flat.TrainLoss[i], flat.ValLoss[i] = 0.25, 0.25
 	}
-	for name, h := range map[string]*experiment.History{
-		"thirty_six": history(36), "one_epoch": history(1), "two_epochs": history(2), "seven": history(7), "many": history(700),
+	for name, h := range map[string]*history.History{
+		"thirty_six": run(36), "one_epoch": run(1), "two_epochs": run(2), "seven": run(7), "many": run(700),
 		"constant_rate": constantRate, "zero_rate": zeroRate, "all_zero_rate": allZeroRate,
 		"broken": broken, "unmeasured": unmeasured, "flat": flat, "without_psnr": withoutPSNR,
 	} {
@@ -111,7 +111,7 @@ func TestCurvesDrawWhateverAHistoryHolds(t *testing.T) {
 }
 
 func TestValidationIsDrawnOnlyWhereThereWasOne(t *testing.T) {
-	never := history(6)
+	never := run(6)
 	for i := range never.ValLoss {
 		never.ValLoss[i], never.ValL1[i], never.ValSSIM[i], never.ValPSNR[i] = nan, nan, nan, nan
 	}
@@ -119,7 +119,7 @@ func TestValidationIsDrawnOnlyWhereThereWasOne(t *testing.T) {
 	if n := count(decode(t, data, err), valColor); n != 0 {
 		t.Errorf("a history without validation has %d pixels in validation's colour, want 0", n)
 	}
-	data, err = Curves(history(6))
+	data, err = Curves(run(6))
 	if n := count(decode(t, data, err), valColor); n == 0 {
 		t.Error("a history with validation has no pixel in validation's colour")
 	}
@@ -127,7 +127,7 @@ func TestValidationIsDrawnOnlyWhereThereWasOne(t *testing.T) {
 
 func TestTheLivePictureIsDrawnFromTheFirstEpochOn(t *testing.T) {
 	for _, epochs := range []int{1, 9} {
-		data, err := Live(history(epochs))
+		data, err := Live(run(epochs))
 		if n := count(decode(t, data, err), trainColor); n == 0 {
 			t.Errorf("%d epochs: no pixel in training's colour", epochs)
 		}
@@ -135,8 +135,8 @@ func TestTheLivePictureIsDrawnFromTheFirstEpochOn(t *testing.T) {
 }
 
 func TestNothingToDrawIsAnError(t *testing.T) {
-	_, curves := Curves(&experiment.History{})
-	_, live := Live(&experiment.History{})
+	_, curves := Curves(&history.History{})
+	_, live := Live(&history.History{})
 	_, grid := Grid("title", []Row{{}})
 	for name, err := range map[string]error{"Curves": curves, "Live": live, "Grid": grid} {
 		if !errors.Is(err, ErrEmpty) {
@@ -147,10 +147,10 @@ func TestNothingToDrawIsAnError(t *testing.T) {
 
 func TestAComparisonHasACurveAndABarForEachRun(t *testing.T) {
 	runs := []Run{
-		{Name: "1 unet 20260101_120000_bilinear", History: history(20), Gain: 9.87, Color: 2},
-		{Name: "2 attention_unet 20260101_130000_a_very_long_name_of_an_experiment", History: history(7), Gain: 4.5, Color: 0, Unfinished: true},
-		{Name: "3 unet_residual 20260102_120000_worse", History: history(2), Gain: -1.25, Color: 3},
-		{Name: "4 unet 20260103_120000_started", History: &experiment.History{}, Gain: nan, Color: 1, Unfinished: true},
+		{Name: "1 unet 20260101_120000_bilinear", History: run(20), Gain: 9.87, Color: 2},
+		{Name: "2 attention_unet 20260101_130000_a_very_long_name_of_an_experiment", History: run(7), Gain: 4.5, Color: 0, Unfinished: true},
+		{Name: "3 unet_residual 20260102_120000_worse", History: run(2), Gain: -1.25, Color: 3},
+		{Name: "4 unet 20260103_120000_started", History: &history.History{}, Gain: nan, Color: 1, Unfinished: true},
 	}
 	data, err := Compare(runs)
 	im := decode(t, data, err)
@@ -179,11 +179,11 @@ func TestAComparisonHasACurveAndABarForEachRun(t *testing.T) {
 func TestAComparisonDrawsWhateverThereIs(t *testing.T) {
 	var many []Run
 	for i := range 19 {
-		many = append(many, Run{Name: strconv.Itoa(i+1) + " unet 20260101_120000", History: history(4 + i), Gain: 10 - float64(i)/2, Color: i, Unfinished: i%3 == 0})
+		many = append(many, Run{Name: strconv.Itoa(i+1) + " unet 20260101_120000", History: run(4 + i), Gain: 10 - float64(i)/2, Color: i, Unfinished: i%3 == 0})
 	}
 	for name, runs := range map[string][]Run{
-		"many_runs": many, "one_run": {{Name: "1", History: history(3), Gain: 7}}, "nothing_measured": {{Name: "1", History: &experiment.History{}, Gain: nan}, {Name: "2", History: &experiment.History{}, Gain: nan}},
-		"all_worse": {{Name: "1", History: history(1), Gain: -3}, {Name: "2", History: history(2), Gain: -4}}, "no_gain": {{Name: "1", History: history(1), Gain: 0}},
+		"many_runs": many, "one_run": {{Name: "1", History: run(3), Gain: 7}}, "nothing_measured": {{Name: "1", History: &history.History{}, Gain: nan}, {Name: "2", History: &history.History{}, Gain: nan}},
+		"all_worse": {{Name: "1", History: run(1), Gain: -3}, {Name: "2", History: run(2), Gain: -4}}, "no_gain": {{Name: "1", History: run(1), Gain: 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data, err := Compare(runs)

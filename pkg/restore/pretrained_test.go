@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/rgb"
@@ -22,7 +22,7 @@ func TestThePretrainedNetworkRestores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clean := leaves.Image(64, 64, rand.New(rand.NewPCG(20, 26)))
+	clean := deadleaves.Image(64, 64, rand.New(rand.NewPCG(20, 26)))
 	for _, c := range []struct{ sigma, least float64 }{{0, 36}, {25, 26}, {50, 23}} {
 		noisy := degrade.Gaussian{Sigma: c.sigma}.Apply(clean, rand.New(rand.NewPCG(1, 2)))
 		restored, err := r.Image(context.Background(), noisy.ToImage())

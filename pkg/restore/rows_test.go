@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/picture"
 )
 
@@ -121,7 +121,7 @@ func TestGreyComesOutGreyAsTheMeanOfThreeColours(t *testing.T) {
 
 func TestARestorerServesManyAtOnce(t *testing.T) {
 	r, _ := trained(t)
-	im := leaves.Image(80, 60, rand.New(rand.NewPCG(1, 1))).ToImage()
+	im := deadleaves.Image(80, 60, rand.New(rand.NewPCG(1, 1))).ToImage()
 	alone, err := r.Image(context.Background(), im)
 	if err != nil {
 		t.Fatal(err)

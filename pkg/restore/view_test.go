@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/rgb"
 )
 
@@ -145,7 +145,7 @@ func (p plane) each(fs ...func(plane) plane) plane {
 func noisy(t *testing.T, w, h int) []float32 {
 	t.Helper()
 	out := make([]float32, 3*w*h)
-	leaves.Image(w, h, rand.New(rand.NewPCG(1, 2))).Planes(out)
+	deadleaves.Image(w, h, rand.New(rand.NewPCG(1, 2))).Planes(out)
 	r := rand.New(rand.NewPCG(3, 4))
 	for i := range out {
 		out[i] = max(-1, min(1, out[i]+float32(0.5*r.NormFloat64())))

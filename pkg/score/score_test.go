@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/rgb"
 )
@@ -23,7 +23,7 @@ func pictures(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"a", "b", "c"} {
-		if err := leaves.Image(60, 40, rand.New(rand.NewPCG(1, uint64(name[0])))).SavePNG(filepath.Join(dir, name+".png")); err != nil {
+		if err := deadleaves.Image(60, 40, rand.New(rand.NewPCG(1, uint64(name[0])))).SavePNG(filepath.Join(dir, name+".png")); err != nil {
 			t.Fatal(err)
 		}
 	}

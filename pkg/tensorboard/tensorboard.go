@@ -29,6 +29,7 @@ import (
 	"time"
 
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // Log is an experiment's event files, seen by one session of training. After an
@@ -46,9 +47,9 @@ func New(exp *experiment.Experiment) *Log { return &Log{exp: exp, now: time.Now}
 // Start begins a file for a session whose first epoch, 1-based, is given.
 func (l *Log) Start(first int) error {
 	l.Close()
-	history, err := experiment.LoadHistory(l.exp.HistoryPath())
+	past, err := history.Load(l.exp.HistoryPath())
 	if errors.Is(err, fs.ErrNotExist) {
-		history, err = &experiment.History{}, nil
+		past, err = &history.History{}, nil
 	}
 	if err != nil {
 		return fmt.Errorf("tensorboard: %w", err)
@@ -60,7 +61,7 @@ func (l *Log) Start(first int) error {
 	if err != nil {
 		return fmt.Errorf("tensorboard: %w", err)
 	}
-	last := min(first-1, history.Len())
+	last := min(first-1, past.Len())
 	begin := covered(files) + 1
 	if begin > last { // nothing to fill in
 		begin = first
@@ -69,13 +70,13 @@ func (l *Log) Start(first int) error {
 	text := appendRecord(nil, versionEvent(wall))
 	text = appendRecord(text, startEvent(wall, begin))
 	for epoch := begin; epoch <= last; epoch++ {
-		text = appendRecord(text, scalarsEvent(wall, epoch, scalars(history.At(epoch-1))))
+		text = appendRecord(text, scalarsEvent(wall, epoch, scalars(past.At(epoch-1))))
 	}
 	return l.create(l.exp.LogsDir(), files, text)
 }
 
 // EpochDone writes an epoch, 1-based. Where no file is open it begins one.
-func (l *Log) EpochDone(epoch int, e experiment.Epoch) error {
+func (l *Log) EpochDone(epoch int, e history.Epoch) error {
 	if l.file == nil {
 		if err := l.Start(epoch); err != nil {
 			return err
@@ -187,7 +188,7 @@ func eachEvent(files []string, f func(o outline, event []byte)) {
 
 // scalars names an epoch's measurements as the Python original does. What was
 // not measured is left out.
-func scalars(e experiment.Epoch) []scalar {
+func scalars(e history.Epoch) []scalar {
 	return slices.DeleteFunc([]scalar{
 		{"Loss/train", e.TrainLoss}, {"L1/train", e.TrainL1}, {"SSIM/train", e.TrainSSIM},
 		{"Loss/val", e.ValLoss}, {"L1/val", e.ValL1}, {"SSIM/val", e.ValSSIM}, {"PSNR/val", e.ValPSNR},

@@ -18,14 +18,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
 // row is what session s measures in an epoch; even ones are not validated.
-func row(s, epoch int) experiment.Epoch {
+func row(s, epoch int) history.Epoch {
 	x := float64(100*s + epoch)
-	e := experiment.Epoch{
+	e := history.Epoch{
 		TrainLoss: x + 0.125, TrainL1: x + 0.25, TrainSSIM: x + 0.375, ValLoss: x + 0.5, ValL1: x + 0.625, ValSSIM: x + 0.75, ValPSNR: x + 0.875, LR: 1 / x,
 		EpochTime: 10 * x, InferenceTime: 20 * x, MemoryAllocatedMB: 30 * x, MemoryReservedMB: 40 * x,
 	}
@@ -39,7 +40,7 @@ func row(s, epoch int) experiment.Epoch {
 type trial struct {
 	*testing.T
 	exp     *experiment.Experiment
-	history experiment.History
+	history history.History
 	clock   time.Time
 }
 
@@ -65,7 +66,7 @@ func (r *trial) begin(done int) *Log {
 
 // measure makes the next epoch, of session s, and saves the history, as
 // training does before it reports the epoch.
-func (r *trial) measure(s int) (int, experiment.Epoch) {
+func (r *trial) measure(s int) (int, history.Epoch) {
 	r.Helper()
 	epoch := r.history.Len() + 1
 	r.history.Append(row(s, epoch))

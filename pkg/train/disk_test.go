@@ -8,6 +8,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/bitwise"
 	"rekindle/pkg/internal/disk"
 	"strings"
@@ -111,7 +112,7 @@ func TestAFolderIsRenamedOrRemovedWhileItIsTrained(t *testing.T) {
 		}
 		at := &experiment.Experiment{Dir: now}
 		bitwise.SameTraining(t, newest(t, at), want)
-		if h, err := experiment.LoadHistory(at.HistoryPath()); err != nil || h.Len() != 3 {
+		if h, err := history.Load(at.HistoryPath()); err != nil || h.Len() != 3 {
 			t.Errorf("%s: the history: %v, %v", c.name, h, err)
 		}
 		if stats, err := at.LoadStats(); err != nil || stats.Status != "completed" {

@@ -10,7 +10,7 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/train"
@@ -22,7 +22,7 @@ func ExampleRun() {
 	check(err)
 	defer os.RemoveAll(dir)
 	clean, noisy := filepath.Join(dir, "clean"), filepath.Join(dir, "noisy")
-	check(leaves.Folder(context.Background(), clean, 2, 48, 48, 1, nil))
+	check(deadleaves.Folder(context.Background(), clean, 2, 48, 48, 1, nil))
 	_, err = degrade.Folder(context.Background(), clean, noisy, degrade.Gaussian{Sigma: 50}, 1, nil)
 	check(err)
 

@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/rgb"
 	"rekindle/pkg/schedule"
@@ -135,7 +136,7 @@ func (l *loop) epoch(ctx context.Context) error {
 	if p.Samples == 0 && p.Rejected > 0 { // an epoch may have fewer batches than maxRejected
 		return fmt.Errorf("%w in any batch of epoch %d; lower LearningRate or check the data", ErrDiverged, epoch)
 	}
-	e := experiment.Epoch{
+	e := history.Epoch{
 		TrainLoss: mean(p, p.Loss), TrainL1: mean(p, p.L1), TrainSSIM: mean(p, p.SSIM),
 		ValLoss: nan, ValL1: nan, ValSSIM: nan, ValPSNR: nan, InferenceTime: nan, EpochTime: p.Seconds, LR: lr,
 	}
@@ -325,7 +326,7 @@ func (l *loop) validate(ctx context.Context, epoch int) (v validation, err error
 }
 
 // complete closes the epoch in the State.
-func (l *loop) complete(e experiment.Epoch, validated bool) {
+func (l *loop) complete(e history.Epoch, validated bool) {
 	s := l.state
 	s.Epoch++
 	s.Position, s.Partial, l.rejected = 0, checkpoint.Partial{}, -1

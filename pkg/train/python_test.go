@@ -9,6 +9,7 @@ import (
 	"rekindle/pkg/checkpoint/pth"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // asFromPython makes an experiment look as the Python original leaves it: its
@@ -96,7 +97,7 @@ func TestARunOfThePythonOriginalThatIsMadeLongerDoesNotClimbBack(t *testing.T) {
 	cfg := tiny(t)
 	cfg.WarmupEpochs = 0
 	exp := asFromPython(t, cfg) // two epochs, planned for two
-	first, err := experiment.LoadHistory(exp.HistoryPath())
+	first, err := history.Load(exp.HistoryPath())
 	if err != nil {
 		t.Fatal(err)
 	}

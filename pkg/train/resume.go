@@ -11,7 +11,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/model"
 	"rekindle/pkg/schedule"
 )
@@ -39,7 +39,7 @@ func find(t task, net *model.Network) (*start, error) {
 	case err != nil:
 		return nil, fmt.Errorf("train: %w", err)
 	case found == nil:
-		kept, err := t.exp.SetAsideHistory()
+		kept, err := t.exp.QuarantineHistory()
 		if err != nil {
 			return nil, fmt.Errorf("train: %w", err)
 		}
@@ -205,10 +205,10 @@ func (b *start) fitPosition() {
 // replaced by it; only a State made by PyTorch has to trust the file.
 func (b *start) takeUpHistory() error {
 	path := b.exp.HistoryPath()
-	onDisk, err := experiment.LoadHistory(path)
+	onDisk, err := history.Load(path)
 	switch {
-	case errors.Is(err, experiment.ErrInvalidHistory):
-		kept, e := experiment.SetAside(path)
+	case errors.Is(err, history.ErrInvalid):
+		kept, e := durable.Quarantine(path, durable.Invalid)
 		if e != nil {
 			return fmt.Errorf("train: %w", e)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/bitwise"
 )
 
@@ -293,7 +294,7 @@ func TestRowsAfterAnOlderCheckpointAreKept(t *testing.T) {
 	cfg.ResumeFromCheckpoint = true
 	w := &watch{}
 	mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
-	kept, err := experiment.LoadHistory(exp.HistoryPath() + ".before-1")
+	kept, err := history.Load(exp.HistoryPath() + ".before-1")
 	if err != nil || kept.Len() != 2 || !w.said("it is kept as history.json.before-1") {
 		t.Errorf("the rows of two epochs: %v, %v", kept, err)
 	}

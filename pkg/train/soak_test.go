@@ -27,9 +27,10 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/faults"
 )
 
@@ -164,7 +165,7 @@ func (s *soak) otherPictures() {
 		}
 	} else {
 		s.pictures++
-		if err := leaves.Image(40, 40, s.r).SavePNG(name); err != nil {
+		if err := deadleaves.Image(40, 40, s.r).SavePNG(name); err != nil {
 			s.Fatal(err)
 		}
 	}
@@ -270,7 +271,7 @@ func (s *soak) look(before *checkpoint.State, session string) {
 		s.Errorf("%s: %d rows of history after %d epochs", session, now.History.Len(), now.Epoch)
 	}
 	s.samePast(session+", in the checkpoint", now.History, before.History, before.Epoch)
-	if onDisk, err := experiment.LoadHistory(s.exp.HistoryPath()); err == nil {
+	if onDisk, err := history.Load(s.exp.HistoryPath()); err == nil {
 		// It is written after the checkpoint: a session that ends between the two leaves it behind.
 		s.samePast(session+", in history.json", *onDisk, now.History, min(onDisk.Len(), now.Epoch))
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -292,12 +293,12 @@ func (s *soak) look(before *checkpoint.State, session string) {
 }
 
 // samePast compares the first n rows of two histories.
-func (s *soak) samePast(where string, got, want experiment.History, n int) {
+func (s *soak) samePast(where string, got, want history.History, n int) {
 	s.Helper()
 	a, b := reflect.ValueOf(got), reflect.ValueOf(want)
 	for i := range a.NumField() {
-		x, ok := a.Field(i).Interface().(experiment.Series)
-		y, _ := b.Field(i).Interface().(experiment.Series)
+		x, ok := a.Field(i).Interface().(history.Series)
+		y, _ := b.Field(i).Interface().(history.Series)
 		if !ok {
 			continue
 		}
@@ -313,8 +314,8 @@ func (s *soak) samePast(where string, got, want experiment.History, n int) {
 // telling is a Reporter that tells the parent of a session what is done.
 type telling struct{ Silent }
 
-func (telling) EpochDone(epoch int, _ experiment.Epoch, _ int, _ float64) { fmt.Println("done", epoch) }
-func (telling) Message(format string, args ...any)                        { fmt.Printf(format+"\n", args...) }
+func (telling) EpochDone(epoch int, _ history.Epoch, _ int, _ float64) { fmt.Println("done", epoch) }
+func (telling) Message(format string, args ...any)                     { fmt.Printf(format+"\n", args...) }
 
 // soakInThisProcess is what the other process does.
 func soakInThisProcess(t *testing.T, text string) {

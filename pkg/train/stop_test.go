@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/bitwise"
 )
 
@@ -54,7 +54,7 @@ func interruptedAnywhere(t *testing.T, cfg config.Config) {
 		t.Errorf("the run was interrupted only %d times: the test is too weak", sessions-1)
 	}
 	bitwise.SameTraining(t, newest(t, exp), want)
-	onDisk, err := experiment.LoadHistory(exp.HistoryPath())
+	onDisk, err := history.Load(exp.HistoryPath())
 	if err != nil {
 		t.Fatal(err)
 	}

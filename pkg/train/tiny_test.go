@@ -17,7 +17,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 )
@@ -46,7 +46,7 @@ func pictures(t *testing.T, clean, noisy string, n int, seed int64) {
 	}
 	r := rand.New(rand.NewPCG(uint64(seed), 0))
 	for i := range n {
-		if err := leaves.Image(40, 40, r).SavePNG(filepath.Join(clean, fmt.Sprintf("%d.png", i))); err != nil {
+		if err := deadleaves.Image(40, 40, r).SavePNG(filepath.Join(clean, fmt.Sprintf("%d.png", i))); err != nil {
 			t.Fatal(err)
 		}
 	}

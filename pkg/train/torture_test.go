@@ -17,6 +17,7 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/internal/bitwise"
 )
 
@@ -68,7 +69,7 @@ func torture(t *testing.T, cfg config.Config, engine compute.Backend, total int,
 		}
 		finished++
 		bitwise.SameTraining(t, newest(t, exp), want)
-		onDisk, err := experiment.LoadHistory(exp.HistoryPath())
+		onDisk, err := history.Load(exp.HistoryPath())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -28,6 +28,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/loss"
 	"rekindle/pkg/loss/vgg"
 	"rekindle/pkg/model"
@@ -64,7 +65,7 @@ type Reporter interface {
 	// Batch reports a finished batch, 1-based, with its training loss.
 	Batch(epoch, batch int, loss, imagesPerSecond float64)
 	// EpochDone reports a finished epoch; bestEpoch is 0 before the first validation.
-	EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64)
+	EpochDone(epoch int, e history.Epoch, bestEpoch int, bestLoss float64)
 	// Validated shows what the weights of an epoch make of a few validation
 	// patches, always the same ones, in the same order.
 	Validated(epoch int, degraded, restored, clean []*rgb.Image)
@@ -89,7 +90,7 @@ const (
 // Result is what a run leaves in memory; the experiment's folder has the rest.
 type Result struct {
 	Outcome    Outcome
-	History    experiment.History
+	History    history.History
 	BestEpoch  int     // 0: never validated
 	BestLoss   float64 // NaN: never validated
 	Checkpoint string  // the file that resume will take
@@ -108,7 +109,7 @@ type Silent struct{}
 func (Silent) Start(int, int, int)                                     {}
 func (Silent) NothingLeft()                                            {}
 func (Silent) Batch(int, int, float64, float64)                        {}
-func (Silent) EpochDone(int, experiment.Epoch, int, float64)           {}
+func (Silent) EpochDone(int, history.Epoch, int, float64)              {}
 func (Silent) Validated(int, []*rgb.Image, []*rgb.Image, []*rgb.Image) {}
 func (Silent) Message(string, ...any)                                  {}
 func (Silent) Close()                                                  {}

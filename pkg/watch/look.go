@@ -20,6 +20,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // Phase is what the files say about whether a run goes on.
@@ -51,7 +52,7 @@ const preparing = 15 * time.Minute
 type View struct {
 	Exp      *experiment.Experiment
 	Config   config.Config
-	History  experiment.History
+	History  history.History
 	Stats    experiment.Stats
 	Progress experiment.Progress // zero unless Running or Silent, or Killed in the middle
 	Owner    experiment.Owner    // who trains or trained it; zero: not known
@@ -81,7 +82,7 @@ func Look(exp *experiment.Experiment, before *View) *View {
 	var err error
 	v.Config, err = config.Load(exp.ConfigPath())
 	lacks(err)
-	if h, err := experiment.LoadHistory(exp.HistoryPath()); err == nil {
+	if h, err := history.Load(exp.HistoryPath()); err == nil {
 		v.History = *h
 	} else {
 		lacks(err)

@@ -5,8 +5,8 @@ import (
 	"math"
 	"strings"
 
-	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
+	"rekindle/pkg/history"
 )
 
 // Name is the experiment with its model and degradation, as its folder lies under
@@ -140,7 +140,7 @@ var blocks = []rune("▁▂▃▄▅▆▇█")
 // Sparkline draws a series as blocks from its lowest to its highest value. Where
 // there are more values than columns, each column is the mean of some; what was not
 // measured is a blank in a short series and left out in a long one.
-func Sparkline(s experiment.Series, columns int) string {
+func Sparkline(s history.Series, columns int) string {
 	if len(s) == 0 || columns < 1 {
 		return ""
 	}
@@ -181,7 +181,7 @@ func Bar(fraction float64, columns int) string {
 }
 
 // measured is the part of a series that was measured.
-func measured(s experiment.Series) (out experiment.Series) {
+func measured(s history.Series) (out history.Series) {
 	for _, x := range s {
 		if !math.IsNaN(x) && !math.IsInf(x, 0) {
 			out = append(out, x)
@@ -213,7 +213,7 @@ func (v *View) Screen(columns int, strong, weak func(string) string) []string {
 	spark := columns - 44
 	for _, row := range []struct {
 		name   string
-		series experiment.Series
+		series history.Series
 		show   func(float64) string
 	}{
 		{"train loss", v.History.TrainLoss, figures.Loss}, {"val loss", v.History.ValLoss, figures.Loss},

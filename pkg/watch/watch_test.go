@@ -12,6 +12,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // clock is what the tests take for now.
@@ -27,15 +28,15 @@ func run(t *testing.T, epochs int) *experiment.Experiment {
 	exp, err := experiment.Create(cfg, clock.Add(-time.Hour))
 	must(t, err)
 	if epochs > 0 {
-		must(t, history(epochs).Save(exp.HistoryPath()))
+		must(t, past(epochs).Save(exp.HistoryPath()))
 	}
 	return exp
 }
 
-func history(epochs int) *experiment.History {
-	h := &experiment.History{}
+func past(epochs int) *history.History {
+	h := &history.History{}
 	for i := range epochs {
-		h.Append(experiment.Epoch{TrainLoss: 1 / float64(i+2), ValLoss: 1 / float64(i+2), ValPSNR: 20 + float64(i), LR: 1e-3, EpochTime: 48})
+		h.Append(history.Epoch{TrainLoss: 1 / float64(i+2), ValLoss: 1 / float64(i+2), ValPSNR: 20 + float64(i), LR: 1e-3, EpochTime: 48})
 	}
 	return h
 }
@@ -197,7 +198,7 @@ func TestTheLatestIsTheOneThatTrains(t *testing.T) {
 	cfg.ExperimentsDir, cfg.Model = root, "dncnn"
 	second, err := experiment.Create(cfg, clock.Add(-time.Minute))
 	must(t, err)
-	must(t, history(1).Save(second.HistoryPath()))
+	must(t, past(1).Save(second.HistoryPath()))
 	cfg.Model = "ridnet"
 	third, err := experiment.Create(cfg, clock) // in which nothing was trained
 	must(t, err)
@@ -246,13 +247,13 @@ func TestADamagedFileIsNoReasonToSeeNothing(t *testing.T) {
 func TestSparklines(t *testing.T) {
 	nan := math.NaN()
 	for _, c := range []struct {
-		series  experiment.Series
+		series  history.Series
 		columns int
 		want    string
 	}{
-		{nil, 10, ""}, {experiment.Series{1}, 0, ""}, {experiment.Series{3}, 5, "▅"}, {experiment.Series{1, 2, 3, 4, 5, 6, 7, 8}, 8, "▁▂▃▄▅▆▇█"},
-		{experiment.Series{8, 1}, 8, "█▁"}, {experiment.Series{1, nan, 2}, 3, "▁ █"}, {experiment.Series{1, 1, 9, 9}, 2, "▁█"}, {experiment.Series{nan, 1, nan, 2}, 2, "▁█"},
-		{experiment.Series{math.Inf(1), 1, 2}, 3, " ▁█"},
+		{nil, 10, ""}, {history.Series{1}, 0, ""}, {history.Series{3}, 5, "▅"}, {history.Series{1, 2, 3, 4, 5, 6, 7, 8}, 8, "▁▂▃▄▅▆▇█"},
+		{history.Series{8, 1}, 8, "█▁"}, {history.Series{1, nan, 2}, 3, "▁ █"}, {history.Series{1, 1, 9, 9}, 2, "▁█"}, {history.Series{nan, 1, nan, 2}, 2, "▁█"},
+		{history.Series{math.Inf(1), 1, 2}, 3, " ▁█"},
 	} {
 		if got := Sparkline(c.series, c.columns); got != c.want {
 			t.Errorf("%v in %d columns: got %q, want %q", c.series, c.columns, got, c.want)

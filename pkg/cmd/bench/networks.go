@@ -18,7 +18,7 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/machine"
@@ -153,7 +153,7 @@ func pictures(dir string, n, w, h int) (*dataset.Set, error) {
 	}
 	for i := range n {
 		r := rand.New(rand.NewPCG(1, uint64(i)))
-		im, name := leaves.Image(w, h, r), strconv.Itoa(i)+".png"
+		im, name := deadleaves.Image(w, h, r), strconv.Itoa(i)+".png"
 		if err := im.SavePNG(filepath.Join(clean, name)); err != nil {
 			return nil, err
 		}
@@ -245,7 +245,7 @@ func measureOnce(ctx context.Context, device, request string) error {
 		if err != nil {
 			return err
 		}
-		im := leaves.Image(n[1], n[2], rand.New(rand.NewPCG(1, 1))).ToImage()
+		im := deadleaves.Image(n[1], n[2], rand.New(rand.NewPCG(1, 1))).ToImage()
 		once = func() error {
 			_, err := r.Image(ctx, im)
 			return err

@@ -15,7 +15,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/train"
@@ -47,7 +47,7 @@ func newLaboratory(n, side int, cfg config.Config) (*laboratory, error) {
 		}
 		r := rand.New(rand.NewPCG(uint64(i), 1))
 		for k := range f.n {
-			if err := leaves.Image(side, side, r).SavePNG(filepath.Join(f.clean, strconv.Itoa(k)+".png")); err != nil {
+			if err := deadleaves.Image(side, side, r).SavePNG(filepath.Join(f.clean, strconv.Itoa(k)+".png")); err != nil {
 				return nil, err
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"rekindle/pkg/backend"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/restore"
@@ -127,7 +127,7 @@ func (l *laboratory) prepare(ctx context.Context, g group, r recipe, dir string)
 		seed         int64
 	}{{c.TrainCleanDir, c.TrainDegradedDir, drawn, c.Seed}, {c.ValCleanDir, c.ValDegradedDir, held, c.Seed + 1}} {
 		if !g.photographs {
-			if err := leaves.Folder(ctx, part.clean, part.n, side, side, part.seed, nil); err != nil {
+			if err := deadleaves.Folder(ctx, part.clean, part.n, side, side, part.seed, nil); err != nil {
 				return c, err
 			}
 		}

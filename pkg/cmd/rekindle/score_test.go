@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/score"
 )
 
@@ -17,7 +17,7 @@ func TestANetworkIsScored(t *testing.T) {
 	t.Setenv("GOMLX_BACKEND", "go")
 	set, out := t.TempDir(), filepath.Join(t.TempDir(), "scores.json")
 	for _, name := range []string{"a.png", "b.png"} {
-		if err := leaves.Image(40, 30, rand.New(rand.NewPCG(1, uint64(name[0])))).SavePNG(filepath.Join(set, name)); err != nil {
+		if err := deadleaves.Image(40, 30, rand.New(rand.NewPCG(1, uint64(name[0])))).SavePNG(filepath.Join(set, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -46,7 +46,7 @@ func TestANetworkIsScored(t *testing.T) {
 func TestAFolderIsRestoredAtALevel(t *testing.T) {
 	t.Setenv("GOMLX_BACKEND", "go")
 	in, out := filepath.Join(t.TempDir(), "a.png"), t.TempDir()
-	if err := leaves.Image(24, 18, rand.New(rand.NewPCG(1, 2))).SavePNG(in); err != nil {
+	if err := deadleaves.Image(24, 18, rand.New(rand.NewPCG(1, 2))).SavePNG(in); err != nil {
 		t.Fatal(err)
 	}
 	net, results := weightsOf(t, "ffdnet"), map[string]bool{}

@@ -15,6 +15,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/watch"
 )
 
@@ -37,9 +38,9 @@ func training(t *testing.T) (exp *experiment.Experiment, root string, lock *expe
 // step is what a run writes in the middle of an epoch, after those before it.
 func step(t *testing.T, exp *experiment.Experiment, epoch int) {
 	t.Helper()
-	h := &experiment.History{}
+	h := &history.History{}
 	for i := range epoch - 1 {
-		h.Append(experiment.Epoch{TrainLoss: 0.5, ValLoss: 0.5 - 0.1*float64(i), ValPSNR: math.NaN(), LR: 1e-3})
+		h.Append(history.Epoch{TrainLoss: 0.5, ValLoss: 0.5 - 0.1*float64(i), ValPSNR: math.NaN(), LR: 1e-3})
 	}
 	if err := h.Save(exp.HistoryPath()); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/fetch"
 	"rekindle/pkg/machine"
@@ -119,7 +119,7 @@ func (p Part) look() (complete bool, err error) {
 	switch {
 	case there == p.pictures():
 		return true, nil
-	case len(names) > 0 && !leaves.Drew(p.Dir):
+	case len(names) > 0 && !deadleaves.Drew(p.Dir):
 		return false, fmt.Errorf("%s holds %d pictures, %d of them with the names of DIV2K's %d; empty it, or choose another folder for DIV2K", p.Dir, len(names), there, p.pictures())
 	}
 	return false, nil

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/fetch"
 	"rekindle/pkg/rgb"
 )
@@ -172,7 +172,7 @@ func TestGetBringsWhatIsMissingOnce(t *testing.T) {
 func TestTheDrawnSetIsMovedAside(t *testing.T) {
 	w := newWorld(t)
 	for _, dir := range []string{"data/raw/train", "data/raw/train_drawn"} { // the second from an earlier time
-		if err := leaves.Folder(t.Context(), dir, 3, 32, 32, 1, nil); err != nil {
+		if err := deadleaves.Folder(t.Context(), dir, 3, 32, 32, 1, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,7 +189,7 @@ func TestOtherPicturesAreNeverTouched(t *testing.T) {
 	for name, put := range map[string]func(t *testing.T, dir string){
 		"photographs": func(t *testing.T, dir string) { save(t, dir, "holiday.png") },
 		"drawn ones and a photograph": func(t *testing.T, dir string) {
-			if err := leaves.Folder(t.Context(), dir, 3, 32, 32, 1, nil); err != nil {
+			if err := deadleaves.Folder(t.Context(), dir, 3, 32, 32, 1, nil); err != nil {
 				t.Fatal(err)
 			}
 			save(t, dir, "holiday.png")

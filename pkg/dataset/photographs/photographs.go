@@ -25,7 +25,7 @@ import (
 
 	"golang.org/x/image/draw"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/fetch"
 	"rekindle/pkg/rgb"
 )
@@ -196,7 +196,7 @@ func (g gathering) shrink(number int, raw []byte) error {
 func (g gathering) draw(say func(line string)) error {
 	say(fmt.Sprintf("🎨 %d pictures of dead leaves and %d of texts", drawn, texts))
 	all := filepath.Join(g.dir, "leaves")
-	if err := leaves.Folder(g.ctx, all, drawn, width, height, 7, nil); err != nil {
+	if err := deadleaves.Folder(g.ctx, all, drawn, width, height, 7, nil); err != nil {
 		return err
 	}
 	names, err := rgb.List(all)

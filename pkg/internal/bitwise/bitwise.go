@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"rekindle/pkg/checkpoint"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // SameTraining compares everything that training depends on or has measured;
@@ -39,12 +39,12 @@ func SameTraining(t testing.TB, got, want *checkpoint.State) {
 }
 
 // SameHistory compares what two runs have measured, times and memory left out.
-func SameHistory(t testing.TB, got, want *experiment.History) {
+func SameHistory(t testing.TB, got, want *history.History) {
 	t.Helper()
 	equal := func(a, b float64) bool { return a == b || math.IsNaN(a) && math.IsNaN(b) }
 	for _, c := range []struct {
 		name      string
-		got, want experiment.Series
+		got, want history.Series
 	}{
 		{"train_loss", got.TrainLoss, want.TrainLoss}, {"train_l1", got.TrainL1, want.TrainL1}, {"train_ssim", got.TrainSSIM, want.TrainSSIM},
 		{"val_loss", got.ValLoss, want.ValLoss}, {"val_l1", got.ValL1, want.ValL1}, {"val_ssim", got.ValSSIM, want.ValSSIM}, {"lr", got.LR, want.LR},

@@ -15,9 +15,10 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // stage is where plays are given: a program made of the documents' Go blocks,
@@ -117,7 +118,7 @@ func build(t *testing.T, blocks []block) *stage {
 	}
 	for name, n := range map[string]int{"train": 2, "val": 1} {
 		clean := filepath.Join(s.data, "raw", name)
-		must(t, leaves.Folder(t.Context(), clean, n, 64, 64, int64(n), nil))
+		must(t, deadleaves.Folder(t.Context(), clean, n, 64, 64, int64(n), nil))
 		_, err := degrade.Folder(context.Background(), clean, filepath.Join(s.data, "degraded", "gaussian", "sigma_100", name), degrade.Gaussian{Sigma: 100}, 1, nil)
 		must(t, err)
 	}
@@ -265,7 +266,7 @@ func (k *kernel) experiment(name string) *experiment.Experiment {
 // epochs checks how many epochs an experiment's history has.
 func (k *kernel) epochs(exp *experiment.Experiment, want int) {
 	k.t.Helper()
-	h, err := experiment.LoadHistory(exp.HistoryPath())
+	h, err := history.Load(exp.HistoryPath())
 	must(k.t, err)
 	if h.Len() != want {
 		k.t.Errorf("%s has %d epochs, want %d", exp.Name(), h.Len(), want)

@@ -11,7 +11,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/model"
@@ -27,7 +27,7 @@ func untrained(t *testing.T) (config.Config, *experiment.Experiment) {
 	cfg := settings(t)
 	cfg.ModelFeatures, cfg.ValPatchesPerImage = 2, 2
 	for i, name := range []string{"b.png", "c.png"} {
-		im := leaves.Image(40+i, 50, rand.New(rand.NewPCG(7, uint64(i))))
+		im := deadleaves.Image(40+i, 50, rand.New(rand.NewPCG(7, uint64(i))))
 		for _, dir := range []string{cfg.ValCleanDir, cfg.ValDegradedDir} {
 			if err := im.SavePNG(filepath.Join(dir, name)); err != nil {
 				t.Fatal(err)

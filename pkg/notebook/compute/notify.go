@@ -9,6 +9,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notify"
 	"rekindle/pkg/train"
@@ -60,7 +61,7 @@ func (n *notified) Start(startEpoch, numEpochs, batchesPerEpoch int) {
 	n.send("🚀 %s: training epochs %d to %d on %s, %d steps each, batches of %d", n.name, startEpoch, numEpochs, host, batchesPerEpoch, n.cfg.BatchSize)
 }
 
-func (n *notified) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64) {
+func (n *notified) EpochDone(epoch int, e history.Epoch, bestEpoch int, bestLoss float64) {
 	n.Reporter.EpochDone(epoch, e, bestEpoch, bestLoss)
 	n.sayFailure(n.Message)
 	if math.IsNaN(e.ValLoss) {

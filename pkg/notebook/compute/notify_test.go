@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notify"
 	"rekindle/pkg/train"
@@ -110,7 +110,7 @@ type messages struct {
 	list []string
 }
 
-func (m *messages) EpochDone(int, experiment.Epoch, int, float64) {}
+func (m *messages) EpochDone(int, history.Epoch, int, float64) {}
 func (m *messages) Message(format string, args ...any) {
 	m.list = append(m.list, fmt.Sprintf(format, args...))
 }
@@ -128,9 +128,9 @@ func TestAWrongTokenIsSaidAfterTheNextEpochAndOnce(t *testing.T) {
 	n.Start(1, 3, 3)
 	for epoch := 1; epoch <= 1000 && len(m.list) == 0; epoch++ {
 		time.Sleep(10 * time.Millisecond)
-		n.EpochDone(epoch, experiment.Epoch{ValLoss: math.NaN()}, 0, 0)
+		n.EpochDone(epoch, history.Epoch{ValLoss: math.NaN()}, 0, 0)
 	}
-	n.EpochDone(1001, experiment.Epoch{}, 1, 0)
+	n.EpochDone(1001, history.Epoch{}, 1, 0)
 	n.finish(context.Background(), nil, errors.New("the disk is full"))
 	if len(m.list) != 1 || !strings.Contains(m.list[0], "Messages to Telegram were lost") || strings.Contains(printed.String(), "lost") {
 		t.Errorf("messages %q, printed %q", m.list, printed)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook"
@@ -78,7 +78,7 @@ func drawn(weights string) (dir string, err error) {
 	if err := os.MkdirAll(root, 0o777); err != nil {
 		return "", err
 	}
-	if err := leaves.Folder(context.Background(), clean, 2, 360, 240, seed, nil); err != nil {
+	if err := deadleaves.Folder(context.Background(), clean, 2, 360, 240, seed, nil); err != nil {
 		return "", err
 	}
 	_, err = degrade.Folder(context.Background(), clean, dir, degradation, seed, nil)

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
-	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/notebook"
 )
 
@@ -35,14 +35,14 @@ func TestAnExperimentOfTheReleaseBeforeGoesOn(t *testing.T) {
 	}
 	for part, n := range map[string]int{"train": 2, "val": 1} { // the pictures that it was trained on
 		clean := filepath.Join("data", "raw", part)
-		if err := leaves.Folder(t.Context(), clean, n, 64, 64, int64(n), nil); err != nil {
+		if err := deadleaves.Folder(t.Context(), clean, n, 64, 64, int64(n), nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := degrade.Folder(context.Background(), clean, filepath.Join("data", "degraded", "gaussian", "sigma_100", part), degrade.Gaussian{Sigma: 100}, 1, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before, err := experiment.LoadHistory(filepath.Join(dir, "history.json"))
+	before, err := history.Load(filepath.Join(dir, "history.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestAnExperimentOfTheReleaseBeforeGoesOn(t *testing.T) {
 			t.Errorf("nothing says %q in\n%s", part, printed)
 		}
 	}
-	after, err := experiment.LoadHistory(exp.HistoryPath())
+	after, err := history.Load(exp.HistoryPath())
 	if err != nil || after.Len() != 4 || after.TrainLoss[0] != before.TrainLoss[0] || after.ValLoss[0] != before.ValLoss[0] {
 		t.Errorf("the history is %+v, %v; it began with %+v", after, err, before)
 	}

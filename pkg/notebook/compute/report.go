@@ -2,6 +2,7 @@ package compute
 
 import (
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/tensorboard"
 	"rekindle/pkg/train"
 )
@@ -23,7 +24,7 @@ func (l *logged) Start(startEpoch, numEpochs, batchesPerEpoch int) {
 	l.say(l.log.Start(startEpoch))
 }
 
-func (l *logged) EpochDone(epoch int, e experiment.Epoch, bestEpoch int, bestLoss float64) {
+func (l *logged) EpochDone(epoch int, e history.Epoch, bestEpoch int, bestLoss float64) {
 	l.Reporter.EpochDone(epoch, e, bestEpoch, bestLoss)
 	l.say(l.log.EpochDone(epoch, e))
 }

@@ -10,6 +10,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 	"rekindle/pkg/notebook"
 )
 
@@ -69,7 +70,7 @@ func TestTrainingGoesOnWithoutEventFiles(t *testing.T) {
 	if got := strings.Count(printed, "TensorBoard's event files cannot be written"); got != 1 {
 		t.Errorf("it is said %d times, want once:\n%s", got, printed)
 	}
-	h, err := experiment.LoadHistory(exp.HistoryPath())
+	h, err := history.Load(exp.HistoryPath())
 	if err != nil || h.Len() != 2 || !strings.Contains(printed, "Training completed: 2 epochs") {
 		t.Errorf("history %v, %v, printed\n%s", h, err, printed)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook"
@@ -52,7 +52,7 @@ func settings(t *testing.T) config.Config {
 		t.Fatal(err)
 	}
 	r := rand.New(rand.NewPCG(1, 1))
-	if err := leaves.Image(140, 140, r).SavePNG(filepath.Join(cfg.TrainCleanDir, "a.png")); err != nil {
+	if err := deadleaves.Image(140, 140, r).SavePNG(filepath.Join(cfg.TrainCleanDir, "a.png")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := degrade.Folder(context.Background(), cfg.TrainCleanDir, cfg.TrainDegradedDir, degrade.Gaussian{Sigma: 50}, 1, nil); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // works checks that every cell ended well and without a word on standard error.
@@ -47,9 +48,9 @@ func (n *notebook) says(o output, parts ...string) {
 }
 
 // history reads an experiment's history and checks its number of epochs.
-func (n *notebook) history(exp *experiment.Experiment, epochs int) *experiment.History {
+func (n *notebook) history(exp *experiment.Experiment, epochs int) *history.History {
 	n.t.Helper()
-	h, err := experiment.LoadHistory(exp.HistoryPath())
+	h, err := history.Load(exp.HistoryPath())
 	must(n.t, err)
 	if h.Len() != epochs {
 		n.t.Fatalf("the history has %d epochs, want %d", h.Len(), epochs)
@@ -58,7 +59,7 @@ func (n *notebook) history(exp *experiment.Experiment, epochs int) *experiment.H
 }
 
 // continues checks that a history begins with an earlier one, unchanged.
-func (n *notebook) continues(now, earlier *experiment.History) {
+func (n *notebook) continues(now, earlier *history.History) {
 	n.t.Helper()
 	begin := now.Clone()
 	begin.Resize(earlier.Len())

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"rekindle/pkg/dataset/leaves"
+	"rekindle/pkg/dataset/deadleaves"
 )
 
 // photographs puts pictures into a folder that are named as a camera names them.
@@ -18,7 +18,7 @@ func photographs(t *testing.T, dir string, first, n int) {
 	t.Helper()
 	must(t, os.MkdirAll(dir, 0o777))
 	for i := first; i < first+n; i++ {
-		im := leaves.Image(64, 64, rand.New(rand.NewPCG(99, uint64(i))))
+		im := deadleaves.Image(64, 64, rand.New(rand.NewPCG(99, uint64(i))))
 		must(t, im.SavePNG(filepath.Join(dir, fmt.Sprintf("IMG_%04d.png", i))))
 	}
 }
@@ -149,7 +149,7 @@ func dataRefused(t *testing.T, m *machine) {
 	// A picture of one's own in the place of a copy.
 	n.set("ValDegradedDir", "")
 	mine := filepath.Join(own.data, "degraded/gaussian/sigma_100/val/IMG_0102.png")
-	must(t, leaves.Image(64, 64, rand.New(rand.NewPCG(1, 1))).SavePNG(mine))
+	must(t, deadleaves.Image(64, 64, rand.New(rand.NewPCG(1, 1))).SavePNG(mine))
 	was, err := os.ReadFile(mine)
 	must(t, err)
 	all = n.run("configuration", "data", "evaluation")

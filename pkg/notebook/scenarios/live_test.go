@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/history"
 )
 
 // redrawn is how long a change may take to be seen: the box is painted every
@@ -88,7 +89,7 @@ func barWidth(t *testing.T, box string) float64 {
 func (n *notebook) waitForEpochs(exp *experiment.Experiment, epochs int) {
 	n.t.Helper()
 	for begun := time.Now(); time.Since(begun) < patience; time.Sleep(50 * time.Millisecond) {
-		if h, err := experiment.LoadHistory(exp.HistoryPath()); err == nil && h.Len() >= epochs {
+		if h, err := history.Load(exp.HistoryPath()); err == nil && h.Len() >= epochs {
 			return
 		}
 	}

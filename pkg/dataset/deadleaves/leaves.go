@@ -1,4 +1,4 @@
-// Package leaves draws "dead leaves" pictures: random shapes that cover each
+// Package deadleaves draws "dead leaves" pictures: random shapes that cover each
 // other, with the statistics of photographs but without a photograph.
 //
 // Shapes whose sizes follow a power law and that hide one another give edges at
@@ -10,8 +10,8 @@
 // where there are no photographs, or to try things out without a download.
 //
 //	r := rand.New(rand.NewPCG(1, 2))
-//	err := leaves.Image(384, 384, r).SavePNG("leaves.png")
-package leaves
+//	err := deadleaves.Image(384, 384, r).SavePNG("leaves.png")
+package deadleaves
 
 import (
 	"math"

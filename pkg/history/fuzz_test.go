@@ -1,4 +1,4 @@
-package experiment
+package history
 
 import (
 	"math"
@@ -32,7 +32,7 @@ func FuzzHistory(f *testing.F) {
 		}
 		var h *History
 		var err error
-		allocation.Within(t, len(raw), 400, 1<<18, func() { h, err = LoadHistory(path) })
+		allocation.Within(t, len(raw), 400, 1<<18, func() { h, err = Load(path) })
 		if err != nil {
 			return
 		}
@@ -43,7 +43,7 @@ func FuzzHistory(f *testing.F) {
 		if err := h.Save(path); err != nil {
 			t.Fatal(err)
 		}
-		again, err := LoadHistory(path)
+		again, err := Load(path)
 		if err != nil {
 			t.Fatalf("written again it cannot be read: %v", err)
 		}
