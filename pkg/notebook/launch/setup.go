@@ -52,7 +52,7 @@ func (s *setup) all() error {
 	}
 	// GoNB runs goimports on every cell. Both are pinned by tool lines in go.mod.
 	for _, tool := range []struct{ name, pkg, module string }{
-		{"gonb", "github.com/janpfeifer/gonb", "github.com/janpfeifer/gonb"},
+		{"gonb", gonbModule, gonbModule},
 		{"goimports", "golang.org/x/tools/cmd/goimports", "golang.org/x/tools"},
 	} {
 		if err := s.buildTool(tool.name, tool.pkg, tool.module); err != nil {
@@ -74,11 +74,19 @@ func (s *setup) buildTool(name, pkg, module string) error {
 		return err
 	}
 	want := pinned[module]
-	if info, err := buildinfo.ReadFile(path); err == nil && info.Main.Version == want {
+	info, err := buildinfo.ReadFile(path)
+	if err == nil && info.Main.Version == want && (pkg != gonbModule || corrected(info)) {
 		return nil
 	}
 	fmt.Printf("🔧 Building %s %s\n", name, want)
-	return s.logged(nil, "go", "build", "-o", path, pkg)
+	if pkg != gonbModule {
+		return s.logged(nil, "go", "build", "-o", path, pkg)
+	}
+	mod, err := s.correctedSource()
+	if err != nil {
+		return err
+	}
+	return s.logged([]string{"GOWORK=off"}, "go", "build", "-modfile="+mod, "-tags="+correctionsTag(), "-o", path, pkg)
 }
 
 // installKernel writes the kernel's specification for this clone, unless it is
