@@ -1,5 +1,7 @@
 # make run      set up whatever is missing, then run all cells of a notebook without a browser
-# make lab      the same set-up, then open the notebook in Jupyter
+# make lab      the same set-up, then open the notebook in Jupyter; PORT=9000, FRONT=notebook, ARGS="--no-browser …" go to Jupyter, see docs/notebooks.md
+# make kernel   the same set-up, and put the kernel where VS Code, papermill and any Jupyter find it; make unkernel takes it away
+# make jupyter  JupyterLab 4, Notebook 7 and papermill into .venv, where another Jupyter was found; make gopls  what Tab and Shift-Tab ask
 # make data     download the 900 photographs of DIV2K (4 GB) into data/raw; call it again to go on
 # make watch    where a training run is that goes on elsewhere; EXPERIMENT=name, else the one that trains
 # make restore  restore pictures with what was trained: IN=photo.jpg OUT=restored.png, or folders; see docs/restore.md
@@ -36,7 +38,7 @@ ifeq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes)
 export HOME := $(CURDIR)/.home
 endif
 
-.PHONY: help run lab watch data setup photographs export list score notebooks sync peers test torture soak fuzz scenarios bench quality check vuln clean
+.PHONY: help run lab kernel unkernel jupyter gopls watch data setup photographs export list score notebooks sync peers test torture soak fuzz scenarios bench quality check vuln clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -45,7 +47,10 @@ run: build/bin/launch
 	@build/bin/launch run "$(NOTEBOOK)"
 
 lab: build/bin/launch
-	@build/bin/launch lab "$(NOTEBOOK)"
+	@build/bin/launch lab "$(NOTEBOOK)" $(if $(FRONT),--front=$(FRONT)) $(if $(PORT),--port=$(PORT)) $(ARGS)
+
+kernel unkernel jupyter gopls: build/bin/launch
+	@build/bin/launch $@
 
 data: build/bin/launch
 	@build/bin/launch data

@@ -1,9 +1,13 @@
 package ipynb
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,8 +41,65 @@ func (n *Notebook) Store(executed *Notebook) error {
 			}
 		}
 	}
-	n.Metadata[ours] = map[string]any{"outputs_of": n.Sum()}
+	n.Metadata[ours] = map[string]any{"outputs_of": n.Sum(), "stored": n.outputsSum()}
 	return nil
+}
+
+// outputsSum is a checksum of the outputs, by which it is known whether they are
+// those that [Store] stored or those of a later run.
+func (n *Notebook) outputsSum() string {
+	h := sha256.New()
+	for _, c := range n.Code() {
+		raw, err := json.Marshal(c.Outputs)
+		if err != nil { // what was read from JSON can be written as JSON
+			panic(err)
+		}
+		h.Write(raw)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// WithStored returns a notebook file, now, with the outputs of another version of
+// it, committed: what is left of a change when the notebook was run, too. Where the
+// cells are the same that is committed itself. Outputs that [Store] has stored anew
+// stay, and what is no notebook stays as it is.
+func WithStored(now, committed []byte) []byte {
+	n, old := new(Notebook), new(Notebook)
+	if json.Unmarshal(now, n) != nil || json.Unmarshal(committed, old) != nil {
+		return now
+	}
+	if note, _ := n.Metadata[ours].(map[string]any); note != nil {
+		if before, _ := old.Metadata[ours].(map[string]any); fmt.Sprint(before) != fmt.Sprint(note) {
+			return now
+		}
+	}
+	same := len(n.Cells) == len(old.Cells)
+	for i, c := range n.Cells {
+		same = same && c.Type == old.Cells[i].Type && c.ID == old.Cells[i].ID && c.Source == old.Cells[i].Source
+		was := old.Cell(c.ID)
+		if was == nil {
+			was = new(Cell)
+		}
+		// Of a cell's metadata front ends write all but the tags.
+		tags, had := c.Metadata["tags"], was.Metadata["tags"]
+		same = same && fmt.Sprint(tags) == fmt.Sprint(had)
+		c.Outputs, c.ExecutionCount, c.Metadata = was.Outputs, was.ExecutionCount, maps.Clone(was.Metadata)
+		if delete(c.Metadata, "tags"); tags != nil {
+			if c.Metadata == nil {
+				c.Metadata = map[string]any{}
+			}
+			c.Metadata["tags"] = tags
+		}
+	}
+	if same {
+		return committed
+	}
+	n.Metadata = old.Metadata
+	raw, err := n.encode()
+	if err != nil {
+		return now
+	}
+	return raw
 }
 
 // pictures counts the pictures of all cells.
@@ -117,8 +178,8 @@ func (n *Notebook) Check() error {
 		}
 	}
 	for _, c := range n.Cells {
-		if len(c.Metadata) > 0 {
-			say("the cell %s has metadata %v", c.ID, c.Metadata)
+		if fmt.Sprint(c.Metadata) != fmt.Sprint(n.cellMetadata(c)) {
+			say("the cell %s has the metadata %v, want %v", c.ID, c.Metadata, n.cellMetadata(c))
 		}
 	}
 	if note, _ := n.Metadata[ours].(map[string]any); note["outputs_of"] != n.Sum() {
@@ -130,6 +191,15 @@ func (n *Notebook) Check() error {
 		say("it has %d kB, and %d are the limit", len(raw)/1000, MaxBytes/1000)
 	}
 	return errors.Join(wrong...)
+}
+
+// cellMetadata is what a cell should have: in a notebook with settings, the first
+// cell is tagged as that behind which papermill puts parameters.
+func (n *Notebook) cellMetadata(c *Cell) map[string]any {
+	if c.ID == "control" && n.Cell(configuration) != nil {
+		return map[string]any{"tags": []any{"parameters"}}
+	}
+	return map[string]any{}
 }
 
 // shownText is all text of an output, pictures left out.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,10 +11,11 @@ import (
 	"strings"
 )
 
-// Debian's packages; pip's names for the same.
+// Debian's packages, of the classic Notebook 6, and pip's: the package "notebook"
+// brings JupyterLab 4 and Notebook 7.
 var (
 	debianPackages = []string{"jupyter-notebook", "jupyter-nbconvert", "python3-nbclient"}
-	pipPackages    = []string{"notebook", "nbconvert", "nbclient"}
+	pipPackages    = []string{"notebook==7.6.5", "jupyterlab==4.6.6", "nbconvert==7.17.2", "nbclient==0.11.0", "papermill==2.7.0"}
 
 	// What cells are built with where they use XLA.
 	compilerPackages = []string{"gcc", "libc6-dev"}
@@ -61,10 +64,15 @@ func isProgram(path string) bool {
 	return err == nil && !info.IsDir() && info.Mode()&0o111 != 0
 }
 
-// installJupyter tries Debian's packages where no question would be asked,
-// then pip in a folder of this clone.
+// installJupyter tries pip in a folder of this clone, which brings what most people
+// have today, then Debian's packages where no question would be asked.
 func (s *setup) installJupyter() error {
 	var problems []string
+	if err := s.installWithPip(); err != nil {
+		problems = append(problems, err.Error())
+	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
+		return nil
+	}
 	packages, what := debianPackages, "Jupyter"
 	if s.wantsXLA() && !s.hasCompiler() {
 		packages, what = append(slices.Clone(packages), compilerPackages...), "Jupyter and a C compiler"
@@ -74,13 +82,8 @@ func (s *setup) installJupyter() error {
 	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
 		return nil
 	}
-	if err := s.installWithPip(); err != nil {
-		problems = append(problems, err.Error())
-	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
-		return nil
-	}
-	return fmt.Errorf("no Jupyter was found, and it could not be installed here; install it with \"apt-get install %s\" or \"pip install %s\" and try again\n   %s",
-		strings.Join(debianPackages, " "), strings.Join(pipPackages, " "), strings.Join(problems, "\n   "))
+	return fmt.Errorf("no Jupyter was found, and it could not be installed here; install it with \"pip install notebook\" or \"apt-get install %s\" and try again\n   %s",
+		strings.Join(debianPackages, " "), strings.Join(problems, "\n   "))
 }
 
 // installWithApt installs Debian's packages where nobody would be asked for a password.
@@ -106,41 +109,40 @@ func (s *setup) installWithApt(what string, packages []string) error {
 	return apt(append([]string{"install", "--no-install-recommends"}, packages...)...)
 }
 
+// installWithPip makes the clone's .venv with Jupyter in it, or leaves none.
 func (s *setup) installWithPip() error {
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		return fmt.Errorf("pip: there is no python3")
 	}
-	fmt.Printf("📥 Installing Jupyter with pip into %s\n", s.venv())
-	if err := s.logged(nil, python, "-m", "venv", s.venv()); err != nil {
-		return err
+	fmt.Printf("📥 Installing JupyterLab and Notebook with pip into %s\n", relative(s.clone, s.venv()))
+	_, there := os.Stat(s.venv())
+	err = s.logged(nil, python, "-m", "venv", s.venv())
+	if err == nil {
+		// Not its program pip: where the folder was there before, that may be of a Python that is gone. For the same
+		// reason what looks installed is installed again.
+		pip := []string{"-m", "pip", "install", "--quiet", "--force-reinstall"}
+		err = s.logged(nil, filepath.Join(s.venv(), "bin", "python"), append(pip, pipPackages...)...)
 	}
-	// Not its program pip: where the folder was there before, that may be of a Python that is gone. For the same
-	// reason what looks installed is installed again.
-	pip := []string{"-m", "pip", "install", "--quiet", "--force-reinstall"}
-	return s.logged(nil, filepath.Join(s.venv(), "bin", "python"), append(pip, pipPackages...)...)
+	if err != nil && there != nil {
+		_ = os.RemoveAll(s.venv())
+	}
+	return err
 }
 
-// lab opens Jupyter in the browser and stays until it is stopped.
-func lab(s *setup, notebook string) error {
-	front := "notebook"
-	if exec.Command(s.jupyter, "lab", "--version").Run() == nil {
-		front = "lab"
-	} else if exec.Command(s.jupyter, "notebook", "--version").Run() != nil {
-		return fmt.Errorf("%s can run notebooks but not show them; install jupyter-notebook (apt-get) or notebook (pip) and delete %s", s.jupyter, filepath.Join(s.data(), "program"))
-	}
-	args := []string{front, "--notebook-dir=" + s.clone}
-	if os.Geteuid() == 0 {
-		args = append(args, "--allow-root")
-	}
-	if notebook != "" {
-		if abs, err := filepath.Abs(notebook); err == nil { // a name may begin with a dash
-			notebook = abs
+// ownJupyter installs Jupyter into the clone's .venv, where another one was found and
+// is used until now.
+func (s *setup) ownJupyter() error {
+	for _, dir := range []string{s.bin(), s.data()} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
 		}
-		args = append(args, notebook)
 	}
-	cmd := exec.Command(s.jupyter, args...)
-	cmd.Dir, cmd.Env = s.clone, s.environ()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	return passSignals(cmd)
+	if err := s.installWithPip(); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(s.data(), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.all()
 }

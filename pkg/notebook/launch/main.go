@@ -3,18 +3,25 @@
 //
 //	launch setup               find or install Jupyter, build GoNB, install XLA and the kernel
 //	launch run NOTEBOOK        the same, then run all cells without a browser
-//	launch lab [NOTEBOOK]      the same, then open Jupyter in the browser
+//	launch lab [NOTEBOOK] [ARGUMENT ...]  the same, then open Jupyter in the browser; it gets the arguments
+//	launch jupyter             install JupyterLab, Notebook 7 and papermill into .venv, whatever else there is
+//	launch kernel              set up, and put the kernel where every front end finds it
+//	launch unkernel            take it away from there
+//	launch gopls               set up, and build what completes code and shows help
 //	launch data                download the photographs of DIV2K
 //	launch sync                spread the main notebook's cells to all training notebooks
+//	launch filter NOTEBOOK     what git is to see of a notebook on standard input; git calls it
 //	launch refresh [NOTEBOOK]  the same, then run every notebook, or that one, and store its outputs
 //
-// All it installs itself lies in the clone, under build/ and .venv/, but for
-// XLA's plugin, which lies where go-xla finds it, ~/.local/lib/go-xla; Jupyter and
+// All it installs itself lies in the clone, under build/ and .venv/, but for two
+// things: XLA's plugin, which lies where go-xla finds it, ~/.local/lib/go-xla, and
+// the kernel, a script of a few lines in the user's Jupyter folder. Jupyter and
 // the C compiler may come from apt-get, where that works without a question. What
 // is there already is not touched, so a second call starts at once.
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -42,7 +49,7 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
-var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] | launch data | launch sync | launch refresh [NOTEBOOK]")
+var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] [ARGUMENT ...] | launch jupyter | launch kernel | launch unkernel | launch gopls | launch data | launch sync | launch refresh [NOTEBOOK]")
 
 func launch(clone string, args []string) error {
 	if _, err := os.Stat(filepath.Join(clone, "pkg", "notebook", "launch")); err != nil {
@@ -51,6 +58,13 @@ func launch(clone string, args []string) error {
 	command, notebook := "", ""
 	if len(args) > 0 {
 		command = args[0]
+	}
+	if command == "filter" && len(args) == 2 {
+		return filter(clone, args[1], os.Stdin, os.Stdout)
+	}
+	var forJupyter []string
+	if command == "lab" {
+		args, forJupyter = labArguments(args)
 	}
 	if len(args) > 1 {
 		notebook = args[1]
@@ -82,7 +96,19 @@ func launch(clone string, args []string) error {
 		if err := s.all(); err != nil {
 			return err
 		}
-		return lab(s, notebook)
+		return lab(s, notebook, forJupyter)
+	case "jupyter":
+		return s.ownJupyter()
+	case "kernel":
+		s.claim = true
+		return s.all()
+	case "unkernel":
+		return s.removeUserKernel()
+	case "gopls":
+		if err := s.all(); err != nil {
+			return err
+		}
+		return s.buildGopls(context.Background())
 	case "sync":
 		_, _, err := syncAll(clone)
 		return err

@@ -170,14 +170,15 @@ func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
 }
 
 // passSignals runs a program that handles the terminal's signals itself, and
-// stays until it ends.
-func passSignals(cmd *exec.Cmd) error {
+// stays until it ends. It calls started when the program is.
+func passSignals(cmd *exec.Cmd, started func()) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, notebook.StopSignals()...)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return err
 	}
+	started()
 	go func() {
 		for sig := range signals {
 			if sig != os.Interrupt { // Ctrl+C reaches the program by itself

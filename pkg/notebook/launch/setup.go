@@ -25,6 +25,7 @@ type setup struct {
 	clone   string
 	jupyter string // the program
 	insist  bool   // to try again what has failed lately
+	claim   bool   // to take the user's kernel over from others
 }
 
 func (s *setup) bin() string  { return filepath.Join(s.clone, "build", "bin") }
@@ -63,7 +64,16 @@ func (s *setup) all() error {
 	if err := s.installXLA(); err != nil {
 		return err
 	}
-	return s.installKernel()
+	if err := s.installKernel(); err != nil {
+		return err
+	}
+	if err := s.installUserKernel(s.claim); err != nil { // a home that cannot be written is no reason to stop
+		fmt.Printf("💡 The kernel is known to \"make lab\" and \"make run\" alone: %v\n", err)
+	}
+	if err := s.installTranslator(); err != nil {
+		return err
+	}
+	return s.installFilter()
 }
 
 // buildTool builds a program in the version that go.mod pins, unless it is there.
@@ -110,6 +120,10 @@ func (s *setup) kernelSpec() string {
 	return filepath.Join(s.data(), "kernels", "gonb", "kernel.json")
 }
 
+// kernelVariables are what of this program's environment a kernel needs, if it is set:
+// how cells are built, and where the modules and what was built before lie.
+var kernelVariables = []string{"GOEXPERIMENT", "GOFLAGS", "CGO_ENABLED", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOTOOLCHAIN"}
+
 // equipKernel writes into the kernel's specification the environment that it
 // needs, so that a front end which was not started from here, such as VS Code,
 // can start it too.
@@ -126,12 +140,20 @@ func (s *setup) equipKernel() error {
 	// know that finds the shell and the usual programs behind it.
 	env := map[string]any{"PATH": strings.Join(append(s.tools(), "${PATH}", "/usr/local/bin", "/usr/bin", "/bin"), ":")}
 	for _, line := range s.environ() { // the last one of a name counts
-		if name, value, _ := strings.Cut(line, "="); slices.Contains([]string{"GOEXPERIMENT", "GOFLAGS", "CGO_ENABLED"}, name) {
+		if name, value, _ := strings.Cut(line, "="); slices.Contains(kernelVariables, name) {
 			env[name] = value
 		}
 	}
 	if notebook.XLAMayRun() && machine.Engine("auto", s.hasCompiler()) == "xla:cpu" {
 		env[tunables] = tuned(os.Getenv(tunables))
+	}
+	var argv []string
+	list, _ := spec["argv"].([]any)
+	for _, arg := range list {
+		argv = append(argv, fmt.Sprint(arg))
+	}
+	if err := writeProgram(filepath.Join(s.data(), startName), kernelStart(argv, env)); err != nil {
+		return err
 	}
 	if old, _ := spec["env"].(map[string]any); maps.Equal(old, env) {
 		return nil
@@ -141,6 +163,17 @@ func (s *setup) equipKernel() error {
 		return err
 	}
 	return durable.WriteFile(s.kernelSpec(), append(raw, '\n'))
+}
+
+// writeProgram writes a script, unless it is there.
+func writeProgram(path, text string) error {
+	if old, err := os.ReadFile(path); err == nil && string(old) == text && isProgram(path) {
+		return nil
+	}
+	if err := durable.WriteFile(path, []byte(text)); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755)
 }
 
 // sameProgram reports whether two paths hold the same program. GoNB installs a

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// gopls completes code and shows help in cells. GoNB asks it, where it is on PATH.
+const (
+	goplsModule  = "golang.org/x/tools/gopls"
+	goplsVersion = "v0.21.1" // builds with the Go of go.mod
+)
+
+func (s *setup) hasGopls() bool {
+	info, err := buildinfo.ReadFile(filepath.Join(s.bin(), "gopls"))
+	return err == nil && info.Main.Version == goplsVersion
+}
+
+// buildGopls builds gopls, unless it is there, or until ctx ends. It is there when it
+// is whole: a kernel that runs finds it at the next question.
+func (s *setup) buildGopls(ctx context.Context) error {
+	if s.hasGopls() {
+		return nil
+	}
+	dir, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "gopls-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	fmt.Printf("🔧 Building gopls %s, for completion (Tab) and help (Shift-Tab) in cells; it takes a minute or two\n", goplsVersion)
+	// Lowest priority: somebody may be about to train.
+	name, args := "go", []string{"install", goplsModule + "@" + goplsVersion}
+	if nice, err := exec.LookPath("nice"); err == nil {
+		name, args = nice, append([]string{"-n", "19", "go"}, args...)
+	}
+	if err := s.loggedUntil(ctx, []string{"GOBIN=" + dir, "GOWORK=off", "GOFLAGS=-buildvcs=false", "GOEXPERIMENT="}, name, args...); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(dir, "gopls"), filepath.Join(s.bin(), "gopls")); err != nil {
+		return err
+	}
+	fmt.Println("✅ Completion (Tab) and help (Shift-Tab) answer in cells from now on")
+	return nil
+}
