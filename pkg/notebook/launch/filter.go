@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"rekindle/pkg/notebook/ipynb"
 )
@@ -14,6 +18,10 @@ import (
 // filter what of the file it is to see (.gitattributes): the cells as they are now,
 // with the outputs that are committed. So "git status" shows a notebook whose cells
 // were edited, "git diff" the edit, and neither shows one that was only run.
+//
+// Git takes a file for edited without asking the filter where its size is another
+// one than it noted, so it is asked to note the size of notebooks that were only
+// run: while a kernel or "make lab" runs, and at each set-up.
 
 // filterCommand works from the top of the clone. Where the program is not built, git
 // sees the file as it is.
@@ -52,4 +60,66 @@ func filter(clone, path string, from io.Reader, to io.Writer) error {
 	}
 	_, err = to.Write(now)
 	return err
+}
+
+// settling is how often it is looked for notebooks that were saved.
+const settling = 3 * time.Second
+
+// settled are the times of the last change of notebooks that were looked at.
+type settled map[string]time.Time
+
+// settle has git note the size of notebooks that were saved since the last call and
+// differ for git in nothing else. Where git does not work here, that is no matter.
+func (s *setup) settle(seen settled) {
+	if _, err := os.Stat(filepath.Join(s.clone, ".git")); err != nil {
+		return
+	}
+	git := func(args ...string) string {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = s.clone
+		said, err := cmd.Output()
+		if err != nil {
+			return ""
+		}
+		return string(bytes.TrimSpace(said))
+	}
+	_ = filepath.WalkDir(filepath.Join(s.clone, "notebooks"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".ipynb" {
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil || info.ModTime().Equal(seen[path]) || time.Since(info.ModTime()) < time.Second { // it may still be written
+			return nil
+		}
+		seen[path] = info.ModTime()
+		file := relative(s.clone, path)
+		known := git("ls-files", "--format=%(objectname)", "--", file)
+		if known != "" && git("diff-files", "--name-only", "--", file) != "" && git("hash-object", "--path="+filepath.ToSlash(file), path) == known {
+			git("update-index", "--", file)
+		}
+		return nil
+	})
+}
+
+// settleUntil settles until ctx ends.
+func (s *setup) settleUntil(ctx context.Context) {
+	for seen := (settled{}); ; {
+		s.settle(seen)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settling):
+		}
+	}
+}
+
+// settleWhile settles while a process lives, and once after its end.
+func (s *setup) settleWhile(pid int) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go s.settleUntil(ctx)
+	for syscall.Kill(pid, 0) == nil && os.Getppid() != 1 {
+		time.Sleep(settling)
+	}
+	time.Sleep(settling)
 }

@@ -75,6 +75,7 @@ func kernelStart(argv []string, env map[string]any) string {
 		}
 		fmt.Fprintf(&b, "export %s=%s\n", name, quoted(value))
 	}
+	b.WriteString("(cd \"$clone\" && exec build/bin/launch settle $$) </dev/null >/dev/null 2>&1 &\n")
 	b.WriteString(`exec "$clone/build/bin/gonb"`)
 	for _, arg := range argv[min(1, len(argv)):] {
 		switch {

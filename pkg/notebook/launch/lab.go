@@ -116,6 +116,7 @@ func (s *setup) besideLab(ctx context.Context, pid int, front, notebook string) 
 		return
 	}
 	fmt.Print(server.directions(front, notebook))
+	defer s.settleUntil(ctx)
 	err := s.unlessFailed(ctx, "gopls", s.hasGopls, s.buildGopls)
 	if err != nil && ctx.Err() == nil {
 		fmt.Printf("💡 Completion and help in cells need gopls, which could not be built; see %s. To try again: make gopls\n", relative(s.clone, s.log()))

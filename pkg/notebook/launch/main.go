@@ -11,6 +11,7 @@
 //	launch data                download the photographs of DIV2K
 //	launch sync                spread the main notebook's cells to all training notebooks
 //	launch filter NOTEBOOK     what git is to see of a notebook on standard input; git calls it
+//	launch settle PID          have git note the size of notebooks that are only run, while a kernel lives; it calls it
 //	launch refresh [NOTEBOOK]  the same, then run every notebook, or that one, and store its outputs
 //
 // All it installs itself lies in the clone, under build/ and .venv/, but for two
@@ -27,6 +28,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 )
 
 func main() {
@@ -61,6 +63,14 @@ func launch(clone string, args []string) error {
 	}
 	if command == "filter" && len(args) == 2 {
 		return filter(clone, args[1], os.Stdin, os.Stdout)
+	}
+	if command == "settle" && len(args) == 2 {
+		pid, err := strconv.Atoi(args[1])
+		if err != nil {
+			return errUsage
+		}
+		(&setup{clone: clone}).settleWhile(pid)
+		return nil
 	}
 	var forJupyter []string
 	if command == "lab" {

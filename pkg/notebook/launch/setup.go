@@ -73,7 +73,11 @@ func (s *setup) all() error {
 	if err := s.installTranslator(); err != nil {
 		return err
 	}
-	return s.installFilter()
+	if err := s.installFilter(); err != nil {
+		return err
+	}
+	s.settle(settled{})
+	return nil
 }
 
 // buildTool builds a program in the version that go.mod pins, unless it is there.

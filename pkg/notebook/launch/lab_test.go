@@ -1,0 +1,76 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestArgumentsForJupyterBeginWithADash(t *testing.T) {
+	for _, c := range []struct{ args, mine, forJupyter []string }{
+		{[]string{"lab"}, []string{"lab"}, nil},
+		{[]string{"lab", "n.ipynb"}, []string{"lab", "n.ipynb"}, nil},
+		{[]string{"lab", "n.ipynb", "--port=9000", "--ip", "0.0.0.0"}, []string{"lab", "n.ipynb"}, []string{"--port=9000", "--ip", "0.0.0.0"}},
+		{[]string{"lab", "--no-browser"}, []string{"lab"}, []string{"--no-browser"}},
+	} {
+		mine, forJupyter := labArguments(c.args)
+		if !slices.Equal(mine, c.mine) || !slices.Equal(forJupyter, c.forJupyter) {
+			t.Errorf("%q: got %q and %q", c.args, mine, forJupyter)
+		}
+	}
+}
+
+// TestTheNotebooksAddressIsPrinted plays a Jupyter that writes about itself what
+// servers do, on another port than it was asked for.
+func TestTheNotebooksAddressIsPrinted(t *testing.T) {
+	t.Setenv("SSH_CONNECTION", "192.0.2.9 50000 192.0.2.1 2222")
+	for _, c := range []struct{ front, file, token, want string }{
+		{"lab", "jpserver", "abc", "http://localhost:9001/base/lab/tree/n.ipynb?token=abc\n"},
+		{"notebook", "jpserver", "abc", "http://localhost:9001/base/notebooks/n.ipynb?token=abc\n"},
+		{"notebook", "nbserver", "", "http://localhost:9001/base/notebooks/n.ipynb\n"},
+	} {
+		s := clone(t)
+		write(t, filepath.Join(s.bin(), "gopls"), "", 0o777)
+		write(t, filepath.Join(s.data(), "no-gopls"), "not now\nmake gopls", 0o666) // or it would be built
+		calls := filepath.Join(s.clone, "calls")
+		jupyter(t, s, `case "$*" in
+--runtime-dir) echo "`+s.clone+`";;
+"lab --version") [ `+c.front+` = lab ];;
+"notebook --version") ;;
+*) echo "$*" >> `+calls+`; echo "$JUPYTER_CONFIG_PATH" >> `+calls+`
+echo '{"pid": 1, "port": 7, "url": "http://localhost:7/", "token": "others"}' > "`+s.clone+`/`+c.file+`-1.json"
+echo '{"pid": '$$', "port": 9001, "url": "http://192.0.2.1:9001/base/", "token": "`+c.token+`"}' > "`+s.clone+`/`+c.file+`-$$.json"
+sleep 4;;
+esac`)
+		var err error
+		text := printed(t, func() { err = lab(s, "n.ipynb", []string{"--port=9000", "--no-browser"}) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range []string{c.want, "ssh -N -L 9001:localhost:9001 -p 2222 "} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: got %q, want it to say %q", c.front, text, part)
+			}
+		}
+		said, _ := os.ReadFile(calls)
+		if got := string(said); !strings.HasPrefix(got, c.front+" --notebook-dir="+s.clone) || !strings.Contains(got, " --port=9000 --no-browser n.ipynb\n") {
+			t.Errorf("Jupyter was called with %q", got)
+		}
+		if settings, err := os.ReadFile(filepath.Join(s.data(), "config", "labconfig", "default_setting_overrides.json")); err != nil || !strings.Contains(string(settings), "providerTimeout") || !strings.Contains(string(said), filepath.Join(s.data(), "config")) {
+			t.Errorf("the front end's defaults are %q (%v)", settings, err)
+		}
+	}
+}
+
+func TestAFrontEndThatIsNotThereIsNamed(t *testing.T) {
+	s := clone(t)
+	jupyter(t, s, "exit 1")
+	for _, asked := range []string{"", "lab", "code"} {
+		err := lab(s, "n.ipynb", []string{frontFlag + asked})
+		if err == nil || asked == "lab" && !strings.Contains(err.Error(), "make jupyter") || asked == "code" && !strings.Contains(err.Error(), `"code"`) {
+			t.Errorf("%q: got %v", asked, err)
+		}
+	}
+}
