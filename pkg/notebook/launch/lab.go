@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ func (s *setup) frontEnd(asked string) (string, error) {
 	return "", fmt.Errorf("%s can run notebooks but not show them; to have JupyterLab and Notebook in this clone: make jupyter", s.jupyter)
 }
 
+// rootFlag matches what says to Jupyter in which folder notebooks lie.
+var rootFlag = regexp.MustCompile(`^--(notebook-dir|[A-Za-z]+\.(root|notebook)_dir)\b`)
+
 // lab opens Jupyter in the browser, says where the notebook is, and stays until
 // Jupyter is stopped.
 func lab(s *setup, notebook string, forJupyter []string) error {
@@ -66,11 +70,14 @@ func lab(s *setup, notebook string, forJupyter []string) error {
 	if err != nil {
 		return err
 	}
-	args := []string{front, "--notebook-dir=" + s.clone}
-	if os.Geteuid() == 0 {
+	args := []string{front}
+	if !slices.ContainsFunc(forJupyter, func(a string) bool { return rootFlag.MatchString(a) }) { // Jupyter takes one
+		args = append(args, "--notebook-dir="+s.clone)
+	}
+	if os.Geteuid() == 0 && !slices.Contains(forJupyter, "--allow-root") {
 		args = append(args, "--allow-root")
 	}
-	args = append(args, forJupyter...) // what the user says comes last, and counts
+	args = append(args, forJupyter...)
 	if notebook != "" {
 		args = append(args, notebook)
 	}
@@ -115,7 +122,7 @@ func (s *setup) besideLab(ctx context.Context, pid int, front, notebook string) 
 	if !ok {
 		return
 	}
-	fmt.Print(server.directions(front, notebook))
+	fmt.Print(server.directions(front, s.clone, notebook))
 	defer s.settleUntil(ctx)
 	err := s.unlessFailed(ctx, "gopls", s.hasGopls, s.buildGopls)
 	if err != nil && ctx.Err() == nil {
@@ -128,6 +135,7 @@ type server struct {
 	URL   string
 	Port  int
 	Token string // "" where there is a password
+	Root  string `json:"root_dir"` // the folder that it shows
 	PID   int
 }
 
@@ -159,26 +167,28 @@ func (s *setup) waitForServer(ctx context.Context, pid int) (found server, ok bo
 }
 
 // directions is where the notebook is, for this machine and for another one.
-func (s server) directions(front, notebook string) string {
+func (s server) directions(front, clone, notebook string) string {
 	address, err := url.Parse(s.URL)
 	if err != nil {
 		return ""
 	}
-	prefix := map[string]string{"lab": "lab/tree", "notebook": "notebooks"}[front]
-	if notebook == "" {
-		prefix = map[string]string{"lab": "lab", "notebook": "tree"}[front]
+	what, path := "Jupyter", map[string]string{"lab": "lab", "notebook": "tree"}[front]
+	if file := notebook; file != "" {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(clone, file)
+		}
+		root := s.Root
+		if root == "" { // Notebook 6
+			root = clone
+		}
+		if shown := relative(root, file); !filepath.IsAbs(shown) { // else it is not in the folder that was asked for
+			what, path = notebook, map[string]string{"lab": "lab/tree/", "notebook": "notebooks/"}[front]+filepath.ToSlash(shown)
+		}
 	}
-	address = address.JoinPath(prefix, filepath.ToSlash(filepath.Clean("./"+notebook)))
-	if notebook == "" {
-		address.Path = strings.TrimSuffix(address.Path, "/.")
-	}
+	address = address.JoinPath(path)
 	address.Host = fmt.Sprintf("localhost:%d", s.Port)
 	if s.Token != "" {
 		address.RawQuery = url.Values{"token": {s.Token}}.Encode()
-	}
-	what := notebook
-	if what == "" {
-		what = "Jupyter"
 	}
 	return fmt.Sprintf(`
 📓 %s is at

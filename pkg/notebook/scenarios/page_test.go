@@ -123,7 +123,7 @@ func (m *machine) openPage(t *testing.T, front, prefix, overrides string) *page 
 	settings := filepath.Join(top, "jupyter/config/labconfig/default_setting_overrides.json")
 	must(t, os.MkdirAll(filepath.Dir(settings), 0o777))
 	must(t, os.WriteFile(settings, []byte(`{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}`), 0o666))
-	server := background(t, m.environ(top, overrides), m.clone, "build/bin/launch", "lab", notebookFile, "--front="+front, "--no-browser", "--ip=127.0.0.1",
+	server := background(t, m.environ(top, overrides), m.clone, "build/bin/launch", "lab", filepath.Join(top, notebookFile), "--front="+front, "--no-browser", "--ip=127.0.0.1",
 		fmt.Sprintf("--port=%d", port), "--IdentityProvider.token="+token, "--expose-app-in-browser", "--ServerApp.root_dir="+top)
 	address := fmt.Sprintf("http://127.0.0.1:%d/", port)
 	answers(t, address+"api")
@@ -446,7 +446,8 @@ func (m *machine) jupyter(t *testing.T) string {
 	t.Helper()
 	program, err := os.ReadFile(filepath.Join(m.clone, "build/jupyter/program"))
 	must(t, err)
-	return string(program)
+	path, _, _ := strings.Cut(string(program), "\n")
+	return path
 }
 
 // background starts a program that ends with the test, and returns what it says.
@@ -499,7 +500,7 @@ func freePort(t *testing.T) int {
 func answers(t *testing.T, url string) {
 	t.Helper()
 	var err error
-	for range 300 {
+	for range 1800 {
 		var got *http.Response
 		if got, err = http.Get(url); err == nil {
 			got.Body.Close()
