@@ -39,6 +39,14 @@ func languageVersion() string {
 // SendKernelInfo sends a kernel_info_reply message.
 `},
 
+	// A message carried the session of whom it answers instead of the kernel's own.
+	// JupyterLab throws away what has another session than the newest message, so where
+	// the server itself had asked something, "Kernel Unknown" stood until a cell ran.
+	{"internal/kernel/messages.go", "	msg.Header.Session = parent.Header.Session\n", "	msg.Header.Session = session\n"},
+	{"internal/kernel/messages.go",
+		"// zmqMsgHeader encodes header info for ZMQ messages.\n",
+		"// session is the kernel's own.\nvar session = uuid.Must(uuid.NewV4()).String()\n\n// zmqMsgHeader encodes header info for ZMQ messages.\n"},
+
 	// An interruption reached only a program that ran. Now it is remembered from the
 	// moment that a cell begins, ends "go build", and meets a program that was started
 	// in the same moment.

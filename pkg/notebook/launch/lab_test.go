@@ -74,3 +74,34 @@ func TestAFrontEndThatIsNotThereIsNamed(t *testing.T) {
 		}
 	}
 }
+
+func TestAFolderOfTheUsersOwnIsTheOnlyOne(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		ours bool
+	}{{nil, true}, {[]string{"--port=1"}, true}, {[]string{"--notebook-dir=/x"}, false}, {[]string{"--ServerApp.root_dir=/x"}, false}, {[]string{"--NotebookApp.notebook_dir", "/x"}, false}} {
+		s := clone(t)
+		calls := filepath.Join(s.clone, "calls")
+		jupyter(t, s, `case "$*" in *--version) ;; *) echo "$*" >> `+calls+`;; esac`)
+		if err := lab(s, "", c.args); err != nil {
+			t.Fatal(err)
+		}
+		said, _ := os.ReadFile(calls)
+		if got := strings.Contains(string(said), "--notebook-dir="+s.clone); got != c.ours {
+			t.Errorf("%q: Jupyter was called with %q", c.args, said)
+		}
+	}
+}
+
+func TestANotebookOutsideTheServersFolderHasNoAddress(t *testing.T) {
+	at := server{URL: "http://localhost:8888/", Port: 8888, Token: "t", Root: "/clone/notebooks"}
+	for notebook, want := range map[string]string{
+		"notebooks/a b.ipynb": "http://localhost:8888/lab/tree/a%20b.ipynb?token=t\n",
+		"other/a.ipynb":       "Jupyter is at\n      http://localhost:8888/lab?token=t\n",
+		"":                    "Jupyter is at\n      http://localhost:8888/lab?token=t\n",
+	} {
+		if got := at.directions("lab", "/clone", notebook); !strings.Contains(got, want) {
+			t.Errorf("%q: got %q, want it to say %q", notebook, got, want)
+		}
+	}
+}
