@@ -21,9 +21,10 @@ import (
 const frontFlag = "--front="
 
 // labArguments splits "lab [NOTEBOOK] [ARGUMENT ...]" into what is for this program
-// and what is for Jupyter: all from the first that begins with a dash.
+// and what is for Jupyter: all from the first that begins with a dash and is no
+// notebook.
 func labArguments(args []string) (mine, forJupyter []string) {
-	if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") }); i > 0 {
+	if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") && filepath.Ext(a) != ".ipynb" }); i > 0 {
 		return args[:i], args[i:]
 	}
 	return args, nil
@@ -79,7 +80,11 @@ func lab(s *setup, notebook string, forJupyter []string) error {
 	}
 	args = append(args, forJupyter...)
 	if notebook != "" {
-		args = append(args, notebook)
+		path, err := filepath.Abs(notebook) // a name may begin with a dash
+		if err != nil {
+			return err
+		}
+		args = append(args, path)
 	}
 	cmd := exec.Command(s.jupyter, args...)
 	cmd.Dir, cmd.Env = s.clone, append(s.environ(), "JUPYTER_CONFIG_PATH="+overrides)

@@ -13,6 +13,7 @@ func TestArgumentsForJupyterBeginWithADash(t *testing.T) {
 		{[]string{"lab"}, []string{"lab"}, nil},
 		{[]string{"lab", "n.ipynb"}, []string{"lab", "n.ipynb"}, nil},
 		{[]string{"lab", "n.ipynb", "--port=9000", "--ip", "0.0.0.0"}, []string{"lab", "n.ipynb"}, []string{"--port=9000", "--ip", "0.0.0.0"}},
+		{[]string{"lab", "-n.ipynb", "-y"}, []string{"lab", "-n.ipynb"}, []string{"-y"}},
 		{[]string{"lab", "--no-browser"}, []string{"lab"}, []string{"--no-browser"}},
 	} {
 		mine, forJupyter := labArguments(c.args)
@@ -55,7 +56,7 @@ esac`)
 			}
 		}
 		said, _ := os.ReadFile(calls)
-		if got := string(said); !strings.HasPrefix(got, c.front+" --notebook-dir="+s.clone) || !strings.Contains(got, " --port=9000 --no-browser n.ipynb\n") {
+		if got := string(said); !strings.HasPrefix(got, c.front+" --notebook-dir="+s.clone) || !strings.Contains(got, " --port=9000 --no-browser /") || !strings.Contains(got, "/n.ipynb\n") {
 			t.Errorf("Jupyter was called with %q", got)
 		}
 		if settings, err := os.ReadFile(filepath.Join(s.data(), "config", "labconfig", "default_setting_overrides.json")); err != nil || !strings.Contains(string(settings), "providerTimeout") || !strings.Contains(string(said), filepath.Join(s.data(), "config")) {
