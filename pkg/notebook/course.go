@@ -212,7 +212,7 @@ func showCourse(exp *experiment.Experiment) error {
 	if err != nil {
 		return err
 	}
-	showPNG(png)
+	showPNG(png, "The same patches restored after more and more epochs, one row each")
 	say("✅ How the restored patches changed: %s", Short(newCourse(exp).strip))
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"strings"
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset/deadleaves"
@@ -24,7 +25,7 @@ type Degradations = degrade.Settings
 func ShowDegradation(name string, strengths ...Degradations) {
 	png, err := degradedGrid(name, strengths)
 	Check(err)
-	showPNG(png)
+	showPNG(png, "A picture and its middle, clean and with "+strings.ReplaceAll(name, "_", " ")+" in several strengths")
 }
 
 // ShowDegradations shows every degradation in its usual strength, under the name
@@ -32,7 +33,7 @@ func ShowDegradation(name string, strengths ...Degradations) {
 func ShowDegradations() {
 	png, err := degradationSheet()
 	Check(err)
-	showPNG(png)
+	showPNG(png, "A picture with every degradation in its usual strength")
 }
 
 const (

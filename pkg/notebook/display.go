@@ -42,14 +42,20 @@ func send(data *protocol.DisplayData) { withKernel(func() { gonbui.SendData(data
 // flush waits until the front end has everything that was sent.
 func flush() { withKernel(gonbui.Sync) }
 
-func showPNG(encoded []byte) {
+// showPNG shows a picture. alt is what it is, in words: for who cannot see it, and for
+// pages that notebooks are exported to.
+func showPNG(encoded []byte, alt string) {
 	kind, picture := protocol.MIMEImagePNG, encoded
 	if photo := asPhoto(encoded); photo != nil {
 		kind, picture = "image/jpeg", photo
 	}
-	send(&protocol.DisplayData{Data: map[protocol.MIMEType]any{kind: picture}})
+	send(&protocol.DisplayData{Data: map[protocol.MIMEType]any{kind: picture}, Metadata: alternative(alt)})
 	flush()
 }
+
+// alternative is the metadata of a picture from which nbconvert takes its alternative
+// text.
+func alternative(alt string) map[string]any { return map[string]any{"alt": alt} }
 
 // largePNG is where a picture begins to weigh on the notebook's file, in which
 // front ends keep it.
@@ -85,6 +91,6 @@ func (d display) html(html, plain string) {
 	}})
 }
 
-func (d display) png(encoded []byte) {
-	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: encoded}})
+func (d display) png(encoded []byte, alt string) {
+	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: encoded}, Metadata: alternative(alt)})
 }

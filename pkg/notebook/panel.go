@@ -32,7 +32,7 @@ func (p *panel) paint(r running) {
 		return
 	}
 	if png, err := plots.Live(&r.history); err == nil {
-		p.curve.png(png)
+		p.curve.png(png, "Losses of training and validation, epoch by epoch")
 		p.drawn, p.drawnAt = n, time.Now()
 	}
 }
@@ -43,7 +43,7 @@ func (p *panel) showCrops(r running) {
 		return
 	}
 	if png, err := r.crops.picture(r.crops.epoch); err == nil {
-		p.patches.png(png)
+		p.patches.png(png, "Validation patches, degraded, restored so far, and clean")
 		p.crops = r.crops
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
@@ -16,7 +17,8 @@ import (
 // folder if need be. what names it in the line that says so; "" for no line. Where
 // path may only be read the picture is shown all the same.
 func Picture(path string, png []byte, what string) error {
-	showPNG(png)
+	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	showPNG(png, capital(strings.ReplaceAll(name, "_", " ")))
 	err := os.MkdirAll(filepath.Dir(path), 0o777)
 	if err == nil {
 		err = durable.WriteFile(path, png)
@@ -29,6 +31,14 @@ func Picture(path string, png []byte, what string) error {
 		say("✅ %s saved to %s", what, Short(path))
 	}
 	return err
+}
+
+// capital is a text with its first letter, a Latin one, in upper case.
+func capital(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // ShowSamples shows four training patches, degraded and clean, as the network
