@@ -39,9 +39,21 @@ func languageVersion() string {
 // SendKernelInfo sends a kernel_info_reply message.
 `},
 
-	// A message carried the session of whom it answers instead of the kernel's own.
-	// JupyterLab throws away what has another session than the newest message, so where
-	// the server itself had asked something, "Kernel Unknown" stood until a cell ran.
+	// A message carried the session of whom it answers instead of the kernel's own, and
+	// JupyterLab throws away what has another session than the newest message. It also
+	// passes over a state that belongs to a question for the kernel's name, so that
+	// "Kernel Unknown" stood until a cell ran: the state is said once more, by itself.
+	{"internal/dispatcher/dispatcher.go",
+		"		klog.V(2).Infof(\"> kernel status set to idle.\")\n",
+		"		if msgType == \"kernel_info_request\" && err == nil {\n			err = kernel.PublishIdle(msg)\n		}\n		klog.V(2).Infof(\"> kernel status set to idle.\")\n"},
+	{"internal/kernel/messages.go",
+		"// PublishExecuteInput publishes a status",
+		`// PublishIdle says that the kernel is idle, in answer to nothing.
+func PublishIdle(msg Message) error {
+	return PublishKernelStatus(&MessageImpl{kernel: msg.Kernel()}, StatusIdle)
+}
+
+// PublishExecuteInput publishes a status`},
 	{"internal/kernel/messages.go", "	msg.Header.Session = parent.Header.Session\n", "	msg.Header.Session = session\n"},
 	{"internal/kernel/messages.go",
 		"// zmqMsgHeader encodes header info for ZMQ messages.\n",
