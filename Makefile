@@ -86,7 +86,7 @@ sync: build/bin/launch
 
 # Go knows best whether it is up to date.
 .PHONY: build/bin/launch build/bin/rekindle
-build/bin/launch: package := ./pkg/notebook/launch
+build/bin/launch: package := ./pkg/cmd/launch
 build/bin/rekindle: package := ./pkg/cmd/rekindle
 build/bin/launch build/bin/rekindle:
 	@command -v go >/dev/null || { echo "❌ Go is missing; install Go 1.26 from https://go.dev/dl and try again"; exit 1; }

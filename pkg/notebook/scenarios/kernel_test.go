@@ -37,7 +37,7 @@ func setUp(t *testing.T) *machine {
 	clone, err := filepath.Abs("../../..")
 	must(t, err)
 	for _, line := range [][]string{
-		{"go", "build", "-o", "build/bin/launch", "./pkg/notebook/launch"},
+		{"go", "build", "-o", "build/bin/launch", "./pkg/cmd/launch"},
 		{"build/bin/launch", "setup"},
 		{"go", "build", "./pkg/notebook/..."},
 	} {

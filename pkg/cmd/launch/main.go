@@ -54,7 +54,10 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] [ARGUMENT ...] | launch jupyter | launch kernel | launch unkernel | launch gopls | launch data | launch sync | launch refresh [NOTEBOOK]")
 
 func launch(clone string, args []string) error {
-	if _, err := os.Stat(filepath.Join(clone, "pkg", "notebook", "launch")); err != nil {
+	if len(args) == 1 && args[0] == "filter" { // git asks whether there is one
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(clone, "pkg", "cmd", "launch")); err != nil {
 		return fmt.Errorf("%s is not the top of a clone of Rekindle; go there first", clone)
 	}
 	command, notebook := "", ""

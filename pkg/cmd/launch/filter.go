@@ -23,9 +23,9 @@ import (
 // one than it noted, so it is asked to note the size of notebooks that were only
 // run: while a kernel or "make lab" runs, and at each set-up.
 
-// filterCommand works from the top of the clone. Where the program is not built, git
-// sees the file as it is.
-const filterCommand = `sh -c 'if [ -x build/bin/launch ]; then exec build/bin/launch filter "$1"; else cat; fi' -- %f`
+// filterCommand works from the top of the clone. Where the program is not built, or
+// cannot be run, git sees the file as it is.
+const filterCommand = `sh -c 'if build/bin/launch filter 2>/dev/null; then exec build/bin/launch filter "$1"; else cat; fi' -- %f`
 
 // installFilter tells git of the filter, in this clone alone.
 func (s *setup) installFilter() error {

@@ -313,7 +313,7 @@ func correct(dir string) (map[string]string, error) {
 			text = string(raw)
 		}
 		if n := strings.Count(text, c.old); n != 1 {
-			return nil, fmt.Errorf("GoNB has changed, and our corrections of it (pkg/notebook/launch/gonb.go) must follow: %s holds %d times\n%s", c.file, n, c.old)
+			return nil, fmt.Errorf("GoNB has changed, and our corrections of it (pkg/cmd/launch/gonb.go) must follow: %s holds %d times\n%s", c.file, n, c.old)
 		}
 		texts[c.file] = strings.Replace(text, c.old, c.new, 1)
 	}

@@ -101,7 +101,7 @@ func userStart(home string) string {
 dir=$PWD
 REKINDLE_CLONE=
 while [ "$dir" != / ]; do
-	if [ "$(head -n 1 "$dir/go.mod" 2>/dev/null)" = "module rekindle" ] && [ -d "$dir/pkg/notebook/launch" ]; then
+	if [ "$(head -n 1 "$dir/go.mod" 2>/dev/null)" = "module rekindle" ] && [ -d "$dir/pkg/cmd/launch" ]; then
 		export REKINDLE_CLONE="$dir"
 		break
 	fi
@@ -161,7 +161,7 @@ func (s *setup) installUserKernel(insist bool) error {
 		}
 	}
 	// Another clone that still exists stays the home; this one's notebooks get this one's kernel all the same.
-	if _, err := os.Stat(filepath.Join(home, "pkg", "notebook", "launch")); insist || !mine || home == "" || err != nil {
+	if _, err := os.Stat(filepath.Join(home, "pkg", "cmd", "launch")); insist || !mine || home == "" || err != nil {
 		home = s.clone
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -22,7 +22,7 @@ func clone(t *testing.T) *setup {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "go.mod"), "module rekindle\n\nrequire (\n\tgithub.com/janpfeifer/gonb v0.11.4\n)\n", 0o666)
 	write(t, filepath.Join(dir, "n.ipynb"), "{}", 0o666)
-	for _, d := range []string{"pkg/notebook/launch", "build/bin", "build/jupyter"} {
+	for _, d := range []string{"pkg/cmd/launch", "build/bin", "build/jupyter"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
 			t.Fatal(err)
 		}
