@@ -404,8 +404,8 @@ func (p *page) restartsAndPlots() {
 	}
 	p.says("directories", "RESUME MODE")
 	var pictures int
-	if p.script(`return outputs("curves").filter(o => o.data && o.data["image/png"]).length`, &pictures); pictures != 1 {
-		p.t.Errorf("after a restart the curves are %d pictures, want 1: %s", pictures, p.text(`return said("curves")`))
+	if p.script(`return outputs("curves").filter(o => o.data && o.data["image/png"]).length`, &pictures); pictures < 1 { // a strip of restored patches may stand below
+		p.t.Errorf("after a restart the curves are %d pictures, want at least 1: %s", pictures, p.text(`return said("curves")`))
 	}
 	p.shoot("restarted", "curves")
 }
