@@ -261,7 +261,7 @@ func TestWhatMustNotBeStoredIsNamed(t *testing.T) {
 		{"a path in HTML", picture("text/html", "<b>\"/home/me/x\"</b>"), nil, "/home/me/x"},
 		{"a widget", picture("application/vnd.jupyter.widget-view+json", "x"), nil, "not every front end"},
 		{"a script", picture("text/html", "<script>draw()</script>"), nil, "a script"},
-		{"a cell that was edited", stream("stdout", "ok"), func(n *Notebook) { n.Cell("training").Source += " // more" }, "not those of its present cells"},
+		{"a cell that was edited", stream("stdout", "ok"), func(n *Notebook) { n.Cell("training").Source += "\nmore()" }, "not those of its present cells"},
 		{"a cell that was not run", stream("stdout", "ok"), func(n *Notebook) { n.Cell("training").ExecutionCount = nil }, "training was not run"},
 		{"too much", stream("stdout", strings.Repeat("x", MaxBytes)), nil, "600 are the limit"},
 	} {
