@@ -25,7 +25,7 @@ import (
 
 // filterCommand works from the top of the clone. Where the program is not built, or
 // cannot be run, git sees the file as it is.
-const filterCommand = `sh -c 'if build/bin/launch filter 2>/dev/null; then exec build/bin/launch filter "$1"; else cat; fi' -- %f`
+const filterCommand = `sh -c 'if build/bin/launch filter </dev/null >/dev/null 2>&1; then exec build/bin/launch filter "$1"; else cat; fi' -- %f`
 
 // installFilter tells git of the filter, in this clone alone.
 func (s *setup) installFilter() error {

@@ -22,7 +22,7 @@ func TestGitSeesWhatWasEditedAndNotWhatWasRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	// This test's own program is the filter.
-	write(t, filepath.Join(s.bin(), "launch"), "#!/bin/sh\nREKINDLE_TEST_FILTER=\"$2\" exec "+quoted(program)+" -test.run='^TestActAsFilter$'\n", 0o777)
+	write(t, filepath.Join(s.bin(), "launch"), "#!/bin/sh\n[ -n \"$2\" ] || exit 0\nREKINDLE_TEST_FILTER=\"$2\" exec "+quoted(program)+" -test.run='^TestActAsFilter$'\n", 0o777)
 	write(t, filepath.Join(s.clone, ".gitattributes"), "/notebooks/**/*.ipynb filter=rekindle\n", 0o666)
 	write(t, filepath.Join(s.clone, ".gitignore"), "/build/\n", 0o666)
 	const file = "notebooks/unet/a.ipynb"
