@@ -92,6 +92,7 @@ func TestAComparisonShowsResultsSettingsAndWhatIsMissing(t *testing.T) {
 }
 
 func TestAnExperimentKeepsItsColourWhenOthersOvertakeIt(t *testing.T) {
+	t.Chdir(".") // comparing goes to the top of the clone
 	root := pair(t)
 	colors := func() map[string]string {
 		t.Helper()

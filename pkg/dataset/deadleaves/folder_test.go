@@ -111,7 +111,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 func TestDrawingCanBeInterruptedAndCompleted(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
-	const n = 40
+	const n = 700 // pictures are put in place in batches of 500 at most
 	drawn := 0
 	err := Folder(ctx, dir, n, 24, 16, 1, func(int, int) {
 		if drawn++; drawn == 3 {
