@@ -42,7 +42,7 @@ func TestChangedNetworkIsRefusedByKey(t *testing.T) {
 	mustRun(t, context.Background(), exp, cfg, Options{})
 	cfg.ResumeFromCheckpoint, cfg.ModelFeatures = true, 3
 	_, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t)})
-	if err == nil || !strings.Contains(err.Error(), "model_features was 2") || !strings.Contains(err.Error(), "is 3 now") {
+	if err == nil || !strings.Contains(err.Error(), "ModelFeatures was 2") || !strings.Contains(err.Error(), "is 3 now") {
 		t.Errorf("got %v, want an error with the key and both values", err)
 	}
 }
@@ -236,7 +236,7 @@ func TestIncomparableLossesAreNotCompared(t *testing.T) {
 	if result.Outcome != Completed || result.BestEpoch < 4 {
 		t.Errorf("ended %q with best epoch %d, want completed and one of the epochs 4 and 5", result.Outcome, result.BestEpoch)
 	}
-	if !w.said("loss_alpha, loss_beta changed") {
+	if !w.said("LossAlpha, LossBeta changed") {
 		t.Errorf("messages: %q", w.messages)
 	}
 	kept, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), "best_model_until_epoch_003.pth"))
