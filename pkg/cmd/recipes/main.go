@@ -111,22 +111,23 @@ func page(results map[string]*result) []byte {
 	var b strings.Builder
 	b.WriteString(preface)
 	for _, g := range groups {
+		if results[first(g.name).name] == nil {
+			fmt.Fprintf(&b, "\n## %s\n\nNot measured yet.\n", g.title)
+			continue
+		}
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| | steps | processor time of a step | photographs, dB | difference | SSIM | %s |\n|---|---:|---:|---:|---:|---:|---:|\n", g.title, g.text, "built-in pictures, dB")
-		var first *result
+		base := results[first(g.name).name]
 		for _, r := range recipes {
 			m := results[r.name]
 			if r.group != g.name || m == nil {
 				continue
-			}
-			if first == nil {
-				first = m
 			}
 			built := ""
 			if m.Built != 0 {
 				built = fmt.Sprintf("%.2f", m.Built)
 			}
 			_, short, _ := strings.Cut(r.name, ": ")
-			fmt.Fprintf(&b, "| %s | %d | %.0f ms | %.2f | %+.2f | %.4f | %s |\n", short, m.Steps, m.StepCPU*1e3, m.Photos, m.Photos-first.Photos, m.PhotoSim, built)
+			fmt.Fprintf(&b, "| %s | %d | %.0f ms | %.2f | %+.2f | %.4f | %s |\n", short, m.Steps, m.StepCPU*1e3, m.Photos, m.Photos-base.Photos, m.PhotoSim, built)
 		}
 		if g.conclusion != "" {
 			fmt.Fprintf(&b, "\n%s\n", g.conclusion)

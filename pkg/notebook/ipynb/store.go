@@ -17,7 +17,7 @@ import (
 // it: all versions together are what a clone has to load.
 const (
 	MaxBytes    = 600_000   // one notebook
-	MaxAllBytes = 4_800_000 // all of them
+	MaxAllBytes = 5_900_000 // all of them
 )
 
 // ours is the key of a notebook's metadata that holds what this package notes.
