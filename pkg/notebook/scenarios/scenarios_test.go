@@ -107,7 +107,7 @@ func outOfMemory(t *testing.T, m *machine) {
 	n := open(t, m, tiny)
 	n.set("NumEpochs", 2)
 	n.set("BatchSize", 16)
-	n.set("MemoryLimitMB", 5) // less than the program itself
+	n.set("MemoryLimitMB", 1) // less than the program itself
 	all := n.runAll()
 	n.fails(all.of("training"), "OUT OF MEMORY in epoch 1 with BatchSize 16", "emergency_checkpoint_oom_epoch_1.pth", "a larger cfg.MemoryLimitMB", "ResumeFromCheckpoint", "2. Configuration", "9. Training Loop")
 	exp := n.only()
