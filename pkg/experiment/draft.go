@@ -1,11 +1,8 @@
 package experiment
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,26 +77,13 @@ func (d *Draft) sign() error {
 	}
 	var text strings.Builder
 	for _, e := range entries {
-		sum, err := checksum(filepath.Join(d.Dir, e.Name()))
+		sum, err := durable.SHA256(filepath.Join(d.Dir, e.Name()))
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(&text, "%s  %s\n", sum, e.Name())
 	}
 	return durable.WriteFile(filepath.Join(d.Dir, madeHere), []byte(text.String()))
-}
-
-func checksum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // takeOver moves what evaluations have not made from the folder old to the folder
@@ -116,7 +100,7 @@ func (d *Draft) takeOver(old, pictures string, before *Evaluation) error {
 		if signed == nil {
 			return before != nil && slices.ContainsFunc(before.PerImage, func(im ImageScores) bool { return im.Filename == durable.Printable(name) })
 		}
-		sum, err := checksum(filepath.Join(old, name))
+		sum, err := durable.SHA256(filepath.Join(old, name))
 		return err == nil && strings.Contains(lines, "\n"+sum+"  "+name+"\n")
 	}
 	entries, err := os.ReadDir(old)

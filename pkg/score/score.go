@@ -21,6 +21,7 @@ import (
 
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/machine"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/rgb"
 )
@@ -141,12 +142,12 @@ func one(ctx context.Context, dir, name string, d Denoiser, o Options) (Picture,
 		clean = Grey(clean)
 	}
 	noisy := Noisy(clean, o.Sigma, o.Clip, degrade.Source(o.Seed, name))
-	began, used := time.Now(), processorTime()
+	began, used := time.Now(), machine.ProcessorTime()
 	restored, err := d(ctx, noisy, o.Sigma)
 	if err != nil {
 		return Picture{}, fmt.Errorf("score: %s: %w", name, err)
 	}
-	p := Picture{Name: name, W: clean.W, H: clean.H, Grey: clean.Planes() == 1, Seconds: time.Since(began).Seconds(), CPU: (processorTime() - used).Seconds()}
+	p := Picture{Name: name, W: clean.W, H: clean.H, Grey: clean.Planes() == 1, Seconds: time.Since(began).Seconds(), CPU: (machine.ProcessorTime() - used).Seconds()}
 	p.Scores, err = compare(restored, noisy, clean)
 	if err != nil {
 		return Picture{}, fmt.Errorf("score: %s: %w", name, err)

@@ -3,8 +3,6 @@ package main
 import (
 	"archive/zip"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -243,7 +241,7 @@ func (s *setup) installWheel(ctx context.Context, w wheel, dir string) error {
 	if len(files) != 1 {
 		return fmt.Errorf("pip fetched no wheel of %s, see %s", w.name, relative(s.clone, s.log()))
 	}
-	sum, err := checksum(files[0])
+	sum, err := durable.SHA256(files[0])
 	if err != nil {
 		return err
 	}
@@ -251,19 +249,6 @@ func (s *setup) installWheel(ctx context.Context, w wheel, dir string) error {
 		return fmt.Errorf("what pip fetched as %s %s %w (SHA-256 %s instead of %s) and was thrown away", w.name, w.version, errNotTheWheel, sum, w.sha256)
 	}
 	return w.unpack(files[0], dir)
-}
-
-func checksum(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // unpack writes the plugin last: go-xla finds it when all is there.

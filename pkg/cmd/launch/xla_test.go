@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
 )
 
@@ -64,7 +65,7 @@ func fakeWheel(t *testing.T) string {
 	if err := errors.Join(z.Close(), f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	sum, err := checksum(path)
+	sum, err := durable.SHA256(path)
 	if err != nil {
 		t.Fatal(err)
 	}

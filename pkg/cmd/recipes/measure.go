@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"rekindle/pkg/backend"
@@ -15,6 +14,7 @@ import (
 	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/machine"
 	"rekindle/pkg/restore"
 	"rekindle/pkg/score"
 	"rekindle/pkg/train"
@@ -69,20 +69,19 @@ func (l *laboratory) measure(ctx context.Context, r recipe) (*result, error) {
 		rounds, share = 0, []float64{1}
 	}
 	for range rounds { // in turn, so that whatever slows the machine slows both
-		s, err := l.stepTime(ctx, base)
+		standard, err := l.stepTime(ctx, base)
 		if err != nil {
 			return nil, err
 		}
-		standard := s
-		s = 0
+		own := 0.0
 		for _, p := range phases {
 			one, err := l.stepTime(ctx, p)
 			if err != nil {
 				return nil, err
 			}
-			s += one / float64(len(phases))
+			own += one / float64(len(phases))
 		}
-		share = append(share, standard/s)
+		share = append(share, standard/own)
 	}
 	m := &result{Engine: l.engine.Choice.String()}
 	m.Steps = int(float64(g.steps) * mean(share))
@@ -141,27 +140,28 @@ func (l *laboratory) prepare(ctx context.Context, g group, r recipe, dir string)
 }
 
 // open reads the pictures of a recipe.
-func open(c config.Config) (data train.Data, val *dataset.Set, err error) {
+func open(c config.Config) (data train.Data, err error) {
 	noisy := c.TrainDegradedDir
 	if c.DegradeOnTheFly {
 		noisy = c.TrainCleanDir // not looked at
 	}
 	set, err := dataset.Open(noisy, c.TrainCleanDir, c.PatchSize, nil)
 	if err != nil {
-		return data, nil, err
+		return data, err
 	}
-	if val, err = dataset.Open(c.ValDegradedDir, c.ValCleanDir, c.PatchSize, nil); err != nil {
-		return data, nil, err
+	val, err := dataset.Open(c.ValDegradedDir, c.ValCleanDir, c.PatchSize, nil)
+	if err != nil {
+		return data, err
 	}
 	data.Train, data.Val = set.Train(c.PatchSize, c.PatchesPerImage, c.Seed), val.Validation(c.PatchSize, c.ValPatchesPerImage, c.Seed)
 	if c.DegradeOnTheFly {
 		d, err := c.NewDegradation()
 		if err != nil {
-			return data, nil, err
+			return data, err
 		}
 		data.Train = data.Train.OnTheFly(d)
 	}
-	return data, val, nil
+	return data, nil
 }
 
 // clock is a Reporter that notes the processor time at each step.
@@ -171,10 +171,7 @@ type clock struct {
 }
 
 func (c *clock) Batch(int, int, float64, float64) {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) == nil {
-		c.at = append(c.at, time.Duration(u.Utime.Nano()+u.Stime.Nano()))
-	}
+	c.at = append(c.at, machine.ProcessorTime())
 }
 
 // median of the times of steps in seconds, those with something between them left out by being few.
@@ -200,7 +197,7 @@ func (l *laboratory) stepTime(ctx context.Context, c config.Config) (float64, er
 
 // run trains in exp, or in a new experiment.
 func (l *laboratory) run(ctx context.Context, c config.Config, exp *experiment.Experiment, report train.Reporter) (*experiment.Experiment, error) {
-	data, _, err := open(c)
+	data, err := open(c)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +217,7 @@ func (l *laboratory) run(ctx context.Context, c config.Config, exp *experiment.E
 func (l *laboratory) train(ctx context.Context, phases []config.Config, steps int, report train.Reporter) (exp *experiment.Experiment, err error) {
 	var planned config.Config
 	for i, c := range phases {
-		data, _, err := open(c)
+		data, err := open(c)
 		if err != nil {
 			return nil, err
 		}

@@ -1,12 +1,12 @@
-package score
+package machine
 
 import (
 	"syscall"
 	"time"
 )
 
-// processorTime is what this process has used of all processors.
-func processorTime() time.Duration {
+// ProcessorTime is what this process has used of all processors; 0: not known.
+func ProcessorTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
 		return 0
