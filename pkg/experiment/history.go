@@ -9,6 +9,18 @@ import (
 	"rekindle/pkg/history"
 )
 
+// History reads history.json; one that does not exist yet is empty.
+func (e *Experiment) History() (*history.History, error) {
+	h, err := history.Load(e.HistoryPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return &history.History{}, nil
+	}
+	if errors.Is(err, history.ErrInvalid) {
+		err = fmt.Errorf("%w; resume training: it makes a new one from the newest checkpoint and keeps this file", err)
+	}
+	return h, err
+}
+
 // SaveHistory writes history.json, all or nothing. Where the file of before holds
 // what h does not, because a person has edited it, or because training went back to
 // an older checkpoint, it is copied first; kept is the copy's path.
@@ -34,8 +46,7 @@ func (e *Experiment) SaveHistory(h *history.History) (kept string, err error) {
 // before training begins anew in the folder, and returns its new path; "" where
 // there is none, or none with an epoch in it.
 func (e *Experiment) QuarantineHistory() (string, error) {
-	h, err := history.Load(e.HistoryPath())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && h.Len() == 0 {
+	if h, err := e.History(); err == nil && h.Len() == 0 {
 		return "", nil
 	}
 	return durable.Quarantine(e.HistoryPath(), "before")

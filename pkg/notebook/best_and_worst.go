@@ -10,6 +10,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/rgb"
 )
@@ -19,7 +20,7 @@ import (
 // place of the first where restoring took away most of the error, and the place
 // of the second where most is left.
 func BestAndWorst(cfg config.Config) {
-	Check(bestAndWorst(cfg))
+	cell.Check(bestAndWorst(cfg))
 }
 
 func bestAndWorst(cfg config.Config) error {
@@ -29,7 +30,7 @@ func bestAndWorst(cfg config.Config) error {
 	}
 	evaluation, err := experiment.LoadEvaluation(exp.MetricsPath())
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(evaluation.PerImage) == 0 {
-		return fmt.Errorf("%w: %s is not evaluated; run the cell under \"13. Evaluation on full images\" first", ErrNothing, exp.Name())
+		return fmt.Errorf("%w: %s is not evaluated; run the cell under \"13. Evaluation on full images\" first", cell.ErrNothing, exp.Name())
 	}
 	if err != nil {
 		return err
@@ -44,8 +45,8 @@ func bestAndWorst(cfg config.Config) error {
 		{"⚠️ ", "Worst result", "worst_full_restoration.png", worst, mostLeft},
 	} {
 		restored := evaluation.PerImage[x.index]
-		say("%s %s: %s", x.icon, x.title, restored.Filename)
-		say("   %s", scores(restored.Scores))
+		cell.Say("%s %s: %s", x.icon, x.title, restored.Filename)
+		cell.Say("   %s", scores(restored.Scores))
 		titles := []string{"Degraded", "Restored\n" + scores(restored.Scores), "Clean"}
 		if x.index < len(evaluation.Degraded.PerImage) {
 			titles[0] += "\n" + scores(evaluation.Degraded.PerImage[x.index].Scores)

@@ -2,7 +2,6 @@ package notebook
 
 import (
 	"errors"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/history"
+	"rekindle/pkg/notebook/cell"
 )
 
 // kernelIn plays a new kernel whose notebook lies in an empty folder, and
@@ -22,16 +22,19 @@ func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
-	t.Setenv(RunDirVariable, "")
+	t.Setenv(cell.RunDirVariable, "")
 	t.Setenv(ConfigVariable, "")
 	printed = &strings.Builder{}
-	out, side := Out, builtInSide
-	Out, builtInSide = printed, 64
-	t.Cleanup(func() { Out, builtInSide = out, side })
+	out := cell.Out
+	cell.Out = printed
+	t.Cleanup(func() { cell.Out = out })
 	cfg = config.Default().WithFolders()
 	cfg.PatchSize, cfg.TileOverlap, cfg.BatchSize = 32, 8, 4
 	return cfg, printed
 }
+
+// small is a built-in set that is soon drawn.
+var small = builtIn{train: 5, val: 2, side: 64}
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
 
@@ -42,6 +45,10 @@ func mustSetUp(t *testing.T, cfg config.Config, skip bool) *experiment.Experimen
 		t.Fatal(err)
 	}
 	return exp
+}
+
+func epoch(valLoss float64) history.Epoch {
+	return history.Epoch{TrainLoss: 0.2311, TrainL1: 0.1, TrainSSIM: 0.5, ValLoss: valLoss, ValL1: 0.1, ValSSIM: 0.7021, ValPSNR: 27.318, LR: 1e-3, EpochTime: 41, MemoryAllocatedMB: 612}
 }
 
 // wants checks that an error's sentence says all that it should.
@@ -60,7 +67,6 @@ func wants(t *testing.T, err error, parts ...string) {
 func TestLaterCellsFindTheExperimentThatWasChosen(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	exp := mustSetUp(t, cfg, false)
-	inProcess = memory{} // another process
 	got, err := current(cfg)
 	if err != nil || got.Dir != exp.Dir {
 		t.Errorf("got %v, %v, want %s", got, err, exp.Dir)
@@ -108,7 +114,7 @@ func TestResumeReusesTheFolder(t *testing.T) {
 func TestTheSameCommandBeginsAnExperimentOnceAndThenGoesOn(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment, cfg.ExperimentName = true, experiment.Auto, "seed_1"
-	if _, err := setUp(cfg, true, noon); !errors.Is(err, ErrNothing) {
+	if _, err := setUp(cfg, true, noon); !errors.Is(err, cell.ErrNothing) {
 		t.Errorf("with SKIP_TRAINING: %v, want nothing to be created", err)
 	}
 	first := mustSetUp(t, cfg, false)
@@ -168,7 +174,7 @@ func TestSkippingTrainingCreatesNothing(t *testing.T) {
 	for range 2 {
 		_, err := setUp(cfg, true, noon)
 		wants(t, err, "no experiment under", "SKIP_TRAINING = false")
-		if !errors.Is(err, ErrNothing) {
+		if !errors.Is(err, cell.ErrNothing) {
 			t.Errorf("%v would stop Run All", err)
 		}
 		_, err = current(cfg) // the cells below say the same, and Run All goes on
@@ -238,15 +244,10 @@ func TestAForkTakesTheBestModelAndTheHistoryWithIt(t *testing.T) {
 func TestAFailedChoiceForgetsTheExperimentBefore(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	mustSetUp(t, cfg, false)
-	code := -1
-	exit = func(c int) { code = c }
-	t.Cleanup(func() { exit = os.Exit })
 	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment = true, "20251230_153045_v1"
-	SetUp(cfg, false)
-	if code != 1 {
-		t.Errorf("exit status %d, want 1", code)
-	}
-	_, err := current(cfg)
+	_, err := setUpOrForget(cfg, false)
+	wants(t, err, "20251230_153045_v1")
+	_, err = current(cfg)
 	wants(t, err, "3. Create Output Directories")
 }
 
@@ -300,53 +301,5 @@ func TestFoldersAreThoseOfTheCloneWhereverTheNotebookLies(t *testing.T) {
 	}
 	if want, err := filepath.EvalSymlinks(clone); err != nil || dir != want && dir != clone {
 		t.Errorf("cells work in %s, want %s", dir, clone)
-	}
-}
-
-func TestAnErrorEndsTheCellWithOneSentence(t *testing.T) {
-	status := -1
-	exit = func(code int) { status = code }
-	stderr := os.Stderr
-	t.Cleanup(func() { exit, os.Stderr = os.Exit, stderr })
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Stderr = w
-	Check(nil)
-	if status != -1 {
-		t.Fatal("no error ended the cell")
-	}
-	Check(errors.New("the folder is empty; put pictures there"))
-	w.Close()
-	said, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status != 1 || string(said) != "❌ the folder is empty; put pictures there\n" {
-		t.Errorf("got exit status %d and %q, want 1 and the sentence", status, said)
-	}
-}
-
-func TestWhatCellsPrintGoesToTheLogOfAHeadlessRun(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, LogName)
-	if err := os.WriteFile(path, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv(RunDirVariable, dir)
-	var log logFile
-	for _, line := range []string{"one\n", "two\n"} {
-		if n, err := log.Write([]byte(line)); err != nil || n != len(line) {
-			t.Fatalf("Write: %d, %v", n, err)
-		}
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != "\none\ntwo\n" {
-		t.Errorf("got %q, %v, want both lines after an empty one", got, err)
-	}
-	t.Setenv(RunDirVariable, filepath.Join(dir, "gone"))
-	var lost logFile
-	if n, err := lost.Write([]byte("x")); n != 1 || err != nil {
-		t.Errorf("a log that is gone: got %d, %v, want no error", n, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/watch"
 )
@@ -20,7 +21,7 @@ import (
 // of what they came to, and one of the settings in which they differ. patterns
 // are as for [experiment.Select] in the folder root; none means all.
 func Compare(root string, patterns ...string) {
-	Check(compare(root, patterns))
+	cell.Check(compare(root, patterns))
 }
 
 func compare(root string, patterns []string) error {
@@ -29,20 +30,20 @@ func compare(root string, patterns []string) error {
 		return err
 	}
 	results := outcomesTable(all)
-	results.colors = colorsOf(all)
-	results.show("Results")
+	results.Colors = colorsOf(all)
+	results.Show("Results")
 	settings := settingsTable(all)
-	if len(settings.rows) == 0 {
-		say("⚙️  Their settings are the same")
+	if len(settings.Rows) == 0 {
+		cell.Say("⚙️  Their settings are the same")
 	} else {
-		settings.show("Settings in which they differ")
+		settings.Show("Settings in which they differ")
 	}
 	for i, o := range all {
 		for _, m := range o.Missing {
-			say("⚠️  %d, %s: %s", i+1, o.Name(), m)
+			cell.Say("⚠️  %d, %s: %s", i+1, o.Name(), m)
 		}
 	}
-	flush()
+	cell.Flush()
 	return nil
 }
 
@@ -50,7 +51,7 @@ func compare(root string, patterns []string) error {
 // saves the picture as comparison.png in root and shows it. root and patterns
 // are as for [Compare].
 func PlotComparison(root string, patterns ...string) {
-	Check(plotComparison(root, patterns))
+	cell.Check(plotComparison(root, patterns))
 }
 
 func plotComparison(root string, patterns []string) error {
@@ -77,12 +78,12 @@ func plotComparison(root string, patterns []string) error {
 }
 
 func outcomes(root string, patterns []string) ([]*experiment.Outcome, error) {
-	if err := EnterClone(); err != nil {
+	if err := cell.EnterClone(); err != nil {
 		return nil, err
 	}
-	found, err := experiment.Select(root, warn, patterns...)
+	found, err := experiment.Select(root, cell.Warn, patterns...)
 	if err == nil && len(found) == 0 || errors.Is(err, experiment.ErrNone) {
-		return nil, fmt.Errorf("%w: no experiment under %s; train one first", ErrNothing, root)
+		return nil, fmt.Errorf("%w: no experiment under %s; train one first", cell.ErrNothing, root)
 	}
 	if err != nil {
 		return nil, err
@@ -90,8 +91,8 @@ func outcomes(root string, patterns []string) ([]*experiment.Outcome, error) {
 	return experiment.Compare(found), nil
 }
 
-func outcomesTable(all []*experiment.Outcome) table {
-	t := table{head: []string{"#", "experiment", "model", "degradation", "state", "epochs", "best", "val loss", "PSNR", "SSIM", "degraded", "gain", "time", "weights"}, text: 5}
+func outcomesTable(all []*experiment.Outcome) cell.Table {
+	t := cell.Table{Head: []string{"#", "experiment", "model", "degradation", "state", "epochs", "best", "val loss", "PSNR", "SSIM", "degraded", "gain", "time", "weights"}, Text: 5}
 	for i, o := range all {
 		epoch, loss := "–", math.NaN()
 		if e, l, ok := o.History.Best(); ok {
@@ -105,7 +106,7 @@ func outcomesTable(all []*experiment.Outcome) table {
 		if o.Evaluation != nil && o.Evaluation.SelfEnsemble {
 			gain += " ×8"
 		}
-		t.rows = append(t.rows, []string{fmt.Sprint(i + 1), o.Name(), o.Config.Model, o.Config.Degradation, stateOf(o), fmt.Sprintf("%d of %d", o.History.Len(), o.Config.NumEpochs),
+		t.Rows = append(t.Rows, []string{fmt.Sprint(i + 1), o.Name(), o.Config.Model, o.Config.Degradation, stateOf(o), fmt.Sprintf("%d of %d", o.History.Len(), o.Config.NumEpochs),
 			epoch, figures.Loss(loss), figures.Decibels(psnr), figures.Loss(ssim), figures.Decibels(degraded), gain, trainingTime(o), weightsOf(o)})
 	}
 	return t
@@ -182,10 +183,10 @@ func weightsOf(o *experiment.Outcome) string {
 	return fmt.Sprintf("%.1f M", float64(n)/1e6)
 }
 
-func settingsTable(all []*experiment.Outcome) table {
-	t := table{head: []string{"setting"}, text: 1}
+func settingsTable(all []*experiment.Outcome) cell.Table {
+	t := cell.Table{Head: []string{"setting"}, Text: 1}
 	for i := range all {
-		t.head = append(t.head, fmt.Sprint(i+1))
+		t.Head = append(t.Head, fmt.Sprint(i+1))
 	}
 	for _, s := range experiment.Settings(all) {
 		row := []string{config.Name(s.Key)}
@@ -195,7 +196,7 @@ func settingsTable(all []*experiment.Outcome) table {
 			}
 			row = append(row, strings.Trim(v, `"`))
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }

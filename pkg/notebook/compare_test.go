@@ -14,6 +14,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/history"
+	"rekindle/pkg/notebook/cell"
 )
 
 // pair makes two experiments, one trained and evaluated, one only begun.
@@ -48,10 +49,10 @@ func pair(t *testing.T) (root string) {
 // said returns what f prints.
 func said(t *testing.T, f func() error) (string, error) {
 	t.Helper()
-	before := Out
-	defer func() { Out = before }()
+	before := cell.Out
+	defer func() { cell.Out = before }()
 	var out bytes.Buffer
-	Out = &out
+	cell.Out = &out
 	dir, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
@@ -133,18 +134,11 @@ func TestAComparisonIsDrawnIntoTheFolderOfExperiments(t *testing.T) {
 }
 
 func TestNothingToCompareIsNoFailureButAWrongNameIs(t *testing.T) {
-	if _, err := said(t, func() error { return compare(t.TempDir(), nil) }); !errors.Is(err, ErrNothing) {
-		t.Errorf("no experiments: got %v, want ErrNothing", err)
+	if _, err := said(t, func() error { return compare(t.TempDir(), nil) }); !errors.Is(err, cell.ErrNothing) {
+		t.Errorf("no experiments: got %v, want cell.ErrNothing", err)
 	}
 	root := pair(t)
 	if _, err := said(t, func() error { return compare(root, []string{"20260102_130000_begin"}) }); err == nil || !strings.Contains(err.Error(), "nearest: 20260102_130000_begun") {
 		t.Errorf("a wrong name: got %v, want the nearest", err)
-	}
-}
-
-func TestATableStaysHarmlessInHTML(t *testing.T) {
-	got := table{head: []string{"a<b", "n"}, text: 1, rows: [][]string{{"<script>", "1"}}}.html("x&y")
-	if strings.Contains(got, "<script>") || !strings.Contains(got, "&lt;script&gt;") || !strings.Contains(got, "x&amp;y") || strings.Count(got, "<tr>") != 2 {
-		t.Errorf("got %s", got)
 	}
 }

@@ -1,7 +1,6 @@
 package notebook
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,8 +11,8 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
-	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook/cell"
 )
 
 // ConfigVariable names an environment variable with a JSON object of keys that
@@ -32,10 +31,10 @@ const ConfigVariable = "REKINDLE_CONFIG"
 // Settings that cannot work end the cell with a sentence for each problem. edit is
 // run a few times, to learn which experiment is meant and which keys it sets.
 func Configure(edit func(cfg *config.Config)) config.Config {
-	BeginAnew()
+	cell.BeginAnew()
 	s, err := configure(edit)
-	Check(err)
-	Check(s.remember())
+	cell.Check(err)
+	cell.Check(keptSettings.Save(*s))
 	s.show()
 	return s.Config
 }
@@ -53,7 +52,7 @@ type settings struct {
 }
 
 func configure(edit func(*config.Config)) (*settings, error) {
-	if err := EnterClone(); err != nil {
+	if err := cell.EnterClone(); err != nil {
 		return nil, err
 	}
 	s := &settings{}
@@ -171,15 +170,15 @@ func (s *settings) rebase(exp *experiment.Experiment) error {
 		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			warn(fmt.Sprintf("%s has no config.json: settings that the cell does not mention are those of this machine", exp.Name()))
+			cell.Warn(fmt.Sprintf("%s has no config.json: settings that the cell does not mention are those of this machine", exp.Name()))
 			return nil
 		case err != nil:
-			warn(fmt.Sprintf("the settings of %s cannot be read (%v): those that the cell does not mention are this machine's", exp.Name(), err))
+			cell.Warn(fmt.Sprintf("the settings of %s cannot be read (%v): those that the cell does not mention are this machine's", exp.Name(), err))
 			return nil
 		}
 	}
 	for _, key := range unread {
-		warn(fmt.Sprintf("a setting of %s does not fit and is left out: %s", exp.Name(), key))
+		cell.Warn(fmt.Sprintf("a setting of %s does not fit and is left out: %s", exp.Name(), key))
 	}
 	s.Base, s.Experiment = config.Preset(s.Preset).Resumed(own), exp.Dir
 	s.BaseFrom = "the settings of " + exp.Name()
@@ -209,13 +208,13 @@ func (s *settings) moveTo(exp *experiment.Experiment) error {
 	if err := s.Config.Validate(); err != nil {
 		return err
 	}
-	return s.remember()
+	return keptSettings.Save(*s)
 }
 
 // show prints every setting that is not the default, and where it comes from.
 func (s *settings) show() {
-	say("📋 Settings: every value is valid")
-	say("   Base: %s", s.BaseFrom)
+	cell.Say("📋 Settings: every value is valid")
+	cell.Say("   Base: %s", s.BaseFrom)
 	origin := map[string]string{}
 	for _, e := range s.Cell {
 		origin[e.Key] = "the cell"
@@ -232,8 +231,8 @@ func (s *settings) show() {
 		}
 		if !said {
 			said = true
-			say("   Other than the defaults, which are the original's for DIV2K on a GPU:")
-			say("      %-22s %-24s %s", "setting", "value", "comes from")
+			cell.Say("   Other than the defaults, which are the original's for DIV2K on a GPU:")
+			cell.Say("      %-22s %-24s %s", "setting", "value", "comes from")
 		}
 		note := "the default is " + usual[i].Value
 		switch {
@@ -249,65 +248,26 @@ func (s *settings) show() {
 		case base[i].Value != usual[i].Value:
 			note = "this machine's is " + base[i].Value
 		}
-		say("      %-22s %-24s %s; %s", f.Name, f.Value, from, note)
+		cell.Say("      %-22s %-24s %s; %s", f.Name, f.Value, from, note)
 	}
 	if !said {
-		say("   All are the defaults, which are the original's for DIV2K on a GPU")
+		cell.Say("   All are the defaults, which are the original's for DIV2K on a GPU")
 	}
-}
-
-// inProcessSettings are those of programs that are not cells.
-var inProcessSettings *settings
-
-// settingsPath is a file that the configuration cell empties before its Go code is
-// compiled, and [Configure] writes anew: cells below must not run with settings that
-// are no longer on the page, whatever became of the cell.
-func settingsPath() string {
-	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
-		return filepath.Join(dir, "rekindle_settings.json")
-	}
-	return ""
-}
-
-func (s *settings) remember() error {
-	path := settingsPath()
-	if path == "" {
-		inProcessSettings = s
-		return nil
-	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(path, raw)
 }
 
 const configurationCell = `"2. Configuration"`
 
 func recallSettings() (*settings, error) {
-	none := fmt.Errorf("this kernel has no settings yet; run the cell under %s first, and then the one under %s", configurationCell, directoriesCell)
-	path := settingsPath()
-	if path == "" {
-		if inProcessSettings == nil {
-			return nil, none
-		}
-		return inProcessSettings, nil
-	}
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, none
-	}
-	if err == nil && len(strings.TrimSpace(string(raw))) == 0 {
+	s, err := keptSettings.Load()
+	switch {
+	case errors.Is(err, cell.ErrNotKept):
+		return nil, fmt.Errorf("this kernel has no settings yet; run the cell under %s first, and then the one under %s", configurationCell, directoriesCell)
+	case errors.Is(err, cell.ErrUnfinished):
 		return nil, fmt.Errorf("the cell under %s did not run to its end; mend it and run it again", configurationCell)
-	}
-	s := &settings{}
-	if err == nil {
-		err = json.Unmarshal(raw, s)
-	}
-	if err != nil {
+	case err != nil:
 		return nil, fmt.Errorf("the settings that this kernel remembers cannot be read (%w); run the cell under %s again", err, configurationCell)
 	}
-	return s, nil
+	return &s, nil
 }
 
 // Settings returns what the cell under "2. Configuration" has set up in this
@@ -315,14 +275,14 @@ func recallSettings() (*settings, error) {
 // "3. Create Output Directories" was not run again, they are those of the
 // experiment that is used.
 func Settings() config.Config {
-	follows()
+	cell.Follows()
 	s, err := currentSettings()
-	Check(err)
+	cell.Check(err)
 	return s.Config
 }
 
 func currentSettings() (*settings, error) {
-	if err := EnterClone(); err != nil {
+	if err := cell.EnterClone(); err != nil {
 		return nil, err
 	}
 	s, err := recallSettings()
@@ -344,52 +304,30 @@ func currentSettings() (*settings, error) {
 // SkipTraining remembers the switch SKIP_TRAINING for the cells below: with it they
 // train nothing and create no experiment.
 func SkipTraining(skip bool) {
-	Check(rememberSkip(skip))
+	cell.Check(keptSkip.Save(skip))
 	if skip {
-		say("⏭️  SKIP_TRAINING = true: the cells below train nothing and show what is on disk")
+		cell.Say("⏭️  SKIP_TRAINING = true: the cells below train nothing and show what is on disk")
 	} else {
-		say("▶️  SKIP_TRAINING = false: the cells below train")
+		cell.Say("▶️  SKIP_TRAINING = false: the cells below train")
 	}
-}
-
-var inProcessSkip *bool
-
-// skipPath is emptied and written like settingsPath.
-func skipPath() string {
-	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
-		return filepath.Join(dir, "rekindle_skip")
-	}
-	return ""
-}
-
-func rememberSkip(skip bool) error {
-	if path := skipPath(); path != "" {
-		return os.WriteFile(path, fmt.Append(nil, skip), 0o666)
-	}
-	inProcessSkip = &skip
-	return nil
 }
 
 // SkipsTraining returns the switch of the cell with SKIP_TRAINING.
 func SkipsTraining() bool {
 	skip, err := recallSkip()
-	Check(err)
+	cell.Check(err)
 	return skip
 }
 
 func recallSkip() (bool, error) {
-	path := skipPath()
-	if path == "" && inProcessSkip != nil {
-		return *inProcessSkip, nil
+	skip, err := keptSkip.Load()
+	switch {
+	case errors.Is(err, cell.ErrNotKept):
+		err = fmt.Errorf("the cell with SKIP_TRAINING has not run in this kernel; run it first, it stands below the one under %s", configurationCell)
+	case err != nil:
+		err = errors.New("the cell with SKIP_TRAINING did not run to its end; mend it and run it again")
 	}
-	raw, err := os.ReadFile(path)
-	switch text := strings.TrimSpace(string(raw)); {
-	case err == nil && (text == "true" || text == "false"):
-		return text == "true", nil
-	case err == nil && text == "":
-		return false, errors.New("the cell with SKIP_TRAINING did not run to its end; mend it and run it again")
-	}
-	return false, fmt.Errorf("the cell with SKIP_TRAINING has not run in this kernel; run it first, it stands below the one under %s", configurationCell)
+	return skip, err
 }
 
 // HasGPU reports whether training with Device "auto" will run on a GPU.

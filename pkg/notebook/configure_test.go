@@ -31,7 +31,7 @@ func section2(t *testing.T, edit func(*config.Config)) *settings {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.remember(); err != nil {
+	if err := keptSettings.Save(*s); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -205,8 +205,8 @@ func TestCellsSayWhichCellToRunFirst(t *testing.T) {
 		}
 	}
 	// The first line of both cells, which runs before their Go code is compiled.
-	for _, path := range []string{settingsPath(), skipPath()} {
-		if err := os.WriteFile(path, []byte("\n"), 0o666); err != nil {
+	for _, path := range []string{"rekindle_settings.json", "rekindle_skip"} {
+		if err := os.WriteFile(filepath.Join(os.Getenv("GONB_TMP_DIR"), path), []byte("\n"), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}

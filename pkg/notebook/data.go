@@ -18,17 +18,12 @@ import (
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/derived"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/rgb"
 )
 
-// The built-in set is as small as it can be for a network to learn from it in
-// minutes: more pictures gain little before training takes much longer.
-const (
-	builtInTrain = 32
-	builtInVal   = 8
-)
-
-var builtInSide = 320 // pixels; smaller in tests
+// builtIn is how many pictures of what side, in pixels, the built-in set has.
+type builtIn struct{ train, val, side int }
 
 // PrepareData makes whatever is missing of the data. Where there are no
 // photographs and the clean folders are the default ones, the built-in set is
@@ -39,9 +34,11 @@ var builtInSide = 320 // pixels; smaller in tests
 //
 // What it refuses, or has not finished, no later cell uses.
 func PrepareData(cfg config.Config) {
-	ctx, stop := signal.NotifyContext(context.Background(), StopSignals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), cell.StopSignals()...)
 	defer stop()
-	Check(prepareData(ctx, cfg))
+	// As small as it can be for a network to learn from it in minutes: more pictures gain
+	// little before training takes much longer.
+	cell.Check(prepareData(ctx, cfg, builtIn{train: 32, val: 8, side: 320}))
 }
 
 const dataCell = `"5. Degraded Datasets"`
@@ -51,7 +48,6 @@ type part struct {
 	name            string // as it begins the names of its keys
 	clean, degraded string // folders
 	usual           string // where clean lies if nobody says otherwise
-	pictures        int    // of the built-in set
 	seed            int64
 	was             *dataset.Pictures // that the current experiment was trained on; nil: none yet
 	copies          bool              // degraded copies are made
@@ -69,12 +65,12 @@ func parts(cfg config.Config) [2]part {
 	degradation, _ := cfg.NewDegradation() // Validate says what is wrong with it
 	noise, _ := degradation.(degrade.Noise)
 	return [2]part{
-		{name: "Train", clean: cfg.TrainCleanDir, degraded: cfg.TrainDegradedDir, usual: usual.TrainCleanDir, pictures: builtInTrain, seed: cfg.Seed, copies: !cfg.DegradeOnTheFly, noise: noise},
-		{name: "Val", clean: cfg.ValCleanDir, degraded: cfg.ValDegradedDir, usual: usual.ValCleanDir, pictures: builtInVal, seed: valSeed, copies: true, noise: noise},
+		{name: "Train", clean: cfg.TrainCleanDir, degraded: cfg.TrainDegradedDir, usual: usual.TrainCleanDir, seed: cfg.Seed, copies: !cfg.DegradeOnTheFly, noise: noise},
+		{name: "Val", clean: cfg.ValCleanDir, degraded: cfg.ValDegradedDir, usual: usual.ValCleanDir, seed: valSeed, copies: true, noise: noise},
 	}
 }
 
-func prepareData(ctx context.Context, cfg config.Config) error {
+func prepareData(ctx context.Context, cfg config.Config, drawn builtIn) error {
 	degradation, err := cfg.NewDegradation()
 	if err != nil {
 		return err
@@ -114,8 +110,8 @@ func prepareData(ctx context.Context, cfg config.Config) error {
 			return err
 		}
 	}
-	for _, p := range all {
-		err := p.make(ctx, degradation)
+	for i, p := range all {
+		err := p.make(ctx, degradation, [2]int{drawn.train, drawn.val}[i], drawn.side)
 		if err := p.mark(err); err != nil {
 			return err
 		}
@@ -143,7 +139,7 @@ func trainedOn(all []part) (name string, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", nil
 	case err != nil:
-		warn(err.Error())
+		cell.Warn(err.Error())
 		return "", nil
 	}
 	all[0].was, all[1].was = &id.Train, &id.Val
@@ -234,15 +230,16 @@ func (p part) checkSame(cfg config.Config, exp string) error {
 	return fmt.Errorf("%s was trained on %s, and none of them is in %s now; %s", exp, p.was, p.clean, dataset.Remedy(p.name+"CleanDir", exp))
 }
 
-// make completes the pictures of a part.
-func (p part) make(ctx context.Context, d degrade.Degradation) error {
+// make completes the pictures of a part. Where there are none, pictures of side by side
+// pixels are drawn.
+func (p part) make(ctx context.Context, d degrade.Degradation, pictures, side int) error {
 	if _, err := os.Stat(p.clean); errors.Is(err, fs.ErrNotExist) { // one of the usual folders, or check would have refused it
-		if err := drawLeaves(ctx, p.name, p.clean, p.pictures, p.seed); err != nil {
+		if err := drawLeaves(ctx, p.name, p.clean, pictures, side, p.seed); err != nil {
 			return err
 		}
 	}
 	if !p.copies {
-		say("✅ %s: each patch is degraded anew when it is cut (%s); no copies are made", p.name, d.Name())
+		cell.Say("✅ %s: each patch is degraded anew when it is cut (%s); no copies are made", p.name, d.Name())
 		return nil
 	}
 	return p.makeDegraded(ctx, d)
@@ -260,15 +257,15 @@ func checkFolders(cfg config.Config) error {
 
 // drawLeaves makes the built-in pictures in a folder beside dir, which gets its
 // name when it is complete: a folder of clean pictures is never half made.
-func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error {
-	say("🍂 %s: no photographs in %s; drawing the built-in set, %d pictures of %d x %d pixels", name, dir, n, builtInSide, builtInSide)
+func drawLeaves(ctx context.Context, name, dir string, n, side int, seed int64) error {
+	cell.Say("🍂 %s: no photographs in %s; drawing the built-in set, %d pictures of %d x %d pixels", name, dir, n, side, side)
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return err
 	}
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
-	count := NewCounter(name + ": drawn")
+	count := cell.NewCounter(name + ": drawn")
 	defer count.End()
-	err := deadleaves.Folder(ctx, unfinished, n, builtInSide, builtInSide, seed, count.Set)
+	err := deadleaves.Folder(ctx, unfinished, n, side, side, seed, count.Set)
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("interrupted; run the cell again to complete the data")
 	}
@@ -282,7 +279,7 @@ func drawLeaves(ctx context.Context, name, dir string, n int, seed int64) error 
 }
 
 func (p part) makeDegraded(ctx context.Context, d degrade.Degradation) error {
-	count := NewCounter(p.name + ": degraded")
+	count := cell.NewCounter(p.name + ": degraded")
 	began := time.Now()
 	made, err := degrade.Folder(ctx, p.clean, p.degraded, d, p.seed, count.Set)
 	count.End()
@@ -298,11 +295,11 @@ func (p part) makeDegraded(ctx context.Context, d degrade.Degradation) error {
 	case err != nil:
 		return err
 	case made == 0:
-		say("✅ %s: degraded copies are complete in %s", p.name, p.degraded)
+		cell.Say("✅ %s: degraded copies are complete in %s", p.name, p.degraded)
 	default:
-		say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", p.name, made, d.Name(), p.degraded, time.Since(began).Seconds())
+		cell.Say("✅ %s: %d degraded copies (%s) made in %s, %.1f s", p.name, made, d.Name(), p.degraded, time.Since(began).Seconds())
 		if namedAfterAnother(p.degraded, d) {
-			say("   The folder's name says something else; %sDegradedDir = %q would fit", p.name, config.DegradedDir(d, strings.ToLower(p.name)))
+			cell.Say("   The folder's name says something else; %sDegradedDir = %q would fit", p.name, config.DegradedDir(d, strings.ToLower(p.name)))
 		}
 	}
 	return nil
@@ -320,8 +317,8 @@ func (p part) useForeign(d degrade.Degradation) error {
 		return fmt.Errorf("%s holds degraded pictures that were not made here, and stay as they are, but do not go with those in %s: %w; to have copies made, name another folder: %s",
 			p.degraded, p.clean, err, other)
 	}
-	say("✅ %s: using the degraded pictures that are in %s; they were not made here and stay as they are", p.name, p.degraded)
-	say("   To have copies made (%s), name another folder: %s", d.Name(), other)
+	cell.Say("✅ %s: using the degraded pictures that are in %s; they were not made here and stay as they are", p.name, p.degraded)
+	cell.Say("   To have copies made (%s), name another folder: %s", d.Name(), other)
 	return nil
 }
 
@@ -331,157 +328,4 @@ func namedAfterAnother(dir string, d degrade.Degradation) bool {
 	path := "/" + filepath.ToSlash(dir) + "/"
 	another := func(kind string) bool { return strings.Contains(path, "/"+kind+"/") }
 	return !strings.Contains(path, "/"+d.Name()+"/") && slices.ContainsFunc(degrade.Names(), another)
-}
-
-// Data is the pictures of a configuration, decoded, and the patches cut from them.
-type Data struct {
-	TrainSet, ValSet *dataset.Set
-	Train, Val       *dataset.Sampler
-}
-
-// OpenData reads the pictures that the configuration names, so that patches come
-// quickly, within its MemoryLimitMB. warn is told about pictures that are left out.
-// What [PrepareData] refused is an error.
-func OpenData(cfg config.Config, warn func(string)) (*Data, error) {
-	d, err := lookAtData(cfg, warn)
-	if err != nil {
-		return nil, err
-	}
-	for _, set := range []*dataset.Set{d.TrainSet, d.ValSet} {
-		if err := set.Load(dataset.Room(cfg.MemoryLimitMB), warn); err != nil {
-			return nil, softly(err)
-		}
-	}
-	return d, nil
-}
-
-// lookAtData is OpenData for a look at a few patches.
-func lookAtData(cfg config.Config, warn func(string)) (*Data, error) {
-	var d Data
-	var err error
-	all := parts(cfg)
-	if d.TrainSet, err = all[0].open(cfg.PatchSize, warn); err != nil {
-		return nil, err
-	}
-	if d.ValSet, err = all[1].open(cfg.PatchSize, warn); err != nil {
-		return nil, err
-	}
-	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
-	if cfg.DegradeOnTheFly {
-		degradation, err := cfg.NewDegradation()
-		if err != nil {
-			return nil, err
-		}
-		d.Train = d.Train.OnTheFly(degradation)
-	}
-	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
-	return &d, nil
-}
-
-// OpenValidation finds the validation pictures that are at least as large as a
-// patch. Each is decoded when it is asked for.
-func OpenValidation(cfg config.Config, patchSize int, warn func(string)) (*dataset.Set, error) {
-	return parts(cfg)[1].open(patchSize, warn)
-}
-
-func (p part) open(patchSize int, warn func(string)) (*dataset.Set, error) {
-	if err := p.refused(); err != nil {
-		return nil, softly(err)
-	}
-	degraded := p.degraded
-	if !p.copies {
-		degraded = p.clean // not looked at
-	}
-	some := &firstFew{to: warn}
-	set, err := dataset.Look(degraded, p.clean, patchSize, some.warn)
-	some.end()
-	if err == nil {
-		p.tellLevels(set)
-	}
-	return set, softly(pointToData(err))
-}
-
-// tellLevels tells a set the level of noise of each copy, where that is known: it
-// is drawn from the seed and the name, or it is the same for all.
-func (p part) tellLevels(set *dataset.Set) {
-	if p.noise == nil || !p.copies {
-		return
-	}
-	low, high := p.noise.Levels()
-	if by, ok := derived.RecipeOf(p.degraded); !ok || by.Name != p.noise.Name() || by.Seed != p.seed {
-		if low < high {
-			return // somebody's own pictures
-		}
-	}
-	set.KnowLevels(func(stem string) float64 { return p.noise.Level(degrade.Source(p.seed, stem+".png")) })
-}
-
-// softly makes an error about pictures one that does not end Run All, where the
-// cells are only to show what there is.
-func softly(err error) error {
-	m, e := recall()
-	if err == nil || e != nil || !m.Looking {
-		return err
-	}
-	return looking{err}
-}
-
-// looking is an error that counts as [ErrNothing].
-type looking struct{ error }
-
-func (l looking) Unwrap() []error { return []error{l.error, ErrNothing} }
-
-// Identity says which pictures these are.
-func (d *Data) Identity() (id dataset.Identity, err error) {
-	if id.Train, err = d.TrainSet.Pictures(); err == nil {
-		id.Val, err = d.ValSet.Pictures()
-	}
-	return id, err
-}
-
-// pointToData adds to an error about missing pictures which cell makes them.
-func pointToData(err error) error {
-	var mismatch *dataset.MismatchError
-	switch {
-	case errors.As(err, &mismatch) && len(mismatch.WithoutDegraded) > 0, errors.Is(err, dataset.ErrEmpty):
-		return fmt.Errorf("%w; the cell under \"5. Degraded Datasets\" completes the degraded pictures: run it again", err)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w; run the cell under \"5. Degraded Datasets\" first", err)
-	}
-	return err
-}
-
-// firstFew passes on the first warnings of a kind and counts the others.
-type firstFew struct {
-	to func(string)
-	n  int
-}
-
-const fewWarnings = 5
-
-func (f *firstFew) warn(text string) {
-	if f.n++; f.n <= fewWarnings && f.to != nil {
-		f.to(text)
-	}
-}
-
-func (f *firstFew) end() {
-	if more := f.n - fewWarnings; more > 0 && f.to != nil {
-		f.to(fmt.Sprintf("and %d more pictures like these", more))
-	}
-}
-
-func warn(text string) { say("⚠️  %s", text) }
-
-// ShowLoaders prints what the data consist of and how many batches they make.
-func ShowLoaders(cfg config.Config) {
-	d, err := OpenData(cfg, warn)
-	Check(err)
-	line := func(name string, set *dataset.Set, patches, perImage int, kind string) {
-		batches := (patches + cfg.BatchSize - 1) / cfg.BatchSize
-		say("   %-6s %4d images, %2d %s patches of %d x %d from each: %5d patches, %d batches", name, set.Images(), perImage, kind, cfg.PatchSize, cfg.PatchSize, patches, batches)
-	}
-	say("📦 Data, in batches of %d", cfg.BatchSize)
-	line("Train:", d.TrainSet, d.Train.Len(), cfg.PatchesPerImage, "random")
-	line("Val:", d.ValSet, d.Val.Len(), cfg.ValPatchesPerImage, "fixed")
 }

@@ -14,6 +14,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/degrade"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/rgb"
 )
 
@@ -21,7 +22,7 @@ func TestWithoutPhotographsTheBuiltInSetIsDrawnOnce(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	for _, want := range []string{"drawing the built-in set", "degraded copies are complete"} {
 		printed.Reset()
-		if err := prepareData(context.Background(), cfg); err != nil {
+		if err := prepareData(context.Background(), cfg, small); err != nil {
 			t.Fatal(err)
 		}
 		if n := strings.Count(printed.String(), want); n != 2 { // training and validation
@@ -32,8 +33,8 @@ func TestWithoutPhotographsTheBuiltInSetIsDrawnOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.TrainSet.Images() != builtInTrain || d.ValSet.Images() != builtInVal {
-		t.Errorf("got %d and %d pictures, want %d and %d", d.TrainSet.Images(), d.ValSet.Images(), builtInTrain, builtInVal)
+	if d.TrainSet.Images() != small.train || d.ValSet.Images() != small.val {
+		t.Errorf("got %d and %d pictures, want %d and %d", d.TrainSet.Images(), d.ValSet.Images(), small.train, small.val)
 	}
 	if err := showSamplesOf(t, cfg); err != nil {
 		t.Error(err)
@@ -53,11 +54,11 @@ func TestAnInterruptedBuiltInSetIsNeverTakenForPhotographs(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	wants(t, prepareData(ctx, cfg), "interrupted", "again")
+	wants(t, prepareData(ctx, cfg, small), "interrupted", "again")
 	if _, err := os.Stat(cfg.TrainCleanDir); err == nil {
 		t.Errorf("%s exists after an interruption, want it to appear whole or not at all", cfg.TrainCleanDir)
 	}
-	if err := prepareData(context.Background(), cfg); err != nil {
+	if err := prepareData(context.Background(), cfg, small); err != nil {
 		t.Errorf("the next call: %v, want it to complete the data", err)
 	}
 }
@@ -65,7 +66,7 @@ func TestAnInterruptedBuiltInSetIsNeverTakenForPhotographs(t *testing.T) {
 func TestAMissingFolderOfOnesOwnIsNamed(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	cfg.ValCleanDir, cfg.TrainCleanDir = "data/raw/val", "/nowhere/photographs"
-	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", "/nowhere/photographs", "data/raw/train")
+	wants(t, prepareData(context.Background(), cfg, small), "TrainCleanDir", "/nowhere/photographs", "data/raw/train")
 	_, err := setUp(cfg, false, noon)
 	wants(t, err, "TrainCleanDir", "/nowhere/photographs")
 	if entries, err := os.ReadDir("."); err != nil || len(entries) != 0 {
@@ -78,7 +79,7 @@ func TestAnEmptyFolderIsNamed(t *testing.T) {
 	if err := os.MkdirAll(cfg.TrainCleanDir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", cfg.TrainCleanDir, "no PNG or JPEG")
+	wants(t, prepareData(context.Background(), cfg, small), "TrainCleanDir", cfg.TrainCleanDir, "no PNG or JPEG")
 	_, err := setUp(cfg, false, noon)
 	wants(t, err, "TrainCleanDir", cfg.TrainCleanDir)
 }
@@ -117,7 +118,7 @@ func TestDegradedPicturesOfOnesOwnAreUsedAsTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := prepareData(context.Background(), cfg); err != nil {
+	if err := prepareData(context.Background(), cfg, small); err != nil {
 		t.Fatal(err)
 	}
 	after, err := os.ReadFile(filepath.Join(cfg.TrainDegradedDir, "mine.png"))
@@ -140,10 +141,10 @@ func TestBeforeTheDataAreMadeTheErrorSaysWhichCellMakesThem(t *testing.T) {
 
 func TestTwoKernelsThatDrawAtOnceDoNotDisturbEachOther(t *testing.T) {
 	cfg, _ := kernelIn(t)
-	Out = io.Discard // both print
+	cell.Out = io.Discard // both print
 	results := make(chan error)
 	for range 2 {
-		go func() { results <- prepareData(context.Background(), cfg) }()
+		go func() { results <- prepareData(context.Background(), cfg, small) }()
 	}
 	for range 2 {
 		if err := <-results; err != nil {
@@ -157,7 +158,7 @@ func TestTwoKernelsThatDrawAtOnceDoNotDisturbEachOther(t *testing.T) {
 
 func TestHalfMadeCopiesPointToTheCellThatCompletesThem(t *testing.T) {
 	cfg, _ := kernelIn(t)
-	if err := prepareData(context.Background(), cfg); err != nil {
+	if err := prepareData(context.Background(), cfg, small); err != nil {
 		t.Fatal(err)
 	}
 	made, err := filepath.Glob(filepath.Join(cfg.ValDegradedDir, "*.png"))
@@ -174,7 +175,7 @@ func TestHalfMadeCopiesPointToTheCellThatCompletesThem(t *testing.T) {
 		_, err := OpenData(cfg, nil)
 		wants(t, err, cfg.ValDegradedDir, "5. Degraded Datasets", "run it again")
 	}
-	if err := prepareData(context.Background(), cfg); err != nil {
+	if err := prepareData(context.Background(), cfg, small); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := OpenData(cfg, nil); err != nil {
@@ -196,7 +197,7 @@ func TestEveryDegradationFillsItsFolders(t *testing.T) {
 		if want := filepath.Join("data/degraded", d.Name()); cfg.TrainDegradedDir != want+"/train" || cfg.ValDegradedDir != want+"/val" {
 			t.Fatalf("%s: the folders are %s and %s", name, cfg.TrainDegradedDir, cfg.ValDegradedDir)
 		}
-		if err := prepareData(context.Background(), cfg); err != nil {
+		if err := prepareData(context.Background(), cfg, small); err != nil {
 			t.Fatal(err)
 		}
 		if n := strings.Count(printed.String(), "degraded copies ("+d.Name()+") made"); n != 2 || strings.Contains(printed.String(), "would fit") {
@@ -224,7 +225,7 @@ func TestAFolderNamedAfterAnotherStrengthIsPointedOut(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	cfg.Degradation, cfg.JPEGQuality = "jpeg", 25
 	cfg.TrainDegradedDir, cfg.ValDegradedDir = "data/degraded/gaussian/sigma_100/train", "data/degraded/gaussian/sigma_100/val"
-	if err := prepareData(context.Background(), cfg); err != nil {
+	if err := prepareData(context.Background(), cfg, small); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{`TrainDegradedDir = "data/degraded/jpeg/quality_25/train"`, `ValDegradedDir = "data/degraded/jpeg/quality_25/val"`} {
@@ -246,7 +247,7 @@ func TestRunsWithOtherStrengthsKeepTheirCopiesApart(t *testing.T) {
 	second = second.WithFolders()
 	for _, cfg := range []config.Config{first, second, first, second} {
 		printed.Reset()
-		if err := prepareData(context.Background(), cfg); err != nil {
+		if err := prepareData(context.Background(), cfg, small); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,7 +259,7 @@ func TestRunsWithOtherStrengthsKeepTheirCopiesApart(t *testing.T) {
 func TestOnTheFlyTrainingNeedsNoCopiesAndValidationKeepsIts(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	cfg.DegradeOnTheFly = true
-	if err := prepareData(context.Background(), cfg); err != nil {
+	if err := prepareData(context.Background(), cfg, small); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(cfg.TrainDegradedDir); !errors.Is(err, os.ErrNotExist) {

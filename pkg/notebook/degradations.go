@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/metrics"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/rgb"
 )
@@ -24,16 +25,16 @@ type Degradations = degrade.Settings
 // photograph there is, else one that is drawn.
 func ShowDegradation(name string, strengths ...Degradations) {
 	png, err := degradedGrid(name, strengths)
-	Check(err)
-	showPNG(png, "A picture and its middle, clean and with "+strings.ReplaceAll(name, "_", " ")+" in several strengths")
+	cell.Check(err)
+	cell.ShowPNG(png, "A picture and its middle, clean and with "+strings.ReplaceAll(name, "_", " ")+" in several strengths")
 }
 
 // ShowDegradations shows every degradation in its usual strength, under the name
 // of its folder.
 func ShowDegradations() {
 	png, err := degradationSheet()
-	Check(err)
-	showPNG(png, "A picture with every degradation in its usual strength")
+	cell.Check(err)
+	cell.ShowPNG(png, "A picture with every degradation in its usual strength")
 }
 
 const (

@@ -14,8 +14,8 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
-	"rekindle/pkg/history"
 	"rekindle/pkg/loss/vgg"
+	"rekindle/pkg/notebook/cell"
 )
 
 const directoriesCell = `"3. Create Output Directories"`
@@ -25,15 +25,20 @@ const directoriesCell = `"3. Create Output Directories"`
 // cells that follow. With skipTraining nothing is ever created: the experiment
 // that ResumeExperiment names is opened.
 func SetUp(cfg config.Config, skipTraining bool) *experiment.Experiment {
-	BeginAnew()
-	exp, err := setUp(cfg, skipTraining, time.Now())
-	if err != nil && !errors.Is(err, ErrNothing) {
-		// Cells below that are queued already must not work on the experiment
-		// before, which nobody asked for.
-		Check(errors.Join(err, remember(memory{})))
-	}
-	Check(err)
+	cell.BeginAnew()
+	exp, err := setUpOrForget(cfg, skipTraining)
+	cell.Check(err)
 	return exp
+}
+
+// setUpOrForget lets no cell below that is queued already work on the experiment
+// before, which nobody asked for.
+func setUpOrForget(cfg config.Config, skipTraining bool) (*experiment.Experiment, error) {
+	exp, err := setUp(cfg, skipTraining, time.Now())
+	if err != nil && !errors.Is(err, cell.ErrNothing) {
+		err = errors.Join(err, remember(memory{}))
+	}
+	return exp, err
 }
 
 func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Experiment, error) {
@@ -64,16 +69,16 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 	}
 	switch {
 	case found && skipTraining:
-		say("%s\n👀 SKIP_TRAINING = true: Looking at an existing experiment\n%s\n", rule, rule)
+		cell.Say("%s\n👀 SKIP_TRAINING = true: Looking at an existing experiment\n%s\n", cell.Rule, cell.Rule)
 	case found:
-		say("%s\n🔄 RESUME MODE: Loading existing experiment\n%s\n", rule, rule)
+		cell.Say("%s\n🔄 RESUME MODE: Loading existing experiment\n%s\n", cell.Rule, cell.Rule)
 	}
-	say("📁 Experiment: %s", exp.Name())
-	say("   Folder: %s", Short(exp.Dir))
+	cell.Say("📁 Experiment: %s", exp.Name())
+	cell.Say("   Folder: %s", cell.Short(exp.Dir))
 	if found {
-		say("   %s", progressSoFar(exp))
-		say("   %s", newestCheckpoint(exp))
-		say("%s", rule)
+		cell.Say("   %s", progressSoFar(exp))
+		cell.Say("   %s", newestCheckpoint(exp))
+		cell.Say("%s", cell.Rule)
 	}
 	return exp, nil
 }
@@ -89,7 +94,7 @@ func settle(exp *experiment.Experiment) error {
 	if err := s.moveTo(exp); err != nil {
 		return err
 	}
-	say("ℹ️  The settings are those of %s now:", exp.Name())
+	cell.Say("ℹ️  The settings are those of %s now:", exp.Name())
 	s.show()
 	return nil
 }
@@ -119,13 +124,13 @@ func choose(cfg config.Config, skipTraining bool, now time.Time) (exp *experimen
 	}
 	exp, passed, err := experiment.Choose(cfg)
 	if err == nil && len(passed) > 0 {
-		say("⏩ Passed over, and why:")
+		cell.Say("⏩ Passed over, and why:")
 		for i, p := range passed {
 			if i == fewPassed {
-				say("      and %d more", len(passed)-fewPassed)
+				cell.Say("      and %d more", len(passed)-fewPassed)
 				break
 			}
-			say("      %-32s %s", p.Name, p.Why)
+			cell.Say("      %-32s %s", p.Name, p.Why)
 		}
 	}
 	if skipTraining || cfg.ResumeExperiment != experiment.Auto {
@@ -153,7 +158,7 @@ func begin(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
 	}
 	exp, reused, err := experiment.Begin(cfg, now, experiment.MakerIn(os.Getenv("GONB_TMP_DIR")))
 	if err == nil && reused != "" {
-		say("♻️  %s never got going: its folder is used for the new experiment", reused)
+		cell.Say("♻️  %s never got going: its folder is used for the new experiment", reused)
 	}
 	return exp, err
 }
@@ -199,7 +204,7 @@ func forked(cfg config.Config) (parent *experiment.Experiment, paths []string, e
 		return nil, nil, err
 	}
 	dir := parent.CheckpointsDir()
-	state, entry, err := checkpoint.Newest(dir, warn)
+	state, entry, err := checkpoint.Newest(dir, cell.Warn)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -215,22 +220,22 @@ func forked(cfg config.Config) (parent *experiment.Experiment, paths []string, e
 			paths = append(paths, e.Path)
 		}
 	}
-	say("🌱 Forking %s, epoch %d", parent.Name(), state.Epoch)
+	cell.Say("🌱 Forking %s, epoch %d", parent.Name(), state.Epoch)
 	return parent, append(paths, entry.Path), nil
 }
 
 func noneUnder(folder string) error {
-	return fmt.Errorf("%w: no experiment under %s; set SKIP_TRAINING = false to train one", ErrNothing, Short(folder))
+	return fmt.Errorf("%w: no experiment under %s; set SKIP_TRAINING = false to train one", cell.ErrNothing, cell.Short(folder))
 }
 
 // progressSoFar says in one line how far an experiment has come.
 func progressSoFar(exp *experiment.Experiment) string {
-	history, err := history.Load(exp.HistoryPath())
+	history, err := exp.History()
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "No epoch finished yet"
 	case err != nil:
 		return "⚠️  Previous history has invalid structure"
+	case history.Len() == 0:
+		return "No epoch finished yet"
 	}
 	text := fmt.Sprintf("Epochs finished: %d", history.Len())
 	if epoch, loss, ok := history.Best(); ok {
@@ -262,7 +267,7 @@ func newestCheckpoint(exp *experiment.Experiment) string {
 // keeps to the choice.
 func Experiment(cfg config.Config) *experiment.Experiment {
 	exp, err := current(cfg)
-	Check(err)
+	cell.Check(err)
 	return exp
 }
 
@@ -303,11 +308,11 @@ func current(cfg config.Config) (*experiment.Experiment, error) {
 	if got == exp.Dir || got == m.Warned {
 		return exp, nil
 	}
-	say("⚠️  Warning: Resume experiment mismatch!")
-	say("   Expected: %s", Short(exp.Dir))
-	say("   Got: %s", Short(got))
-	say("   Using: %s", Short(exp.Dir))
-	say("   To use the other one, run the cell under %s again", directoriesCell)
+	cell.Say("⚠️  Warning: Resume experiment mismatch!")
+	cell.Say("   Expected: %s", cell.Short(exp.Dir))
+	cell.Say("   Got: %s", cell.Short(got))
+	cell.Say("   Using: %s", cell.Short(exp.Dir))
+	cell.Say("   To use the other one, run the cell under %s again", directoriesCell)
 	m.Warned = got
 	return exp, remember(m)
 }
@@ -315,8 +320,8 @@ func current(cfg config.Config) (*experiment.Experiment, error) {
 // TensorBoard says where an experiment's event files are and how to look at them.
 func TensorBoard(cfg config.Config) {
 	exp := Experiment(cfg)
-	say("📊 TensorBoard logs: %s", Short(exp.LogsDir()))
-	say("   To see all experiments in TensorBoard: tensorboard --logdir %s", shellWord(filepath.Clean(cfg.ExperimentsDir)))
+	cell.Say("📊 TensorBoard logs: %s", cell.Short(exp.LogsDir()))
+	cell.Say("   To see all experiments in TensorBoard: tensorboard --logdir %s", shellWord(filepath.Clean(cfg.ExperimentsDir)))
 }
 
 // shellWord writes a path as a shell reads it back.

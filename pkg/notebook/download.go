@@ -9,6 +9,7 @@ import (
 	"rekindle/pkg/dataset/div2k"
 	"rekindle/pkg/fetch"
 	"rekindle/pkg/machine"
+	"rekindle/pkg/notebook/cell"
 )
 
 // DIV2KVariable names an environment variable: the address of a folder that has
@@ -22,8 +23,8 @@ const DIV2KVariable = "REKINDLE_DIV2K"
 func DownloadDIV2K(ctx context.Context, cfg config.Config) error {
 	err := div2k.Get(ctx, div2k.Parts(cfg.TrainCleanDir, cfg.ValCleanDir), div2k.Options{
 		From:  os.Getenv(DIV2KVariable),
-		Say:   func(line string) { say("%s", line) },
-		Meter: fetch.NewMeter(Out, !inNotebook() && machine.IsTerminal(os.Stdout)),
+		Say:   func(line string) { cell.Say("%s", line) },
+		Meter: fetch.NewMeter(cell.Out, !cell.InNotebook() && machine.IsTerminal(os.Stdout)),
 	})
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("DIV2K: %w", err)

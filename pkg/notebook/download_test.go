@@ -28,15 +28,15 @@ func noArchives(t *testing.T) (asked *int) {
 func TestDIV2KIsAskedForOnlyWhereTheConfigurationSaysSo(t *testing.T) {
 	asked := noArchives(t)
 	cfg, _ := kernelIn(t)
-	if err := prepareData(context.Background(), cfg); err != nil || *asked > 0 {
+	if err := prepareData(context.Background(), cfg, small); err != nil || *asked > 0 {
 		t.Fatalf("by default: %v, asked the server %d times", err, *asked)
 	}
 	cfg.DownloadDIV2K = true
-	wants(t, prepareData(context.Background(), cfg), "DIV2K: ", "404", "DIV2K_train_HR.zip")
+	wants(t, prepareData(context.Background(), cfg, small), "DIV2K: ", "404", "DIV2K_train_HR.zip")
 	if *asked != 1 {
 		t.Errorf("asked the server %d times, want once", *asked)
 	}
-	if names, err := rgb.List(cfg.TrainCleanDir); err != nil || len(names) != builtInTrain {
+	if names, err := rgb.List(cfg.TrainCleanDir); err != nil || len(names) != small.train {
 		t.Errorf("the drawn set is no longer whole after a download that failed: %d pictures, %v", len(names), err)
 	}
 }
@@ -49,7 +49,7 @@ func TestFoldersOfOnesOwnForDIV2KNeedNotExist(t *testing.T) {
 	if _, err := setUp(cfg, false, noon); err != nil {
 		t.Errorf("before the download: %v", err)
 	}
-	wants(t, prepareData(context.Background(), cfg), "DIV2K: ", "404")
+	wants(t, prepareData(context.Background(), cfg, small), "DIV2K: ", "404")
 	if _, err := os.Stat(cfg.TrainCleanDir); err == nil || *asked == 0 {
 		t.Errorf("after a download that failed the folder exists (%v), or nothing was asked for", err)
 	}
@@ -67,7 +67,7 @@ func TestPhotographsAreNotReplacedByDIV2K(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wants(t, prepareData(context.Background(), cfg), "DIV2K: ", cfg.TrainCleanDir, "choose another folder")
+	wants(t, prepareData(context.Background(), cfg, small), "DIV2K: ", cfg.TrainCleanDir, "choose another folder")
 	if *asked > 0 {
 		t.Errorf("asked the server %d times", *asked)
 	}
@@ -79,7 +79,7 @@ func TestAnInterruptedDownloadSaysHowToGoOn(t *testing.T) {
 	cfg.DownloadDIV2K = true
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	err := prepareData(ctx, cfg)
+	err := prepareData(ctx, cfg, small)
 	wants(t, err, "interrupted", "run the cell again to go on")
 	if strings.Contains(err.Error(), "canceled") {
 		t.Errorf("got %q, want plain words", err)

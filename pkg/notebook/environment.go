@@ -8,41 +8,42 @@ import (
 	"strings"
 
 	"rekindle/pkg/machine"
+	"rekindle/pkg/notebook/cell"
 )
 
 // Environment prints what this notebook runs on: versions, processor, memory,
 // GPUs and XLA plugins.
 func Environment() {
-	Check(EnterClone())
+	cell.Check(cell.EnterClone())
 	vector := "vector code off: set GOEXPERIMENT=simd for several times the speed"
 	if strings.Contains(built("GOEXPERIMENT"), "simd") {
 		vector = "vector code on"
 	}
 	memory := machine.MainMemory()
-	say("🖥️  Environment")
-	say("   Go:      %s %s/%s, %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, vector)
-	say("   GoMLX:   %s", versions("github.com/gomlx/gomlx", "github.com/gomlx/compute", "github.com/gomlx/go-xla"))
-	say("   Kernel:  %s", kernel())
-	say("   CPU:     %s, %d cores", machine.CPU(), runtime.GOMAXPROCS(0))
+	cell.Say("🖥️  Environment")
+	cell.Say("   Go:      %s %s/%s, %s", runtime.Version(), runtime.GOOS, runtime.GOARCH, vector)
+	cell.Say("   GoMLX:   %s", versions("github.com/gomlx/gomlx", "github.com/gomlx/compute", "github.com/gomlx/go-xla"))
+	cell.Say("   Kernel:  %s", kernel())
+	cell.Say("   CPU:     %s, %d cores", machine.CPU(), runtime.GOMAXPROCS(0))
 	if memory.Total > 0 {
-		say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
+		cell.Say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
 	} else {
-		say("   Memory:  the system does not tell")
+		cell.Say("   Memory:  the system does not tell")
 	}
-	say("   GPU:     %s", orNone(machine.GPUs()))
+	cell.Say("   GPU:     %s", orNone(machine.GPUs()))
 	for _, m := range machine.GPUMemory() {
-		say("            %.1f GB, %.1f GB of it free", gigabytes(m.Total), gigabytes(m.Available))
+		cell.Say("            %.1f GB, %.1f GB of it free", gigabytes(m.Total), gigabytes(m.Available))
 	}
-	say("   XLA:     %s", orNone(fromHome(machine.Plugins())))
+	cell.Say("   XLA:     %s", orNone(fromHome(machine.Plugins())))
 	switch engine := Engine("auto"); {
 	case engine == "xla:cuda":
-		say("   Engine:  XLA on the GPU")
+		cell.Say("   Engine:  XLA on the GPU")
 	case machine.HasGPU():
-		say("   Engine:  %s, on the CPU; to use the GPU, install XLA's CUDA plugin (docs/gpu.md) and a C compiler", engine)
+		cell.Say("   Engine:  %s, on the CPU; to use the GPU, install XLA's CUDA plugin (docs/gpu.md) and a C compiler", engine)
 	case engine == "xla:cpu":
-		say("   Engine:  XLA on the CPU")
+		cell.Say("   Engine:  XLA on the CPU")
 	default:
-		say("   Engine:  Go, on the CPU; with XLA's plugin and a C compiler it would be XLA, three to four times as fast (docs/engines.md)")
+		cell.Say("   Engine:  Go, on the CPU; with XLA's plugin and a C compiler it would be XLA, three to four times as fast (docs/engines.md)")
 	}
 }
 
@@ -73,7 +74,7 @@ func orNone(list []string) string {
 func gigabytes(bytes int64) float64 { return float64(bytes) / (1 << 30) }
 
 func kernel() string {
-	if inNotebook() {
+	if cell.InNotebook() {
 		return "GoNB"
 	}
 	return "none; this program does not run in a notebook"

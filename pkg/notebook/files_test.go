@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// cell is a cell of a notebook file.
-type cell struct {
+// block is a cell of a notebook file.
+type block struct {
 	Type    string   `json:"cell_type"`
 	ID      string   `json:"id"`
 	Source  []string `json:"source"`
@@ -22,17 +22,17 @@ type cell struct {
 	} `json:"outputs"`
 }
 
-func (c cell) text() string { return strings.Join(c.Source, "") }
+func (c block) text() string { return strings.Join(c.Source, "") }
 
 const mainNotebook = "../../notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb"
 
-func load(t *testing.T, path string) []cell {
+func load(t *testing.T, path string) []block {
 	t.Helper()
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var nb struct{ Cells []cell }
+	var nb struct{ Cells []block }
 	if err := json.Unmarshal(raw, &nb); err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
@@ -144,7 +144,7 @@ func TestEveryCellCompiles(t *testing.T) {
 
 // program puts all cells of a notebook into one Go package, as GoNB would with
 // the last of them.
-func program(cells []cell) string {
+func program(cells []block) string {
 	var imports, declarations, bodies strings.Builder
 	for _, c := range cells {
 		if c.Type != "code" {

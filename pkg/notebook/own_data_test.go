@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/rgb"
 )
 
@@ -42,7 +43,7 @@ func trained(t *testing.T) (config.Config, *experiment.Experiment, *strings.Buil
 	cfg, printed := kernelIn(t)
 	photographs(t, cfg.TrainCleanDir, 0, 4)
 	photographs(t, cfg.ValCleanDir, 4, 2)
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 	exp := mustSetUp(t, cfg, false)
 	d, err := OpenData(cfg, nil)
 	must(t, err)
@@ -111,7 +112,7 @@ func TestPicturesThatARunWasTrainedOnAreNeverReplacedByOthers(t *testing.T) {
 			cfg, exp, _ := trained(t)
 			c.change(t, &cfg)
 			before := tree(t, "data")
-			err := prepareData(context.Background(), cfg)
+			err := prepareData(context.Background(), cfg, small)
 			if c.says == nil {
 				must(t, err)
 				_, err = OpenData(cfg, nil)
@@ -130,7 +131,7 @@ func TestPicturesThatARunWasTrainedOnAreNeverReplacedByOthers(t *testing.T) {
 
 func TestBuiltInPicturesThatAreGoneAreDrawnAgain(t *testing.T) {
 	cfg, printed := kernelIn(t)
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 	exp := mustSetUp(t, cfg, false)
 	d, err := OpenData(cfg, nil)
 	must(t, err)
@@ -139,7 +140,7 @@ func TestBuiltInPicturesThatAreGoneAreDrawnAgain(t *testing.T) {
 	must(t, id.Save(exp.DataPath()))
 	must(t, os.RemoveAll("data/raw"))
 	printed.Reset()
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 	if n := strings.Count(printed.String(), "degraded copies are complete"); n != 2 {
 		t.Errorf("got %q, want the copies to fit the pictures that were drawn again", printed)
 	}
@@ -149,11 +150,11 @@ func TestCopiesOfPhotographsAreNotThrownAwayForBuiltInPictures(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	photographs(t, cfg.TrainCleanDir, 0, 3)
 	photographs(t, cfg.ValCleanDir, 3, 2)
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 	must(t, os.Rename("data/raw", "unmounted"))
 	before := tree(t, "data")
 	for range 2 {
-		wants(t, prepareData(context.Background(), cfg), "TrainCleanDir", "ValCleanDir", "data/degraded/gaussian/sigma_100/train", "IMG_a.png", "mount their disk", "TrainDegradedDir")
+		wants(t, prepareData(context.Background(), cfg, small), "TrainCleanDir", "ValCleanDir", "data/degraded/gaussian/sigma_100/train", "IMG_a.png", "mount their disk", "TrainDegradedDir")
 		_, err := setUp(cfg, false, noon)
 		wants(t, err, "mount their disk")
 	}
@@ -164,7 +165,7 @@ func TestCopiesOfPhotographsAreNotThrownAwayForBuiltInPictures(t *testing.T) {
 		t.Error("an experiment was begun")
 	}
 	must(t, os.Rename("unmounted", "data/raw"))
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 }
 
 func TestWhatTheDataCellRefusesNoLaterCellUses(t *testing.T) {
@@ -172,11 +173,11 @@ func TestWhatTheDataCellRefusesNoLaterCellUses(t *testing.T) {
 	photographs(t, cfg.TrainCleanDir, 0, 2)
 	photographs(t, cfg.ValCleanDir, 2, 2)
 	good := cfg
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 
 	// Scores of these would be infinite.
 	cfg.ValDegradedDir = cfg.ValCleanDir
-	wants(t, prepareData(context.Background(), cfg), "another for the degraded copies")
+	wants(t, prepareData(context.Background(), cfg, small), "another for the degraded copies")
 	for name, open := range map[string]func() error{
 		"training":   func() error { _, err := OpenData(cfg, nil); return err },
 		"evaluation": func() error { _, err := OpenValidation(cfg, 1, nil); return err },
@@ -197,11 +198,11 @@ func TestWhatTheDataCellRefusesNoLaterCellUses(t *testing.T) {
 	// A picture that cannot be read; mended, and the cell run again, all is well.
 	bad := filepath.Join(good.ValCleanDir, "IMG_broken.png")
 	must(t, os.WriteFile(bad, []byte("no picture"), 0o666))
-	wants(t, prepareData(context.Background(), good), "IMG_broken.png")
+	wants(t, prepareData(context.Background(), good, small), "IMG_broken.png")
 	_, err = OpenValidation(good, 1, nil)
 	wants(t, err, "5. Degraded Datasets", "IMG_broken.png")
 	must(t, os.Remove(bad))
-	must(t, prepareData(context.Background(), good))
+	must(t, prepareData(context.Background(), good, small))
 	if _, err := OpenValidation(good, 1, nil); err != nil {
 		t.Error(err)
 	}
@@ -209,16 +210,16 @@ func TestWhatTheDataCellRefusesNoLaterCellUses(t *testing.T) {
 
 func TestADataCellThatWasKilledVouchesForNothing(t *testing.T) {
 	cfg, _ := kernelIn(t)
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	cfg.NoiseSigma = 50 // copies must be made anew
-	wants(t, prepareData(ctx, cfg), "interrupted")
+	wants(t, prepareData(ctx, cfg, small), "interrupted")
 	_, err := OpenData(cfg, nil)
 	wants(t, err, "5. Degraded Datasets", "interrupted")
 	_, err = OpenValidation(cfg, 1, nil) // which was not looked at
 	wants(t, err, "5. Degraded Datasets", "did not run to its end")
-	must(t, prepareData(context.Background(), cfg))
+	must(t, prepareData(context.Background(), cfg, small))
 	_, err = OpenData(cfg, nil)
 	must(t, err)
 }
@@ -235,14 +236,14 @@ func TestOnesOwnDegradedPicturesAtThePlaceOfOursAreNeverChanged(t *testing.T) {
 		{"of other pictures", func(t *testing.T, cfg config.Config) { photographs(t, cfg.TrainDegradedDir, 5, 2) },
 			[]string{"were not made here", "no clean picture", "IMG_f.png"}},
 		{"one among ours", func(t *testing.T, cfg config.Config) {
-			must(t, prepareData(context.Background(), cfg))
+			must(t, prepareData(context.Background(), cfg, small))
 			must(t, os.Remove(filepath.Join(cfg.TrainDegradedDir, "IMG_b.png")))
 			photographs(t, cfg.TrainDegradedDir, 1, 1)
 		}, []string{"not made here", "IMG_b.png", "nothing was changed", "move them away", "TrainDegradedDir"}},
 		{"one among ours, and other noise is wanted", func(t *testing.T, cfg config.Config) {
 			other := cfg
 			other.NoiseSigma = 30
-			must(t, prepareData(context.Background(), other))
+			must(t, prepareData(context.Background(), other, small))
 			photographs(t, cfg.TrainDegradedDir, 1, 1)
 		}, []string{"not made here", "IMG_b.png", "nothing was changed"}},
 	} {
@@ -252,7 +253,7 @@ func TestOnesOwnDegradedPicturesAtThePlaceOfOursAreNeverChanged(t *testing.T) {
 			photographs(t, cfg.ValCleanDir, 4, 2)
 			c.put(t, cfg)
 			before := tree(t, cfg.TrainDegradedDir)
-			err := prepareData(context.Background(), cfg)
+			err := prepareData(context.Background(), cfg, small)
 			if c.says != nil {
 				wants(t, err, c.says...)
 				_, err = OpenData(cfg, nil)
@@ -281,12 +282,12 @@ func TestWhereOneOnlyLooksMissingPicturesAreNoFailure(t *testing.T) {
 		t.Fatal(got.Dir)
 	}
 	_, opened := OpenValidation(cfg, 1, nil)
-	for what, err := range map[string]error{"the data cell": prepareData(context.Background(), cfg), "a later cell": opened} {
-		if !errors.Is(err, ErrNothing) || strings.Contains(err.Error(), ErrNothing.Error()) {
+	for what, err := range map[string]error{"the data cell": prepareData(context.Background(), cfg, small), "a later cell": opened} {
+		if !errors.Is(err, cell.ErrNothing) || strings.Contains(err.Error(), cell.ErrNothing.Error()) {
 			t.Errorf("%s: got %v", what, err)
 		}
 	}
-	wants(t, prepareData(context.Background(), cfg), "mount their disk")
+	wants(t, prepareData(context.Background(), cfg, small), "mount their disk")
 	if _, err := os.Stat("data"); err == nil {
 		t.Error("pictures were made")
 	}

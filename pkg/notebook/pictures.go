@@ -9,6 +9,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/rgb"
 )
@@ -18,17 +19,17 @@ import (
 // path may only be read the picture is shown all the same.
 func Picture(path string, png []byte, what string) error {
 	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	showPNG(png, capital(strings.ReplaceAll(name, "_", " ")))
+	cell.ShowPNG(png, capital(strings.ReplaceAll(name, "_", " ")))
 	err := os.MkdirAll(filepath.Dir(path), 0o777)
 	if err == nil {
 		err = durable.WriteFile(path, png)
 	}
 	switch {
 	case durable.MayOnlyRead(err):
-		say("ℹ️  Shown, but not saved to %s, which may only be read", Short(path))
+		cell.Say("ℹ️  Shown, but not saved to %s, which may only be read", cell.Short(path))
 		return nil
 	case err == nil && what != "":
-		say("✅ %s saved to %s", what, Short(path))
+		cell.Say("✅ %s saved to %s", what, cell.Short(path))
 	}
 	return err
 }
@@ -44,7 +45,7 @@ func capital(text string) string {
 // ShowSamples shows four training patches, degraded and clean, as the network
 // will see them in the first epoch.
 func ShowSamples(cfg config.Config) {
-	Check(showSamples(cfg))
+	cell.Check(showSamples(cfg))
 }
 
 func showSamples(cfg config.Config) error {
@@ -66,7 +67,7 @@ func showSamples(cfg config.Config) error {
 			return err
 		}
 		if i == 0 {
-			say("   One patch: %d channels, %d x %d pixels, values from %.3f to %.3f", 3, side, side, slices.Min(degraded), slices.Max(degraded))
+			cell.Say("   One patch: %d channels, %d x %d pixels, values from %.3f to %.3f", 3, side, side, slices.Min(degraded), slices.Max(degraded))
 		}
 		rows[0].Images = append(rows[0].Images, rgb.FromPlanes(degraded, side, side))
 		rows[0].Titles = append(rows[0].Titles, "Degraded")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"rekindle/pkg/metrics"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/rgb"
 )
@@ -107,9 +108,9 @@ func greatest(im *rgb.Image, value func(i int) int64) (x, y, w, h int) {
 // ShowRestored shows a picture before and after restoring; one that is wider than
 // the page also at full size, where most was changed.
 func ShowRestored(name string, before, after *rgb.Image) error {
-	if err := BeforeAfter(name, before.ToImage(), after.ToImage()); err != nil || before.W <= pageWidth {
+	if err := cell.BeforeAfter(name, before.ToImage(), after.ToImage()); err != nil || before.W <= cell.PageWidth {
 		return err
 	}
 	x, y, w, h := mostLeft(nil, after, before)
-	return BeforeAfter(name+", a part of it", before.Crop(x, y, w, h).ToImage(), after.Crop(x, y, w, h).ToImage())
+	return cell.BeforeAfter(name+", a part of it", before.Crop(x, y, w, h).ToImage(), after.Crop(x, y, w, h).ToImage())
 }

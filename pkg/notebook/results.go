@@ -3,7 +3,6 @@ package notebook
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,36 +12,38 @@ import (
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
 	"rekindle/pkg/history"
+	"rekindle/pkg/notebook/cell"
+	"rekindle/pkg/notebook/progress"
 	"rekindle/pkg/plots"
 )
 
 // LoadResults says what is on disk, in place of training.
 func LoadResults(cfg config.Config) {
 	exp := Experiment(cfg)
-	say("⏭️  SKIP_TRAINING = true: Loading existing results\n%s\n", rule)
-	history, err := loadHistory(exp)
-	Check(err)
+	cell.Say("⏭️  SKIP_TRAINING = true: Loading existing results\n%s\n", cell.Rule)
+	history, err := exp.History()
+	cell.Check(err)
 	if history.Len() == 0 {
-		say("⚠️  No history found in %s", Short(exp.Dir))
-		say("   Train first: set SKIP_TRAINING = false")
+		cell.Say("⚠️  No history found in %s", cell.Short(exp.Dir))
+		cell.Say("   Train first: set SKIP_TRAINING = false")
 	} else {
-		say("✅ Loaded history from %s", Short(exp.HistoryPath()))
-		say("   Total epochs: %d", history.Len())
+		cell.Say("✅ Loaded history from %s", cell.Short(exp.HistoryPath()))
+		cell.Say("   Total epochs: %d", history.Len())
 		if epoch, loss, ok := history.Best(); ok {
-			say("   Best epoch: %d (val_loss: %.4f)", epoch, loss)
+			cell.Say("   Best epoch: %d (val_loss: %.4f)", epoch, loss)
 		} else {
-			say("   No epoch was validated yet")
+			cell.Say("   No epoch was validated yet")
 		}
 	}
-	say("%s", rule)
+	cell.Say("%s", cell.Rule)
 }
 
 // History returns what was measured in each epoch of the current experiment, the
 // best epoch and its validation loss, for cells of your own; also where training
 // is skipped. Where no epoch was validated yet bestEpoch is 0 and bestValLoss NaN.
 func History(cfg config.Config) (history *history.History, bestEpoch int, bestValLoss float64) {
-	history, err := loadHistory(Experiment(cfg))
-	Check(err)
+	history, err := Experiment(cfg).History()
+	cell.Check(err)
 	bestEpoch, bestValLoss, ok := history.Best()
 	if !ok {
 		bestValLoss = math.NaN()
@@ -50,22 +51,10 @@ func History(cfg config.Config) (history *history.History, bestEpoch int, bestVa
 	return history, bestEpoch, bestValLoss
 }
 
-// loadHistory reads an experiment's history; one that does not exist yet is empty.
-func loadHistory(exp *experiment.Experiment) (*history.History, error) {
-	h, err := history.Load(exp.HistoryPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return &history.History{}, nil
-	}
-	if errors.Is(err, history.ErrInvalid) {
-		err = fmt.Errorf("%w; resume training: it makes a new one from the newest checkpoint and keeps this file", err)
-	}
-	return h, err
-}
-
 // PlotCurves draws the history of the current experiment, saves the picture in
 // its folder and shows it.
 func PlotCurves(cfg config.Config) {
-	Check(plotCurves(cfg))
+	cell.Check(plotCurves(cfg))
 }
 
 func plotCurves(cfg config.Config) error {
@@ -73,12 +62,12 @@ func plotCurves(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	history, err := loadHistory(exp)
+	history, err := exp.History()
 	if err != nil {
 		return err
 	}
 	if history.Len() == 0 {
-		say("ℹ️  No curves yet: no epoch of %s is finished", exp.Name())
+		cell.Say("ℹ️  No curves yet: no epoch of %s is finished", exp.Name())
 		return nil
 	}
 	png, err := plots.Curves(history)
@@ -93,7 +82,7 @@ func plotCurves(cfg config.Config) error {
 
 // Summary prints how training went and where everything lies.
 func Summary(cfg config.Config) {
-	Check(summary(cfg))
+	cell.Check(summary(cfg))
 }
 
 func summary(cfg config.Config) error {
@@ -101,45 +90,45 @@ func summary(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	history, err := loadHistory(exp)
+	history, err := exp.History()
 	if err != nil {
 		return err
 	}
 	stats, err := exp.LoadStats()
 	if errors.Is(err, experiment.ErrInvalidStats) {
-		warn(err.Error())
+		cell.Warn(err.Error())
 	} else if err != nil {
 		return err
 	}
-	say("%s\n📊 TRAINING SUMMARY\n%s\n", rule, rule)
+	cell.Say("%s\n📊 TRAINING SUMMARY\n%s\n", cell.Rule, cell.Rule)
 	n := history.Len()
 	owner, died := exp.Died()
 	if died {
 		stats.Status = "did not end properly"
 	}
-	say("   Epochs:     %d of %d%s", n, cfg.NumEpochs, inWords(stats))
+	cell.Say("   Epochs:     %d of %d%s", n, cfg.NumEpochs, inWords(stats))
 	if n > 0 {
 		first, last := history.At(0), history.At(n-1)
-		say("   Training:   loss %s → %s, L1 %s → %s, SSIM %s → %s", figures.Loss(first.TrainLoss), figures.Loss(last.TrainLoss),
+		cell.Say("   Training:   loss %s → %s, L1 %s → %s, SSIM %s → %s", figures.Loss(first.TrainLoss), figures.Loss(last.TrainLoss),
 			figures.Loss(first.TrainL1), figures.Loss(last.TrainL1), figures.Loss(first.TrainSSIM), figures.Loss(last.TrainSSIM))
 	}
 	if epoch, _, ok := history.Best(); ok {
 		best := history.At(epoch - 1)
-		say("   Best epoch: %d (val_loss: %s, val_l1: %s, val_ssim: %s)", epoch, figures.Loss(best.ValLoss), figures.Loss(best.ValL1), figures.Loss(best.ValSSIM))
+		cell.Say("   Best epoch: %d (val_loss: %s, val_l1: %s, val_ssim: %s)", epoch, figures.Loss(best.ValLoss), figures.Loss(best.ValL1), figures.Loss(best.ValSSIM))
 	} else {
-		say("   Best epoch: none validated yet")
+		cell.Say("   Best epoch: none validated yet")
 	}
 	if died {
-		say("\n⚠️  The training that began at %s was killed, or the machine went down.", owner.Since.Format("2006-01-02 15:04:05"))
-		say("   What it had saved is whole. To go on from there: cfg.ResumeFromCheckpoint = true")
+		cell.Say("\n⚠️  The training that began at %s was killed, or the machine went down.", owner.Since.Format("2006-01-02 15:04:05"))
+		cell.Say("   What it had saved is whole. To go on from there: cfg.ResumeFromCheckpoint = true")
 	}
-	say("\n📁 %s", Short(exp.Dir))
+	cell.Say("\n📁 %s", cell.Short(exp.Dir))
 	for _, f := range []struct{ what, path string }{
 		{"Checkpoints", exp.CheckpointsDir()}, {"History", exp.HistoryPath()}, {"Curves", exp.CurvesPath()}, {"Samples", exp.SamplesDir()},
 	} {
-		say("   %-12s %s", f.what+":", contents(exp.Dir, f.path))
+		cell.Say("   %-12s %s", f.what+":", contents(exp.Dir, f.path))
 	}
-	say("%s", rule)
+	cell.Say("%s", cell.Rule)
 	return nil
 }
 
@@ -178,4 +167,19 @@ func contents(dir, path string) string {
 		name += "\n                " + e.Name()
 	}
 	return name
+}
+
+// showCourse shows the strip of the current experiment, where there is one.
+func showCourse(exp *experiment.Experiment) error {
+	path := progress.Strip(exp)
+	png, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	cell.ShowPNG(png, "The same patches restored after more and more epochs, one row each")
+	cell.Say("✅ How the restored patches changed: %s", cell.Short(path))
+	return nil
 }

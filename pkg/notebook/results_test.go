@@ -12,16 +12,17 @@ import (
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/history"
 	"rekindle/pkg/internal/disk"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/rgb"
 )
 
 func TestCellsWithoutResultsSayWhatIsMissing(t *testing.T) {
 	cfg, printed := kernelIn(t)
 	mustSetUp(t, cfg, false)
-	for name, cell := range map[string]func(config.Config) error{"PlotCurves": plotCurves, "BestAndWorst": bestAndWorst, "Summary": summary} {
+	for name, section := range map[string]func(config.Config) error{"PlotCurves": plotCurves, "BestAndWorst": bestAndWorst, "Summary": summary} {
 		printed.Reset()
 		text := ""
-		if err := cell(cfg); errors.Is(err, ErrNothing) {
+		if err := section(cfg); errors.Is(err, cell.ErrNothing) {
 			text = err.Error()
 		} else if err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -226,21 +227,5 @@ func TestAnExperimentThatMayOnlyBeReadIsLookedAt(t *testing.T) {
 	cfg.ResumeFromCheckpoint = true
 	if got := mustSetUp(t, cfg, true); got.Dir != exp.Dir {
 		t.Errorf("looking at %s, want %s", got.Dir, exp.Dir)
-	}
-}
-
-func TestACloneWithLineEndsOfWindowsFindsItsRoot(t *testing.T) {
-	dir := t.TempDir()
-	inside := filepath.Join(dir, "notebooks", "deep")
-	if err := os.MkdirAll(inside, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	for text, want := range map[string]string{"module rekindle\r\n\r\ngo 1.26\r\n": dir, "module rekindle\n": dir, "module rekindle": dir, "module rekindler\r\n": ""} {
-		if err := os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		if got := root(inside); got != want {
-			t.Errorf("%q: got %q, want %q", text, got, want)
-		}
 	}
 }

@@ -17,9 +17,7 @@
 package tensorboard
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -47,10 +45,7 @@ func New(exp *experiment.Experiment) *Log { return &Log{exp: exp, now: time.Now}
 // Start begins a file for a session whose first epoch, 1-based, is given.
 func (l *Log) Start(first int) error {
 	l.Close()
-	past, err := history.Load(l.exp.HistoryPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		past, err = &history.History{}, nil
-	}
+	past, err := l.exp.History()
 	if err != nil {
 		return fmt.Errorf("tensorboard: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/notebook/ipynb"
 )
 
@@ -122,7 +123,7 @@ func (s *setup) refreshOne(scratch, file string) (size int64, err error) {
 	out := filepath.Join(scratch, "executed", filepath.Base(file))
 	cmd := s.execution(copied, out)
 	cmd.Dir = scratch
-	cmd.Env = append(cmd.Env, notebook.ConfigVariable+"="+overrides, notebook.RunDirVariable+"=")
+	cmd.Env = append(cmd.Env, notebook.ConfigVariable+"="+overrides, cell.RunDirVariable+"=")
 	cmd.Stdout, cmd.Stderr = &messages, &messages
 	interrupted, err := untilDone(cmd)
 	if interrupted {

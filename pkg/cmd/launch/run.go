@@ -19,6 +19,7 @@ import (
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 )
 
 // saving is how long a cell may take to save after an interruption. GoNB kills
@@ -34,7 +35,7 @@ func run(s *setup, file string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	printed, err := os.Create(filepath.Join(dir, notebook.LogName))
+	printed, err := os.Create(filepath.Join(dir, cell.LogName))
 	if err != nil {
 		return err
 	}
@@ -48,9 +49,9 @@ func run(s *setup, file string) error {
 	var messages bytes.Buffer
 	cmd := s.execution(file, executed)
 	cmd.Dir = s.clone
-	cmd.Env = append(cmd.Env, notebook.RunDirVariable+"="+dir)
+	cmd.Env = append(cmd.Env, cell.RunDirVariable+"="+dir)
 	if machine.IsTerminal(os.Stdout) {
-		cmd.Env = append(cmd.Env, notebook.LiveVariable+"=1")
+		cmd.Env = append(cmd.Env, cell.LiveVariable+"=1")
 	}
 	cmd.Stdout, cmd.Stderr = &messages, &messages
 
@@ -79,7 +80,7 @@ func run(s *setup, file string) error {
 		fmt.Printf("✅ Done in %s\n", time.Since(began).Round(time.Second))
 		fmt.Printf("   Notebook with all outputs: %s\n", relative(s.clone, executed))
 	}
-	if exp, e := os.ReadFile(filepath.Join(dir, notebook.ExperimentName)); e == nil {
+	if exp, e := os.ReadFile(filepath.Join(dir, cell.ExperimentName)); e == nil {
 		fmt.Printf("   Experiment:                %s\n", relative(s.clone, string(exp)))
 	}
 	switch {
@@ -148,7 +149,7 @@ func compile(s *setup) error {
 func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, notebook.StopSignals()...)
+	signal.Notify(signals, cell.StopSignals()...)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return false, err
@@ -173,7 +174,7 @@ func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
 // stays until it ends. It calls started when the program is.
 func passSignals(cmd *exec.Cmd, started func()) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, notebook.StopSignals()...)
+	signal.Notify(signals, cell.StopSignals()...)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 )
 
 // notAgain is for how long a download that failed is not tried again, unless
@@ -57,7 +58,7 @@ func (s *setup) installXLA() error {
 	if !s.wantsXLA() {
 		return nil
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), notebook.StopSignals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), cell.StopSignals()...)
 	defer stop()
 	type part struct {
 		name, gain string

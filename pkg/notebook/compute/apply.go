@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/export"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/restore"
 	"rekindle/pkg/rgb"
@@ -24,32 +25,32 @@ const samples = 4
 // shows degraded, restored and clean ones in rows, of different pictures where
 // there are several.
 func RestoreSamples(cfg config.Config) {
-	if notebook.PassedOver("samples", "restoring samples") {
+	if cell.PassedOver("samples", "restoring samples") {
 		return
 	}
 	exp := notebook.Experiment(cfg)
 	state, err := loadBest(exp)
-	notebook.Check(err)
+	cell.Check(err)
 	r, err := newRestorer(cfg, exp, state)
-	notebook.Check(err)
+	cell.Check(err)
 	if isBest(state) {
-		fmt.Fprintf(notebook.Out, "✅ Loaded best model from epoch %d\n", state.Epoch)
+		cell.Say("✅ Loaded best model from epoch %d", state.Epoch)
 	} else {
-		fmt.Fprintf(notebook.Out, "✅ Loaded the weights of %s\n", state.Cursor)
+		cell.Say("✅ Loaded the weights of %s", state.Cursor)
 	}
 
 	ctx, stop := interruptible()
 	defer stop()
-	set, err := notebook.OpenValidation(cfg, cfg.PatchSize, warn)
-	notebook.Check(err)
+	set, err := notebook.OpenValidation(cfg, cfg.PatchSize, cell.Warn)
+	cell.Check(err)
 	rows, err := restoredPatches(ctx, r, set, cfg)
-	notebook.Check(err)
+	cell.Check(err)
 	png, err := plots.Grid("Validation patches", rows)
-	notebook.Check(err)
+	cell.Check(err)
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
-	notebook.Check(notebook.Picture(path, png, "Inference results"))
+	cell.Check(notebook.Picture(path, png, "Inference results"))
 	if err := tensorboard.AddImage(exp, "Samples/validation", state.Epoch, png); err != nil {
-		fmt.Fprintf(notebook.Out, "⚠️  They are not in TensorBoard: %v\n", err)
+		cell.Say("⚠️  They are not in TensorBoard: %v", err)
 	}
 }
 
@@ -116,7 +117,7 @@ func spread(patches, perImage, n int) []int {
 // as "onnx" or "safetensors", into its folder export.
 func Export(cfg config.Config, format string) {
 	exp := notebook.Experiment(cfg)
-	made, err := export.Experiment(exp, format, "", warn)
-	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "✅ %s exported to %s: %s\n", made.From, notebook.Short(made.Path), made.About)
+	made, err := export.Experiment(exp, format, "", cell.Warn)
+	cell.Check(err)
+	cell.Say("✅ %s exported to %s: %s", made.From, cell.Short(made.Path), made.About)
 }

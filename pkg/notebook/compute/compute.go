@@ -22,6 +22,8 @@ import (
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/model"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
+	"rekindle/pkg/notebook/progress"
 	"rekindle/pkg/restore"
 	"rekindle/pkg/train"
 )
@@ -29,30 +31,35 @@ import (
 // Train runs the training loop on the current experiment until it is done or
 // something stops it. An interruption (Jupyter's button, Ctrl+C, SIGTERM, a
 // vanished kernel) ends it normally, with everything saved.
-func Train(cfg config.Config) {
-	notebook.BeginAnew()
+func Train(cfg config.Config) { trainOn(cfg, notebook.OpenData) }
+
+// opener reads the pictures of a configuration.
+type opener func(cfg config.Config, warn func(string)) (*notebook.Data, error)
+
+func trainOn(cfg config.Config, open opener) {
+	cell.BeginAnew()
 	exp := notebook.Experiment(cfg)
 	ctx, stop := interruptible() // before the lock is taken: it must not outlive its owner
 	lock, err := exp.Lock()
-	notebook.Check(err)
+	cell.Check(err)
 	if lock.Warning != "" {
-		warn(lock.Warning)
+		cell.Warn(lock.Warning)
 	}
-	err = trainLocked(ctx, stop, cfg, exp)
+	err = trainLocked(ctx, stop, cfg, exp, open)
 	if errors.Is(err, errNotBegun) { // no failure, as an interruption of training is none
-		warn(err.Error())
+		cell.Warn(err.Error())
 		err = nil
 	}
 	_ = lock.Release() // before Check ends the program: what stays locked counts as killed
-	notebook.Check(err)
+	cell.Check(err)
 }
 
-func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *experiment.Experiment) (err error) {
+func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *experiment.Experiment, open opener) (err error) {
 	var result *train.Result
 	chat := withTelegram(nil, exp, cfg)
 	defer func() {
 		if errors.Is(err, errNotBegun) || result != nil && result.Outcome == train.Interrupted {
-			notebook.Interrupted()
+			cell.Interrupted()
 		}
 		chat.finish(ctx, result, err)
 		stop() // from here on a signal kills
@@ -60,7 +67,7 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	if err := exp.Prepare(); err != nil {
 		return err
 	}
-	data, err := unlessStopped(ctx, func() (*notebook.Data, error) { return openData(cfg, warn) })
+	data, err := unlessStopped(ctx, func() (*notebook.Data, error) { return open(cfg, cell.Warn) })
 	if err != nil {
 		return err
 	}
@@ -72,14 +79,14 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(notebook.Out, "🖥️  %s\n", engine.Choice)
+	cell.Say("🖥️  %s", engine.Choice)
 	devices := engine.Divide(cfg.Devices)
 	if devices > 0 {
-		fmt.Fprintf(notebook.Out, "   Each batch is divided over %d devices\n", devices)
+		cell.Say("   Each batch is divided over %d devices", devices)
 	}
 
 	patches := train.Data{Train: data.Train, Val: data.Val, Identity: &id}
-	chat.Reporter = notebook.NewProgress(exp, cfg, engine.OnGPU()) // not before: what fails until here has nothing to show
+	chat.Reporter = progress.New(exp, cfg, engine.OnGPU()) // not before: what fails until here has nothing to show
 	reporter := withTensorBoard(chat, exp)
 	result, err = train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter})
 	if err != nil {
@@ -88,9 +95,6 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	sayResult(cfg, exp, result)
 	return nil
 }
-
-// openData is a variable for the sake of tests.
-var openData = notebook.OpenData
 
 var errNotBegun = errors.New("interrupted before training began; nothing was changed, so run the cell again when you like")
 
@@ -118,26 +122,24 @@ func unlessStopped[T any](ctx context.Context, f func() (T, error)) (T, error) {
 func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 	switch r.Outcome {
 	case train.Completed:
-		fmt.Fprintf(notebook.Out, "\n✅ Training completed: %d epochs\n", r.History.Len())
+		cell.Say("\n✅ Training completed: %d epochs", r.History.Len())
 	case train.EarlyStopped:
-		fmt.Fprintf(notebook.Out, "\n⏹️  Early stopping: no better validation loss for %d validations, after epoch %d\n", cfg.Patience, r.History.Len())
-		fmt.Fprintln(notebook.Out, "   To train on all the same, raise Patience")
+		cell.Say("\n⏹️  Early stopping: no better validation loss for %d validations, after epoch %d", cfg.Patience, r.History.Len())
+		cell.Say("   To train on all the same, raise Patience")
 	}
 	if r.BestEpoch > 0 {
-		fmt.Fprintf(notebook.Out, "🏆 Best epoch: %d (val_loss: %.4f)\n", r.BestEpoch, r.BestLoss)
+		cell.Say("🏆 Best epoch: %d (val_loss: %.4f)", r.BestEpoch, r.BestLoss)
 	}
-	fmt.Fprintf(notebook.Out, "📊 Training history saved to %s\n", notebook.Short(exp.HistoryPath()))
+	cell.Say("📊 Training history saved to %s", cell.Short(exp.HistoryPath()))
 }
 
-func warn(line string) { fmt.Fprintf(notebook.Out, "⚠️  %s\n", line) }
-
 // interruptible returns a context that ends when somebody wants the program to
-// stop with one of [notebook.StopSignals], or when the parent process, the
+// stop with one of [cell.StopSignals], or when the parent process, the
 // kernel, has vanished. A broken pipe must not kill the program before it has
 // saved, so it is ignored.
 func interruptible() (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), notebook.StopSignals()...)
+	ctx, stop := signal.NotifyContext(context.Background(), cell.StopSignals()...)
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()
 	go func() {
@@ -163,9 +165,9 @@ func interruptible() (context.Context, context.CancelFunc) {
 func loadBest(exp *experiment.Experiment) (*checkpoint.State, error) {
 	dir := exp.CheckpointsDir()
 	if entries, err := checkpoint.List(dir); err == nil && len(entries) == 0 {
-		return nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", notebook.ErrNothing, exp.Name())
+		return nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", cell.ErrNothing, exp.Name())
 	}
-	return checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(notebook.Out, line) })
+	return checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(cell.Out, line) })
 }
 
 // isBest reports whether the weights are those of the lowest validation loss, as

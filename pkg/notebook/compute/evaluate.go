@@ -17,6 +17,7 @@ import (
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/restore"
 )
 
@@ -25,43 +26,43 @@ import (
 // are there already, made from the same weights and pictures with the same
 // options, it shows the scores and leaves both as they are.
 func Evaluate(cfg config.Config) {
-	if notebook.PassedOver("evaluation", "evaluation") {
+	if cell.PassedOver("evaluation", "evaluation") {
 		return
 	}
 	exp := notebook.Experiment(cfg)
 	state, err := loadBest(exp)
-	notebook.Check(err)
-	set, err := notebook.OpenValidation(cfg, 1, warn)
-	if errors.Is(err, notebook.ErrNothing) { // only looking, and the pictures are elsewhere
+	cell.Check(err)
+	set, err := notebook.OpenValidation(cfg, 1, cell.Warn)
+	if errors.Is(err, cell.ErrNothing) { // only looking, and the pictures are elsewhere
 		if e, none := experiment.LoadEvaluation(exp.MetricsPath()); none == nil {
-			fmt.Fprintf(notebook.Out, "ℹ️  %v\n⏭️  The scores that are on disk, of the weights of epoch %d:\n", err, e.Epoch)
+			cell.Say("ℹ️  %v\n⏭️  The scores that are on disk, of the weights of epoch %d:", err, e.Epoch)
 			notebook.ShowScores(e)
 			return
 		}
 	}
-	notebook.Check(err)
+	cell.Check(err)
 	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
 	from, err := madeFrom(cfg, state, set, options)
-	notebook.Check(err)
+	cell.Check(err)
 	if e := stored(exp, from); e != nil {
-		fmt.Fprintf(notebook.Out, "⏭️  The weights of epoch %d are evaluated already with these pictures and options; to do it again, delete %s\n", e.Epoch, notebook.Short(exp.MetricsPath()))
+		cell.Say("⏭️  The weights of epoch %d are evaluated already with these pictures and options; to do it again, delete %s", e.Epoch, cell.Short(exp.MetricsPath()))
 		notebook.ShowScores(e)
 		return
 	}
 	r, err := newRestorer(cfg, exp, state)
-	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "🔍 Evaluating the weights of %s in tiles of %d with %d pixels of overlap\n", state.Cursor, cfg.PatchSize, cfg.TileOverlap)
+	cell.Check(err)
+	cell.Say("🔍 Evaluating the weights of %s in tiles of %d with %d pixels of overlap", state.Cursor, cfg.PatchSize, cfg.TileOverlap)
 	ctx, stop := interruptible()
 	defer stop()
 	if cfg.SelfEnsemble {
-		fmt.Fprintln(notebook.Out, "   SelfEnsemble: the mean of eight restorations of each picture, which takes eight times as long")
+		cell.Say("   SelfEnsemble: the mean of eight restorations of each picture, which takes eight times as long")
 	}
 	draft, err := exp.Draft()
-	notebook.Check(err)
+	cell.Check(err)
 	if draft.Warning != "" {
-		warn(draft.Warning)
+		cell.Warn(draft.Warning)
 	}
-	count := notebook.NewCounter("restored")
+	count := cell.NewCounter("restored")
 	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, count.Set)
 	count.End()
 	if err == nil {
@@ -70,15 +71,15 @@ func Evaluate(cfg config.Config) {
 	}
 	err = errors.Join(err, draft.Close())
 	if errors.Is(err, context.Canceled) {
-		fmt.Fprintln(notebook.Out, "⚠️  Evaluation interrupted; pictures and scores are as they were before it")
+		cell.Say("⚠️  Evaluation interrupted; pictures and scores are as they were before it")
 		return
 	}
-	notebook.Check(err)
+	cell.Check(err)
 	notebook.ShowScores(e)
 	if n := len(draft.Kept); n > 0 {
-		fmt.Fprintf(notebook.Out, "ℹ️  What no evaluation has made stays in %s: %s\n", notebook.Short(exp.RestoredDir()), strings.Join(draft.Kept[:min(n, 5)], ", "))
+		cell.Say("ℹ️  What no evaluation has made stays in %s: %s", cell.Short(exp.RestoredDir()), strings.Join(draft.Kept[:min(n, 5)], ", "))
 	}
-	fmt.Fprintf(notebook.Out, "\n✅ Scores saved to %s, and as %s for spreadsheets\n   Pictures in %s\n", notebook.Short(exp.MetricsPath()), filepath.Base(exp.ScoresCSVPath()), notebook.Short(exp.RestoredDir()))
+	cell.Say("\n✅ Scores saved to %s, and as %s for spreadsheets\n   Pictures in %s", cell.Short(exp.MetricsPath()), filepath.Base(exp.ScoresCSVPath()), cell.Short(exp.RestoredDir()))
 }
 
 // scoring is the version of how pictures are restored and scored: raised when

@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/rgb"
 )
 
@@ -142,9 +143,9 @@ func spoil(t *testing.T, dir string) {
 func captured(t *testing.T, f func()) string {
 	t.Helper()
 	var b bytes.Buffer
-	before := notebook.Out
-	notebook.Out = &b
-	defer func() { notebook.Out = before }()
+	before := cell.Out
+	cell.Out = &b
+	defer func() { cell.Out = before }()
 	f()
 	return b.String()
 }

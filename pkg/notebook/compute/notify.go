@@ -10,7 +10,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/history"
-	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/notify"
 	"rekindle/pkg/train"
 )
@@ -40,10 +40,10 @@ func withTelegram(r train.Reporter, exp *experiment.Experiment, cfg config.Confi
 	}
 	account, err := notify.Credentials(".env")
 	if err != nil {
-		fmt.Fprintf(notebook.Out, "⚠️  No messages to Telegram: %v\n", err)
+		cell.Say("⚠️  No messages to Telegram: %v", err)
 		return n
 	}
-	fmt.Fprintf(notebook.Out, "📱 Telegram: a message after every %s\n", validations(cfg.NotifyEvery))
+	cell.Say("📱 Telegram: a message after every %s", validations(cfg.NotifyEvery))
 	n.chat = notify.NewChat(account, func(err error) { n.failed <- err })
 	return n
 }
@@ -95,7 +95,7 @@ func (n *notified) finish(ctx context.Context, r *train.Result, err error) {
 	}
 	defer context.AfterFunc(ctx, func() { n.chat.Within(hastyGoodbye) })()
 	n.chat.Close(goodbye)
-	n.sayFailure(func(format string, args ...any) { fmt.Fprintf(notebook.Out, format+"\n", args...) })
+	n.sayFailure(func(format string, args ...any) { fmt.Fprintf(cell.Out, format+"\n", args...) })
 }
 
 func (n *notified) send(format string, args ...any) {

@@ -16,6 +16,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/history"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/notify"
 	"rekindle/pkg/train"
 )
@@ -47,10 +48,10 @@ func chat(t *testing.T, takes time.Duration) (texts func() []string) {
 // printing gathers what is printed.
 func printing(t *testing.T) *strings.Builder {
 	t.Helper()
-	out := notebook.Out
-	t.Cleanup(func() { notebook.Out = out })
+	out := cell.Out
+	t.Cleanup(func() { cell.Out = out })
 	printed := &strings.Builder{}
-	notebook.Out = printed
+	cell.Out = printed
 	return printed
 }
 
@@ -97,7 +98,7 @@ func TestWhatFailsBeforeTrainingIsToldToo(t *testing.T) {
 		spoil(&cfg)
 		received := chat(t, 0)
 		printing(t)
-		err := trainLocked(t.Context(), func() {}, cfg, exp)
+		err := trainLocked(t.Context(), func() {}, cfg, exp, notebook.OpenData)
 		if texts := received(); err == nil || len(texts) != 1 || !strings.HasPrefix(texts[0], "❌") || !strings.Contains(texts[0], err.Error()) {
 			t.Errorf("%s: ended with %v, messages %q", name, err, texts)
 		}

@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/restore"
 	"rekindle/pkg/rgb"
 )
@@ -21,25 +22,25 @@ import (
 // shows some before and after. Without a picture it says how to name one.
 func RestorePictures(cfg config.Config, pictures, results string) {
 	if pictures == "" {
-		fmt.Fprintln(notebook.Out, "ℹ️  No picture is named: write the path of a picture or folder of yours between the quotation marks, and where the restored ones go")
+		cell.Say("ℹ️  No picture is named: write the path of a picture or folder of yours between the quotation marks, and where the restored ones go")
 		return
 	}
-	if notebook.PassedOver("pictures", "restoring pictures") {
+	if cell.PassedOver("pictures", "restoring pictures") {
 		return
 	}
 	exp := notebook.Experiment(cfg)
-	notebook.Check(restorePictures(exp.Dir, pictures, results))
+	cell.Check(restorePictures(exp.Dir, pictures, results))
 }
 
 // RestoreWith is [RestorePictures] with any network: "latest", the name or folder
 // of an experiment, or a .pth or .safetensors file. Without a picture it draws
 // some, with the noise that the network was trained for.
 func RestoreWith(network, pictures, results string) {
-	notebook.Check(restoreWith(network, pictures, results))
+	cell.Check(restoreWith(network, pictures, results))
 }
 
 func restoreWith(network, pictures, results string) error {
-	if err := notebook.EnterClone(); err != nil {
+	if err := cell.EnterClone(); err != nil {
 		return err
 	}
 	root := config.Default().ExperimentsDir
@@ -48,10 +49,10 @@ func restoreWith(network, pictures, results string) error {
 		return err
 	}
 	if network == experiment.Latest && weights == restore.Pretrained {
-		fmt.Fprintln(notebook.Out, "ℹ️  "+restore.NothingTrained)
+		fmt.Fprintln(cell.Out, "ℹ️  "+restore.NothingTrained)
 	}
 	if pictures == "" {
-		fmt.Fprintln(notebook.Out, "ℹ️  No picture is named: these are drawn ones, with noise. Name a picture or folder of yours in PICTURES")
+		cell.Say("ℹ️  No picture is named: these are drawn ones, with noise. Name a picture or folder of yours in PICTURES")
 		if pictures, err = drawn(weights); err != nil {
 			return err
 		}
@@ -104,24 +105,24 @@ func restorePictures(weights, pictures, results string) error {
 		return err
 	}
 	for _, why := range passed {
-		warn(fmt.Sprintf("Passed over: %v", why))
+		cell.Warn(fmt.Sprintf("Passed over: %v", why))
 	}
-	r, err := restore.Opening{Say: warn}.Open(weights)
+	r, err := restore.Opening{Say: cell.Warn}.Open(weights)
 	if err != nil {
 		return err
 	}
 	about := r.About
-	about.Path = notebook.Short(about.Path)
-	fmt.Fprintf(notebook.Out, "🔥 %s\n🖥️  %s\n", about, about.Engine)
+	about.Path = cell.Short(about.Path)
+	cell.Say("🔥 %s\n🖥️  %s", about, about.Engine)
 	ctx, stop := interruptible()
 	defer stop()
 	var all int64
-	count := notebook.NewCounter("restored, in per cent:")
+	count := cell.NewCounter("restored, in per cent:")
 	failed, err := r.Files(ctx, work, restore.FileOptions{
 		Begin: func(_, there int, pixels int64) {
 			all = pixels
 			if there > 0 {
-				fmt.Fprintf(notebook.Out, "⏭️  %d of %d are there already; to restore them again, remove them from %s\n", there, len(work), notebook.Short(results))
+				cell.Say("⏭️  %d of %d are there already; to restore them again, remove them from %s", there, len(work), cell.Short(results))
 			}
 		},
 		Pixels: func(done int64) { count.Set(int(100*done/max(all, 1)), 100) },
@@ -130,17 +131,17 @@ func restorePictures(weights, pictures, results string) error {
 				return
 			}
 			count.End()
-			fmt.Fprintf(notebook.Out, "✅ %s  %dx%d  %.1f s", notebook.Short(d.To), d.W, d.H, d.Seconds)
+			fmt.Fprintf(cell.Out, "✅ %s  %dx%d  %.1f s", cell.Short(d.To), d.W, d.H, d.Seconds)
 			if d.Lost != "" {
-				fmt.Fprintf(notebook.Out, "  (%s)", d.Lost)
+				fmt.Fprintf(cell.Out, "  (%s)", d.Lost)
 			}
-			fmt.Fprintln(notebook.Out)
+			fmt.Fprintln(cell.Out)
 		},
 	})
 	count.End()
 	switch {
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(notebook.Out, "⏹️  Stopped; what is restored stays. Run the cell again for the rest")
+		cell.Say("⏹️  Stopped; what is restored stays. Run the cell again for the rest")
 		return nil
 	case err != nil:
 		return err
@@ -152,7 +153,7 @@ func restorePictures(weights, pictures, results string) error {
 	shown := 0
 	for _, w := range work {
 		if shown == slidersShown {
-			fmt.Fprintf(notebook.Out, "   The other %d are in %s\n", len(work)-shown, notebook.Short(results))
+			cell.Say("   The other %d are in %s", len(work)-shown, cell.Short(results))
 			break
 		}
 		if ok, err := show(w); err != nil {

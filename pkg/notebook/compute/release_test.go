@@ -12,6 +12,7 @@ import (
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/history"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 )
 
 // testdata/release holds an experiment as the release of November 2026 left it when
@@ -24,7 +25,7 @@ func TestAnExperimentOfTheReleaseBeforeGoesOn(t *testing.T) {
 	}
 	t.Chdir(t.TempDir())
 	t.Setenv("GONB_TMP_DIR", t.TempDir())
-	t.Setenv(notebook.RunDirVariable, "")
+	t.Setenv(cell.RunDirVariable, "")
 	t.Setenv(notebook.ConfigVariable, "")
 	dir := filepath.Join("experiments", "unet", "gaussian", name)
 	if err := os.CopyFS(dir, os.DirFS(kept)); err != nil {
@@ -46,10 +47,10 @@ func TestAnExperimentOfTheReleaseBeforeGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := notebook.Out
-	defer func() { notebook.Out = out }()
+	out := cell.Out
+	defer func() { cell.Out = out }()
 	printed := &strings.Builder{}
-	notebook.Out = printed
+	cell.Out = printed
 
 	cfg := notebook.Configure(func(cfg *config.Config) {
 		cfg.ResumeFromCheckpoint = true

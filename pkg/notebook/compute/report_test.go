@@ -12,15 +12,16 @@ import (
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/history"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 )
 
 // trainedFor runs the training cell in this process and returns what it prints.
 func trainedFor(t *testing.T, cfg config.Config) string {
 	t.Helper()
-	out := notebook.Out
-	defer func() { notebook.Out = out }()
+	out := cell.Out
+	defer func() { cell.Out = out }()
 	printed := &strings.Builder{}
-	notebook.Out = printed
+	cell.Out = printed
 	Train(cfg)
 	return printed.String()
 }

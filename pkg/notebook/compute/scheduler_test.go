@@ -59,7 +59,7 @@ func TestJobsKilledByASchedulerEndAsIfLeftAlone(t *testing.T) {
 		job.Seed, job.ExperimentName = int64(i), fmt.Sprintf("seed_%d", i)
 		got := lastState(t, job)
 		job.ExperimentsDir = filepath.Join(t.TempDir(), "experiments")
-		if out, err := cell(t, job, os.Args[0]).CombinedOutput(); err != nil {
+		if out, err := training(t, job, os.Args[0]).CombinedOutput(); err != nil {
 			t.Fatalf("undisturbed: %v\n%s", err, out)
 		}
 		bitwise.SameTraining(t, got, lastState(t, job))
@@ -72,7 +72,7 @@ func TestJobsKilledByASchedulerEndAsIfLeftAlone(t *testing.T) {
 // startAndStop starts a job and, with stop, ends it after a while. It reports
 // whether the job was done before that.
 func startAndStop(t *testing.T, cfg config.Config, r *rand.Rand, stop bool) (done bool) {
-	cmd := cell(t, cfg, os.Args[0])
+	cmd := training(t, cfg, os.Args[0])
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

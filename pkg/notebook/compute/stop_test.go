@@ -28,11 +28,12 @@ func TestMain(m *testing.M) {
 		if err := json.Unmarshal([]byte(text), &cfg); err != nil {
 			panic(err)
 		}
-		if os.Getenv("PICTURES_ON_A_SLOW_DISK") != "" {
-			openData = func(config.Config, func(string)) (*notebook.Data, error) { select {} }
-		}
 		notebook.SetUp(cfg, false)
-		Train(cfg)
+		if os.Getenv("PICTURES_ON_A_SLOW_DISK") != "" {
+			trainOn(cfg, func(config.Config, func(string)) (*notebook.Data, error) { select {} })
+		} else {
+			Train(cfg)
+		}
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
@@ -61,8 +62,8 @@ func settings(t *testing.T) config.Config {
 	return cfg
 }
 
-// cell is a training cell's program, as the kernel starts it.
-func cell(t *testing.T, cfg config.Config, command ...string) *exec.Cmd {
+// training is a training cell's program, as the kernel starts it.
+func training(t *testing.T, cfg config.Config, command ...string) *exec.Cmd {
 	t.Helper()
 	text, err := json.Marshal(cfg)
 	if err != nil {
@@ -99,7 +100,7 @@ func TestSignalsSaveAndEndNormally(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			cfg := settings(t)
-			cmd := cell(t, cfg, os.Args[0])
+			cmd := training(t, cfg, os.Args[0])
 			var out strings.Builder
 			cmd.Stdout, cmd.Stderr = &out, &out
 			if err := cmd.Start(); err != nil {
@@ -125,7 +126,7 @@ func TestSignalsSaveAndEndNormally(t *testing.T) {
 
 func TestAnInterruptionWhilePicturesAreOpenedLeavesNoLock(t *testing.T) {
 	cfg := settings(t)
-	cmd := cell(t, cfg, os.Args[0])
+	cmd := training(t, cfg, os.Args[0])
 	cmd.Env = append(cmd.Env, "PICTURES_ON_A_SLOW_DISK=1")
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -159,7 +160,7 @@ func TestAnInterruptionWhilePicturesAreOpenedLeavesNoLock(t *testing.T) {
 
 func TestNohupOutlivesTheTerminal(t *testing.T) {
 	cfg := settings(t)
-	cmd := cell(t, cfg, "sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
+	cmd := training(t, cfg, "sh", "-c", `trap "" HUP; exec "$0"`, os.Args[0])
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func TestNohupOutlivesTheTerminal(t *testing.T) {
 func TestAnInterruptionDoesNotWaitForALongStep(t *testing.T) {
 	cfg := settings(t)
 	cfg.PatchSize, cfg.BatchSize, cfg.ModelFeatures = 128, 24, 16 // a step of seconds
-	cmd := cell(t, cfg, os.Args[0])
+	cmd := training(t, cfg, os.Args[0])
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +209,7 @@ func TestAnInterruptionDoesNotWaitForALongStep(t *testing.T) {
 func TestAVanishedKernelIsNoticed(t *testing.T) {
 	cfg := settings(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	kernel := cell(t, cfg, "sh", "-c", fmt.Sprintf(`"$0" & echo $! > %s; wait`, pidFile), os.Args[0])
+	kernel := training(t, cfg, "sh", "-c", fmt.Sprintf(`"$0" & echo $! > %s; wait`, pidFile), os.Args[0])
 	out, err := kernel.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -239,13 +240,13 @@ func TestAVanishedKernelIsNoticed(t *testing.T) {
 
 func TestASecondNotebookIsRefused(t *testing.T) {
 	cfg := settings(t)
-	first := cell(t, cfg, os.Args[0])
+	first := training(t, cfg, os.Args[0])
 	if err := first.Start(); err != nil {
 		t.Fatal(err)
 	}
 	saved(t, cfg, checkpoint.Last, 30*time.Second)
 	cfg.ResumeFromCheckpoint = true
-	out, err := cell(t, cfg, os.Args[0]).CombinedOutput()
+	out, err := training(t, cfg, os.Args[0]).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), fmt.Sprintf("is being trained by pid %d", first.Process.Pid)) {
 		t.Errorf("the second notebook ended with %v and printed\n%s", err, out)
 	}

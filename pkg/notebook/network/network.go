@@ -10,27 +10,28 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/model"
 	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 )
 
 // Describe prints the network, loss, optimizer and schedule, and what training
 // is going to start from.
 func Describe(cfg config.Config) {
 	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
-	notebook.Check(err)
-	fmt.Fprintf(notebook.Out, "🤖 Model: %s (%s)\n", cfg.Model, net.Shape())
-	fmt.Fprintf(notebook.Out, "   Parameters: %s\n", thousands(net.NumParams()))
+	cell.Check(err)
+	fmt.Fprintf(cell.Out, "🤖 Model: %s (%s)\n", cfg.Model, net.Shape())
+	fmt.Fprintf(cell.Out, "   Parameters: %s\n", thousands(net.NumParams()))
 	if cfg.UseAMP && (cfg.Device == "go" || cfg.Device == "cpu" || !notebook.HasGPU()) {
-		fmt.Fprintln(notebook.Out, "   UseAMP has no effect on a CPU: everything is float32")
+		fmt.Fprintln(cell.Out, "   UseAMP has no effect on a CPU: everything is float32")
 	}
-	fmt.Fprintf(notebook.Out, "\n📉 Loss: %g × %s + %g × (1 − SSIM)%s\n", cfg.LossAlpha, absolute(cfg), cfg.LossBeta, perceptual(cfg))
-	fmt.Fprintf(notebook.Out, "\n⚙️  Optimizer: AdamW, learning rate %g, weight decay %g, gradients clipped to a norm of %g\n", cfg.LearningRate, cfg.WeightDecay, cfg.GradientClip)
+	fmt.Fprintf(cell.Out, "\n📉 Loss: %g × %s + %g × (1 − SSIM)%s\n", cfg.LossAlpha, absolute(cfg), cfg.LossBeta, perceptual(cfg))
+	fmt.Fprintf(cell.Out, "\n⚙️  Optimizer: AdamW, learning rate %g, weight decay %g, gradients clipped to a norm of %g\n", cfg.LearningRate, cfg.WeightDecay, cfg.GradientClip)
 	if cfg.AccumulationSteps > 1 {
-		fmt.Fprintf(notebook.Out, "   One step for %d batches of %d\n", cfg.AccumulationSteps, cfg.BatchSize)
+		fmt.Fprintf(cell.Out, "   One step for %d batches of %d\n", cfg.AccumulationSteps, cfg.BatchSize)
 	}
 	if cfg.EMADecay > 0 {
-		fmt.Fprintf(notebook.Out, "   Validation and pictures use a moving average of the weights, decay %g\n", cfg.EMADecay)
+		fmt.Fprintf(cell.Out, "   Validation and pictures use a moving average of the weights, decay %g\n", cfg.EMADecay)
 	}
-	fmt.Fprintf(notebook.Out, "\n📅 Schedule: %s over %d epochs, warm-up %d, down to %g\n", cfg.Scheduler, cfg.NumEpochs, cfg.WarmupEpochs, cfg.MinLR)
+	fmt.Fprintf(cell.Out, "\n📅 Schedule: %s over %d epochs, warm-up %d, down to %g\n", cfg.Scheduler, cfg.NumEpochs, cfg.WarmupEpochs, cfg.MinLR)
 	describeStart(cfg)
 }
 
@@ -60,17 +61,17 @@ func thousands(n int) string {
 
 func describeStart(cfg config.Config) {
 	entries, err := checkpoint.List(notebook.Experiment(cfg).CheckpointsDir())
-	notebook.Check(err)
+	cell.Check(err)
 	switch {
 	case len(entries) == 0:
-		fmt.Fprintln(notebook.Out, "\n🆕 Training will start from the beginning")
+		fmt.Fprintln(cell.Out, "\n🆕 Training will start from the beginning")
 	case entries[0].Err != nil:
-		fmt.Fprintf(notebook.Out, "\n⚠️  None of the %d checkpoints can be read\n", len(entries))
+		fmt.Fprintf(cell.Out, "\n⚠️  None of the %d checkpoints can be read\n", len(entries))
 	default:
-		fmt.Fprintf(notebook.Out, "\n🔄 Newest checkpoint: %s, %d epochs done", entries[0].Name(), entries[0].Epoch)
+		fmt.Fprintf(cell.Out, "\n🔄 Newest checkpoint: %s, %d epochs done", entries[0].Name(), entries[0].Epoch)
 		if entries[0].Position > 0 {
-			fmt.Fprintf(notebook.Out, " and %d patches of the next", entries[0].Position)
+			fmt.Fprintf(cell.Out, " and %d patches of the next", entries[0].Position)
 		}
-		fmt.Fprintln(notebook.Out)
+		fmt.Fprintln(cell.Out)
 	}
 }

@@ -1,4 +1,4 @@
-package notebook
+package progress
 
 import (
 	"fmt"
@@ -203,16 +203,5 @@ func unstacked(im *rgb.Image, like []*rgb.Image) []*rgb.Image {
 	return out
 }
 
-// showCourse shows the strip of the current experiment, where there is one.
-func showCourse(exp *experiment.Experiment) error {
-	png, err := os.ReadFile(newCourse(exp).strip)
-	if os.IsNotExist(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	showPNG(png, "The same patches restored after more and more epochs, one row each")
-	say("✅ How the restored patches changed: %s", Short(newCourse(exp).strip))
-	return nil
-}
+// Strip is the path of the picture of an experiment's course of training.
+func Strip(exp *experiment.Experiment) string { return newCourse(exp).strip }

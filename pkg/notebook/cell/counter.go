@@ -1,4 +1,4 @@
-package notebook
+package cell
 
 import (
 	"fmt"
@@ -26,7 +26,7 @@ type Counter struct {
 // NewCounter begins to count; what is a word or two, such as "restored".
 func NewCounter(what string) *Counter {
 	c := &Counter{what: what, now: time.Now}
-	if inNotebook() || machine.IsTerminal(os.Stdout) {
+	if InNotebook() || machine.IsTerminal(os.Stdout) {
 		c.out = append(c.out, os.Stdout)
 	}
 	if os.Getenv(LiveVariable) != "" {

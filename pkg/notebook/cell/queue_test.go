@@ -1,4 +1,4 @@
-package notebook
+package cell
 
 import (
 	"bytes"
@@ -90,7 +90,7 @@ func TestALongLightCellDoesNotBreakTheQueue(t *testing.T) {
 	if err := os.Chtimes(mark, old, old); err != nil {
 		t.Fatal(err)
 	}
-	if nextCell(t, dir, time.Second); !follows() { // it began a minute ago and has drawn until now
+	if nextCell(t, dir, time.Second); !Follows() { // it began a minute ago and has drawn until now
 		t.Fatal("the light cell does not count as queued")
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {

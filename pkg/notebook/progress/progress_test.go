@@ -1,4 +1,4 @@
-package notebook
+package progress
 
 import (
 	"context"
@@ -21,10 +21,10 @@ type clock struct{ t time.Time }
 func (c *clock) now() time.Time { return c.t }
 
 // watched is a Progress that writes text into a buffer.
-func watched(live bool) (*Progress, *strings.Builder, *clock) {
+func watched(live bool) (*Display, *strings.Builder, *clock) {
 	c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	out := &strings.Builder{}
-	p := newProgress(c.now)
+	p := newDisplay(c.now)
 	p.text = []*textView{{w: out, live: live, now: c.now}}
 	go p.repaint()
 	return p, out, c
@@ -35,7 +35,7 @@ func epoch(valLoss float64) history.Epoch {
 }
 
 // train plays a whole run of epochs with a batch each second.
-func train(p *Progress, c *clock, from, epochs, batches int) {
+func train(p *Display, c *clock, from, epochs, batches int) {
 	p.Start(from, epochs, batches)
 	for e := from; e <= epochs; e++ {
 		for b := 1; b <= batches; b++ {
@@ -144,7 +144,7 @@ func TestResumingKeepsTheEarlierEpochsOfTheCurve(t *testing.T) {
 }
 
 func TestAHangingFrontEndDoesNotHoldTrainingUp(t *testing.T) {
-	p := newProgress(time.Now)
+	p := newDisplay(time.Now)
 	release := make(chan struct{})
 	p.paint = func(running) { <-release }
 	go p.repaint()
@@ -163,7 +163,7 @@ func TestAHangingFrontEndDoesNotHoldTrainingUp(t *testing.T) {
 
 // The driver is asked by starting a program, which may take its time.
 func TestThePanelShowsTheGPUsMemoryWithoutWaitingForIt(t *testing.T) {
-	p := newProgress(time.Now)
+	p := newDisplay(time.Now)
 	p.run.onGPU = true
 	var painted running
 	p.paint = func(r running) { painted = r }
@@ -237,7 +237,7 @@ func TestDurationsAreSpelledToTwoUnits(t *testing.T) {
 }
 
 // kept is a Progress that keeps progress.json of a new experiment.
-func kept(t *testing.T) (*Progress, *experiment.Experiment) {
+func kept(t *testing.T) (*Display, *experiment.Experiment) {
 	t.Helper()
 	cfg := config.Preset("go")
 	cfg.ExperimentsDir = t.TempDir()

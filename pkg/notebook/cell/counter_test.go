@@ -1,4 +1,4 @@
-package notebook
+package cell
 
 import (
 	"io"
@@ -8,18 +8,18 @@ import (
 )
 
 func TestACounterSaysHowLongTheRestWillTake(t *testing.T) {
-	c, out := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, &strings.Builder{}
-	count := &Counter{what: "restored", out: []io.Writer{out}, now: c.now, began: c.t, shown: c.t}
+	now, out := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), &strings.Builder{}
+	count := &Counter{what: "restored", out: []io.Writer{out}, now: func() time.Time { return now }, began: now, shown: now}
 	count.Set(1, 100)
 	if out.Len() > 0 {
 		t.Errorf("a quick job: got %q, want nothing", out)
 	}
-	c.t = c.t.Add(10 * time.Second)
+	now = now.Add(10 * time.Second)
 	count.Set(10, 100)
 	if got, want := out.String(), "\r   restored 10 of 100, 1 min 30 s left"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	c.t = c.t.Add(time.Second)
+	now = now.Add(time.Second)
 	out.Reset()
 	count.Set(100, 100)
 	if got := out.String(); !strings.HasPrefix(got, "\r   restored 100 of 100  ") {

@@ -1,4 +1,4 @@
-package notebook
+package progress
 
 import (
 	"fmt"
@@ -7,32 +7,35 @@ import (
 	"time"
 
 	"rekindle/pkg/figures"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 )
 
 // panel shows a run under a cell of a notebook: a box of HTML, below it the
 // curve as a picture, and what the network makes of a few validation patches.
 type panel struct {
-	box, curve, patches display
+	box, curve, patches cell.Display
 	drawn               int       // epochs in the curve on the screen
 	drawnAt             time.Time // when it was drawn
 	crops               *cropsOf  // on the screen
 }
 
-func newPanel() *panel { return &panel{box: newDisplay(), curve: newDisplay(), patches: newDisplay()} }
+func newPanel() *panel {
+	return &panel{box: cell.NewDisplay(), curve: cell.NewDisplay(), patches: cell.NewDisplay()}
+}
 
 func (p *panel) paint(r running) {
 	if r.batches == 0 && !r.whole {
 		return // training has not begun
 	}
-	p.box.html(panelHTML(r), panelText(r))
+	p.box.HTML(panelHTML(r), panelText(r))
 	defer p.showCrops(r)
 	n := r.history.Len()
 	if n == p.drawn || n == 0 || !r.closed && time.Since(p.drawnAt) < curveEvery {
 		return
 	}
 	if png, err := plots.Live(&r.history); err == nil {
-		p.curve.png(png, "Losses of training and validation, epoch by epoch")
+		p.curve.PNG(png, "Losses of training and validation, epoch by epoch")
 		p.drawn, p.drawnAt = n, time.Now()
 	}
 }
@@ -43,7 +46,7 @@ func (p *panel) showCrops(r running) {
 		return
 	}
 	if png, err := r.crops.picture(r.crops.epoch); err == nil {
-		p.patches.png(png, "Validation patches, degraded, restored so far, and clean")
+		p.patches.PNG(png, "Validation patches, degraded, restored so far, and clean")
 		p.crops = r.crops
 	}
 }

@@ -1,4 +1,4 @@
-package notebook
+package cell
 
 import (
 	"bytes"
@@ -26,16 +26,16 @@ func BeforeAfter(title string, before, after image.Image) error {
 	if err != nil {
 		return err
 	}
-	newDisplay().html(text, title)
-	flush()
+	NewDisplay().HTML(text, title)
+	Flush()
 	return nil
 }
 
-// pageWidth is how wide a picture is shown at most, in pixels.
-const pageWidth = 900
+// PageWidth is how wide a picture is shown at most, in pixels.
+const PageWidth = 900
 
 func sliderHTML(title string, before, after image.Image) (string, error) {
-	w := min(before.Bounds().Dx(), pageWidth)
+	w := min(before.Bounds().Dx(), PageWidth)
 	first, err := dataURI(before, w)
 	if err != nil {
 		return "", err
@@ -45,7 +45,7 @@ func sliderHTML(title string, before, after image.Image) (string, error) {
 		return "", err
 	}
 	shown := w // small pictures are enlarged, so that there is something to see
-	for shown*2 <= pageWidth/2 {
+	for shown*2 <= PageWidth/2 {
 		shown *= 2
 	}
 	name := html.EscapeString(title)

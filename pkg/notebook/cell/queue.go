@@ -1,4 +1,4 @@
-package notebook
+package cell
 
 import (
 	"encoding/json"
@@ -31,12 +31,7 @@ type interruption struct {
 	Passed []string `json:"passed"` // cells that have said their line
 }
 
-func interruptionPath() string {
-	if dir := os.Getenv("GONB_TMP_DIR"); dir != "" {
-		return filepath.Join(dir, "rekindle_interrupted.json")
-	}
-	return ""
-}
+func interruptionPath() string { return inKernel("rekindle_interrupted.json") }
 
 // cellBegan is when the kernel began with this cell.
 func cellBegan() (time.Time, bool) {
@@ -53,7 +48,7 @@ var (
 )
 
 // follows reports whether this cell was queued behind one that was interrupted.
-func follows() bool {
+func Follows() bool {
 	queueOnce.Do(func() {
 		path := interruptionPath()
 		info, err := os.Stat(path)
@@ -102,7 +97,7 @@ func BeginAnew() {
 // PassedOver reports whether a heavy cell, such as "evaluation", was queued behind
 // an interrupted training, and says in one line how to run it: doing is what it would do.
 func PassedOver(cell, doing string) bool {
-	if !follows() {
+	if !Follows() {
 		return false
 	}
 	var i interruption
@@ -115,7 +110,7 @@ func PassedOver(cell, doing string) bool {
 	if err != nil || os.WriteFile(path, raw, 0o666) != nil {
 		return false
 	}
-	say("⏭️  Training was interrupted, so %s is passed over; run this cell by itself to do it", doing)
-	flush()
+	Say("⏭️  Training was interrupted, so %s is passed over; run this cell by itself to do it", doing)
+	Flush()
 	return true
 }

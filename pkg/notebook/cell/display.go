@@ -1,4 +1,4 @@
-package notebook
+package cell
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 )
 
 // inNotebook reports whether GoNB runs this program, and so can show pictures.
-func inNotebook() bool { return gonbui.IsNotebook }
+func InNotebook() bool { return gonbui.IsNotebook }
 
 // A kernel that is gone never reads from its pipe, and writing to it blocks for
 // ever. Everything that goes there is therefore sent by one goroutine, waited
@@ -22,7 +22,7 @@ const patience = 2 * time.Second
 var lost atomic.Bool
 
 func withKernel(f func()) {
-	if !inNotebook() || lost.Load() {
+	if !InNotebook() || lost.Load() {
 		return
 	}
 	done := make(chan struct{})
@@ -40,17 +40,17 @@ func withKernel(f func()) {
 func send(data *protocol.DisplayData) { withKernel(func() { gonbui.SendData(data) }) }
 
 // flush waits until the front end has everything that was sent.
-func flush() { withKernel(gonbui.Sync) }
+func Flush() { withKernel(gonbui.Sync) }
 
 // showPNG shows a picture. alt is what it is, in words: for who cannot see it, and for
 // pages that notebooks are exported to.
-func showPNG(encoded []byte, alt string) {
+func ShowPNG(encoded []byte, alt string) {
 	kind, picture := protocol.MIMEImagePNG, encoded
 	if photo := asPhoto(encoded); photo != nil {
 		kind, picture = "image/jpeg", photo
 	}
 	send(&protocol.DisplayData{Data: map[protocol.MIMEType]any{kind: picture}, Metadata: alternative(alt)})
-	flush()
+	Flush()
 }
 
 // alternative is the metadata of a picture from which nbconvert takes its alternative
@@ -79,18 +79,18 @@ func asPhoto(encoded []byte) []byte {
 }
 
 // display is a place under the cell whose content can be replaced.
-type display struct{ id string }
+type Display struct{ id string }
 
 // newDisplay takes an identity of its own: one that an earlier run of the cell
 // used would be drawn there.
-func newDisplay() display { return display{"rekindle_" + gonbui.UniqueId()} }
+func NewDisplay() Display { return Display{"rekindle_" + gonbui.UniqueId()} }
 
-func (d display) html(html, plain string) {
+func (d Display) HTML(html, plain string) {
 	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{
 		protocol.MIMETextHTML: html, protocol.MIMETextPlain: plain,
 	}})
 }
 
-func (d display) png(encoded []byte, alt string) {
+func (d Display) PNG(encoded []byte, alt string) {
 	send(&protocol.DisplayData{DisplayID: d.id, Data: map[protocol.MIMEType]any{protocol.MIMEImagePNG: encoded}, Metadata: alternative(alt)})
 }
