@@ -53,6 +53,9 @@ func Megabytes(v float64) string {
 	return fmt.Sprintf("%.0f MB", v)
 }
 
+// Gigabytes is a number of bytes in powers of ten, "1.2 GB".
+func Gigabytes(bytes int64) string { return fmt.Sprintf("%.1f GB", float64(bytes)/1e9) }
+
 // Seconds is [Duration] of a number of seconds.
 func Seconds(v float64) string {
 	if math.IsNaN(v) {

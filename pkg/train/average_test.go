@@ -154,7 +154,7 @@ func validationLoss(t *testing.T, cfg config.Config, s *checkpoint.State) float6
 		t.Fatal(err)
 	}
 	defer l.collector.stop()
-	l.device.at = l.device.engine.upload(s)
+	l.device.at = l.device.engine.Upload(s)
 	sum, err := l.validate(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)

@@ -82,16 +82,16 @@ func (l *loop) measureBest(ctx context.Context) error {
 	path := checkpoint.Path(l.exp.CheckpointsDir(), checkpoint.Best)
 	best, err := checkpoint.Load(path)
 	if err == nil {
-		err = fits(l.device.engine.net, best)
+		err = fits(l.net, best)
 	}
 	if err != nil {
 		return fmt.Errorf("train: measure %s on other validation pictures: %w; move it away to do without it", path, err)
 	}
 	at := l.device.at
-	l.device.at = l.device.engine.upload(best)
+	l.device.at = l.device.engine.Upload(best)
 	v, err := l.validate(ctx, l.state.BestEpoch)
 	if err == nil { // or a computation that was given up may still use them
-		l.device.at.release()
+		l.device.at.Release()
 	}
 	l.device.at = at
 	if err != nil {

@@ -6,27 +6,29 @@ import (
 	"time"
 
 	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/figures"
+	"rekindle/pkg/train/step"
 )
 
 // device takes the optimizer steps, where the State's arrays lie meanwhile. A
 // step that fails, is given up, or ends in a loss that is not a number leaves
 // them as they were.
 type device struct {
-	engine *engine
+	engine *step.Engine
 	memory *memory
 	grace  time.Duration // that a computation under way gets after an interruption
 	report Reporter
 
-	at   *arrays           // of this moment
+	at   *step.Arrays      // of this moment
 	kept *checkpoint.State // the newest State whose arrays are on the host
-	held *arrays           // that it was copied from
+	held *step.Arrays      // that it was copied from
 }
 
 // put moves a State's arrays to the device. What stays of it are its numbers.
 func (d *device) put(s *checkpoint.State) {
 	full := *s
 	full.History = s.History.Clone()
-	d.at = d.engine.upload(s)
+	d.at = d.engine.Upload(s)
 	d.kept, d.held = &full, d.at
 	s.Model = slices.Clone(s.Model)
 	for i, t := range s.Model {
@@ -43,7 +45,7 @@ func (d *device) snapshot(s *checkpoint.State) (*checkpoint.State, error) {
 		d.kept = &full
 		return d.kept, nil
 	}
-	full, err := d.engine.download(d.at, s)
+	full, err := d.engine.Download(d.at, s)
 	if err != nil {
 		return nil, err
 	}
@@ -51,44 +53,44 @@ func (d *device) snapshot(s *checkpoint.State) (*checkpoint.State, error) {
 	return full, nil
 }
 
-// step takes optimizer step t (1-based) with a batch; see [engine.advance].
-func (d *device) step(ctx context.Context, b *deviceBatch, micro int, t int64, lr float64) (measures, error) {
+// step takes optimizer step t (1-based) with a batch; see [step.Engine.Advance].
+func (d *device) step(ctx context.Context, b *step.Input, micro int, t int64, lr float64) (step.Measures, error) {
 	at := d.at
-	if err := d.compile(ctx, "Training step", d.engine.compileStep(at, b, micro)); err != nil {
-		return measures{}, err
+	if err := d.compile(ctx, "Training step", d.engine.CompileStep(at, b, micro)); err != nil {
+		return step.Measures{}, err
 	}
-	var m measures
-	next, err := within(ctx, d.memory, d.grace, func() (next *arrays, err error) {
-		next, m, err = d.engine.advance(at, b, micro, t, lr)
+	var m step.Measures
+	next, err := within(ctx, d.memory, d.grace, func() (next *step.Arrays, err error) {
+		next, m, err = d.engine.Advance(at, b, micro, t, lr)
 		return next, err
 	})
 	switch {
 	case err != nil:
 		if next != nil {
-			next.release()
+			next.Release()
 		}
-		return measures{}, err
-	case !m.finite():
-		next.release()
+		return step.Measures{}, err
+	case !m.Finite():
+		next.Release()
 		return m, nil
 	}
-	at.release()
+	at.Release()
 	d.at = next
 	return m, nil
 }
 
-// evaluate measures a batch with the weights for use; see [engine.evaluate].
-func (d *device) evaluate(ctx context.Context, b *deviceBatch, restored bool) (evaluation, error) {
-	at := d.at.averaged()
-	if err := d.compile(ctx, "Validation", d.engine.compileEvaluation(at, b)); err != nil {
-		return evaluation{}, err
+// evaluate measures a batch with the weights for use; see [step.Engine.Evaluate].
+func (d *device) evaluate(ctx context.Context, b *step.Input, restored bool) (step.Evaluation, error) {
+	at := d.at.Averaged()
+	if err := d.compile(ctx, "Validation", d.engine.CompileEvaluation(at, b)); err != nil {
+		return step.Evaluation{}, err
 	}
-	return within(ctx, d.memory, d.grace, func() (evaluation, error) { return d.engine.evaluate(at, b, restored) })
+	return within(ctx, d.memory, d.grace, func() (step.Evaluation, error) { return d.engine.Evaluate(at, b, restored) })
 }
 
 // compile does f, if there is something to compile, and says how long it took,
 // how much memory it needs, and whether that is there.
-func (d *device) compile(ctx context.Context, what string, f func() (*compilation, error)) error {
+func (d *device) compile(ctx context.Context, what string, f func() (*step.Compilation, error)) error {
 	if f == nil {
 		return nil
 	}
@@ -97,8 +99,8 @@ func (d *device) compile(ctx context.Context, what string, f func() (*compilatio
 		return err
 	}
 	d.report.Message("⚙️  %s %s", what, c)
-	if free := d.memory.free(); free > 0 && c.bytes > free {
-		d.report.Message("⚠️  Only %s are free: this will probably run out of memory; a smaller BatchSize needs less", gigabytes(free))
+	if free := d.memory.free(); free > 0 && c.Bytes > free {
+		d.report.Message("⚠️  Only %s are free: this will probably run out of memory; a smaller BatchSize needs less", figures.Gigabytes(free))
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestEveryComputationCanBeWrittenDownForXLA(t *testing.T) {
 						for _, p := range engine.Programs() {
 							all.WriteString(p.Text)
 						}
-						// A step or its parts, evaluation, the average of the weights.
+						// A step or its parts, step.Evaluation, the average of the weights.
 						want := 2 + cfg.AccumulationSteps
 						if amp {
 							want++ // one convolution, see canMix

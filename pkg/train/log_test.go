@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
 	"rekindle/pkg/schedule"
+	"rekindle/pkg/train/step"
 )
 
 // TestThreeEpochsFollowTheOriginalsLog trains on the original's six pairs, in
@@ -25,7 +26,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), engineOptions{})
+	e, err := step.New(goEngine(t), net, loss.Combined{Alpha: 0.84, Beta: 0.16}, optim.Default(), step.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 	}
 	cfg := config.Default()
 	cfg.NumEpochs, cfg.WarmupEpochs, cfg.LearningRate, cfg.MinLR = 3, 1, 1e-3, 1e-6
-	at := e.upload(state)
+	at := e.Upload(state)
 	for epoch := 1; epoch <= 3; epoch++ {
 		// Advised: 2e-4 in the first epoch, 2e-3 after it.
 		bound := 2e-4
@@ -52,24 +53,24 @@ func TestThreeEpochsFollowTheOriginalsLog(t *testing.T) {
 		got := map[string]float64{}
 		for i := range 3 {
 			state.Step++
-			next, m, err := e.advance(at, e.deviceBatch(batch(2*i, 2*i+2), 0), 0, state.Step, schedule.Rate(cfg, schedule.Anchor{}, epoch))
+			next, m, err := e.Advance(at, e.Input(batch(2*i, 2*i+2), 0), 0, state.Step, schedule.Rate(cfg, schedule.Anchor{}, epoch))
 			if err != nil {
 				t.Fatal(err)
 			}
 			at = next
-			got["train_loss"] += m.loss / 3
-			got["train_l1"] += m.l1 / 3
-			got["train_ssim"] += m.ssim / 3
+			got["train_loss"] += m.Loss / 3
+			got["train_l1"] += m.L1 / 3
+			got["train_ssim"] += m.SSIM / 3
 		}
 		// The original's validation is the plain mean of batch means; ours weighs by samples.
 		for _, b := range []*dataset.Batch{batch(6, 8), batch(8, 9)} {
-			m, err := e.evaluate(at, e.deviceBatch(b, 0), false)
+			m, err := e.Evaluate(at, e.Input(b, 0), false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got["val_loss"] += m.loss / 2
-			got["val_l1"] += m.l1 / 2
-			got["val_ssim"] += m.ssim / 2
+			got["val_loss"] += m.Loss / 2
+			got["val_l1"] += m.L1 / 2
+			got["val_ssim"] += m.SSIM / 2
 		}
 		for key, v := range got {
 			if want := log.History[key][epoch-1]; !(math.Abs(v-want) <= bound*math.Max(math.Abs(want), 0.1)) {

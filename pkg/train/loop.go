@@ -13,8 +13,10 @@ import (
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/history"
 	"rekindle/pkg/machine"
+	"rekindle/pkg/model"
 	"rekindle/pkg/rgb"
 	"rekindle/pkg/schedule"
+	"rekindle/pkg/train/step"
 )
 
 // task is what does not change while a run lasts.
@@ -32,6 +34,7 @@ type task struct {
 type loop struct {
 	task
 	state     *checkpoint.State // the numbers of this moment; its arrays are on the device
+	net       *model.Network
 	device    *device
 	retry     *oomRetry
 	saver     *saver
@@ -200,7 +203,7 @@ func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
 			return err
 		}
 		began := l.now()
-		var m measures
+		var m step.Measures
 		err = l.retry.do(ctx, batch.N, func() (err error) {
 			m, err = l.device.step(ctx, batch, l.retry.atOnce(), l.state.Step+1, lr)
 			return err
@@ -234,10 +237,10 @@ func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
 }
 
 // take counts a step with n samples.
-func (l *loop) take(m measures, n int) error {
+func (l *loop) take(m step.Measures, n int) error {
 	from := l.state.Position
 	l.state.Position += n
-	if !m.finite() {
+	if !m.Finite() {
 		if l.rejected < 0 {
 			l.rejected = from
 		}
@@ -262,9 +265,9 @@ const maxRejected = 3
 // reject leaves a batch out whose loss or gradient is not a number: the weights
 // stay those before it. The same batch is rejected again in a repeated run, so
 // the run stays a pure function of its State.
-func (l *loop) reject(m measures) error {
+func (l *loop) reject(m step.Measures) error {
 	l.state.Partial.Rejected++
-	what := fmt.Sprintf("loss %v, gradient norm %v, in epoch %d", m.loss, m.gradientNorm, l.state.Epoch+1)
+	what := fmt.Sprintf("loss %v, gradient norm %v, in epoch %d", m.Loss, m.GradientNorm, l.state.Epoch+1)
 	if l.state.Partial.Rejected > maxRejected {
 		return fmt.Errorf("%w: %s, after %d batches were left out; lower LearningRate or check the data", ErrDiverged, what, maxRejected)
 	}
@@ -309,14 +312,14 @@ func (l *loop) validate(ctx context.Context, epoch int) (v validation, err error
 			if err != nil {
 				return err
 			}
-			addTo(&v.Partial, m.measures, batch.N)
-			v.psnr += m.psnr * float64(batch.N)
+			addTo(&v.Partial, m.Measures, batch.N)
+			v.psnr += m.PSNR * float64(batch.N)
 			picture := func(values []float32, i int) *rgb.Image {
 				return rgb.FromPlanes(values[3*i*batch.Size*batch.Size:], batch.Size, batch.Size)
 			}
 			for _, i := range shown {
 				v.degraded = append(v.degraded, picture(batch.Degraded, i))
-				v.restored = append(v.restored, picture(m.restored, i))
+				v.restored = append(v.restored, picture(m.Restored, i))
 				v.clean = append(v.clean, picture(batch.Clean, i))
 			}
 			batches.done(batch)
@@ -342,11 +345,11 @@ func (l *loop) complete(e history.Epoch, validated bool) {
 
 func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-func addTo(p *checkpoint.Partial, m measures, n int) {
+func addTo(p *checkpoint.Partial, m step.Measures, n int) {
 	p.Samples += n
-	p.Loss += m.loss * float64(n)
-	p.L1 += m.l1 * float64(n)
-	p.SSIM += m.ssim * float64(n)
+	p.Loss += m.Loss * float64(n)
+	p.L1 += m.L1 * float64(n)
+	p.SSIM += m.SSIM * float64(n)
 }
 
 func mean(p checkpoint.Partial, sum float64) float64 {

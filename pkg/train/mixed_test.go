@@ -21,8 +21,8 @@ func TestUseAMPFallsBackToFloat32(t *testing.T) {
 			t.Fatal(err)
 		}
 		l.collector.stop()
-		if l.device.engine.mixed != works {
-			t.Errorf("bfloat16 works %v: the run is mixed %v", works, l.device.engine.mixed)
+		if l.device.engine.Mixed != works {
+			t.Errorf("bfloat16 works %v: the run is mixed %v", works, l.device.engine.Mixed)
 		}
 		if w.said("does not convolve in bfloat16 (PJRT error (code=8)") == works {
 			t.Errorf("bfloat16 works %v: it says %q", works, w.messages)

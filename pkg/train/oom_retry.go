@@ -51,7 +51,7 @@ func (r *oomRetry) makeRoom(ctx context.Context, n, tries int) bool {
 	if !r.device.memory.settle(ctx) {
 		return true // the next step sees that ctx has ended
 	}
-	if err := r.device.engine.prepare(); err != nil {
+	if err := r.device.engine.Prepare(); err != nil {
 		return false
 	}
 	giveBack()

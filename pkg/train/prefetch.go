@@ -1,12 +1,15 @@
 package train
 
-import "rekindle/pkg/dataset"
+import (
+	"rekindle/pkg/dataset"
+	"rekindle/pkg/train/step"
+)
 
 // prefetcher hands out the batches of a loader. Ahead of a device with memory of its
 // own it puts the next one there while a step computes on the one before.
 type prefetcher struct {
 	loader  *dataset.Loader
-	engine  *engine
+	engine  *step.Engine
 	full    int             // samples of the largest batches
 	ahead   chan prefetched // nil: nothing goes ahead
 	stop    chan struct{}
@@ -14,11 +17,11 @@ type prefetcher struct {
 }
 
 type prefetched struct {
-	input *deviceBatch
+	input *step.Input
 	err   error
 }
 
-func newPrefetcher(loader *dataset.Loader, e *engine, full int, ahead bool) *prefetcher {
+func newPrefetcher(loader *dataset.Loader, e *step.Engine, full int, ahead bool) *prefetcher {
 	f := &prefetcher{loader: loader, engine: e, full: full}
 	if ahead {
 		f.ahead, f.stop, f.stopped = make(chan prefetched), make(chan struct{}), make(chan struct{})
@@ -31,14 +34,14 @@ func (f *prefetcher) run() {
 	defer close(f.stopped)
 	for {
 		batch, err := f.loader.Next()
-		next := prefetched{f.engine.deviceBatch(batch, f.full), err}
+		next := prefetched{f.engine.Input(batch, f.full), err}
 		if err == nil {
-			next.input.put(f.engine.backend)
+			next.input.Put()
 		}
 		select {
 		case f.ahead <- next:
 		case <-f.stop:
-			next.input.release()
+			next.input.Release()
 			return
 		}
 		if err != nil {
@@ -48,18 +51,18 @@ func (f *prefetcher) run() {
 }
 
 // next returns the next batch, or what [dataset.Loader.Next] returns.
-func (f *prefetcher) next() (*deviceBatch, error) {
+func (f *prefetcher) next() (*step.Input, error) {
 	if f.ahead == nil {
 		batch, err := f.loader.Next()
-		return f.engine.deviceBatch(batch, f.full), err
+		return f.engine.Input(batch, f.full), err
 	}
 	next := <-f.ahead
 	return next.input, next.err
 }
 
 // done gives back a batch that has been trained on.
-func (f *prefetcher) done(i *deviceBatch) {
-	i.release()
+func (f *prefetcher) done(i *step.Input) {
+	i.Release()
 	f.loader.Recycle(i.Batch)
 }
 

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"rekindle/pkg/internal/bitwise"
+	"rekindle/pkg/loss"
 	"rekindle/pkg/model"
+	"rekindle/pkg/optim"
+	"rekindle/pkg/train/step"
 )
 
 // As for a GPU the next batch goes to the engine's memory while a step runs.
@@ -34,22 +37,8 @@ func TestBatchesThatGoAheadTrainTheSame(t *testing.T) {
 func TestNoRoomAheadIsNoError(t *testing.T) {
 	cfg := tiny(t)
 	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
-	f := &faulty{Backend: goEngine(t)}
-	f.transfer.Store(1) // that of the first batch
-	data := load(t, cfg)
-	batches := newPrefetcher(data.Train.Batches(t.Context(), 1, 0, 4, 2), &engine{backend: f, net: anyNetwork(t)}, 4, true)
-	first, err := batches.next()
-	if err != nil || first.ready != nil {
-		t.Errorf("got %v, on the device: %v; want a batch that is not there", err, first.ready != nil)
-	}
-	second, err := batches.next()
-	if err != nil || second.ready == nil {
-		t.Errorf("got %v, on the device: %v; want a batch that is there", err, second.ready != nil)
-	}
-	batches.close()
-
 	exp := newExperiment(t, cfg)
-	f = &faulty{Backend: goEngine(t)}
+	f := &faulty{Backend: goEngine(t)}
 	f.transfer.Store(2) // before the first step: the clean half of its batch
 	mustRun(t, t.Context(), exp, cfg, Options{Backend: f, GPU: true})
 	bitwise.SameTraining(t, newest(t, exp), want)
@@ -61,7 +50,7 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, read := range []int{0, 1, 3, math.MaxInt} {
 		ctx, cancel := context.WithCancel(t.Context())
-		batches := newPrefetcher(data.Train.Batches(ctx, 1, 0, 4, 2), &engine{backend: goEngine(t), net: anyNetwork(t)}, 4, true)
+		batches := newPrefetcher(data.Train.Batches(ctx, 1, 0, 4, 2), anyEngine(t), 4, true)
 		for range read {
 			batch, err := batches.next()
 			if errors.Is(err, io.EOF) {
@@ -90,11 +79,15 @@ func TestAFeedLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func anyNetwork(t *testing.T) *model.Network {
+func anyEngine(t *testing.T) *step.Engine {
 	t.Helper()
 	net, err := model.New("unet", model.Options{Features: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return net
+	e, err := step.New(goEngine(t), net, loss.Combined{Alpha: 1}, optim.Default(), step.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

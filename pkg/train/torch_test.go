@@ -16,6 +16,7 @@ import (
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
 	"rekindle/pkg/schedule"
+	"rekindle/pkg/train/step"
 )
 
 // TestPyTorchGoesOnWhereGoStopped: a checkpoint of Go's is loaded into PyTorch's
@@ -72,17 +73,17 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := newEngine(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default(), engineOptions{})
+	e, err := step.New(goEngine(t), net, loss.Combined{Alpha: cfg.LossAlpha, Beta: cfg.LossBeta}, optim.Default(), step.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lr := schedule.Rate(cfg, state.Anchor, 4)
-	next, m, err := e.advance(e.upload(state), e.deviceBatch(batch, 0), 0, state.Step+1, lr)
+	next, m, err := e.Advance(e.Upload(state), e.Input(batch, 0), 0, state.Step+1, lr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	state.Step++
-	mine, err := e.download(next, state)
+	mine, err := e.Download(next, state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +104,8 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 		t.Errorf("PyTorch's schedule goes on with %g, Go's with %g", then, schedule.Rate(cfg, state.Anchor, 5))
 	}
 	// Advised for gradients in float32: 3e-4.
-	if norm := number("norm"); math.Abs(norm-m.gradientNorm) > 3e-4*norm {
-		t.Errorf("PyTorch's gradient norm is %g, Go's %g", norm, m.gradientNorm)
+	if norm := number("norm"); math.Abs(norm-m.GradientNorm) > 3e-4*norm {
+		t.Errorf("PyTorch's gradient norm is %g, Go's %g", norm, m.GradientNorm)
 	}
 	theirs, err := checkpoint.Load(outFile)
 	if err != nil {

@@ -34,6 +34,7 @@ import (
 	"rekindle/pkg/model"
 	"rekindle/pkg/optim"
 	"rekindle/pkg/rgb"
+	"rekindle/pkg/train/step"
 )
 
 var nan = math.NaN()
@@ -189,20 +190,19 @@ func newLoop(t task, opts Options) (*loop, error) {
 	}
 	optimizer := optim.Default()
 	optimizer.WeightDecay, optimizer.ClipNorm = t.cfg.WeightDecay, t.cfg.GradientClip
-	e, err := newEngine(opts.Backend, from.net, goal, optimizer, engineOptions{
-		mixed: t.cfg.UseAMP && opts.GPU && canMix(opts.Backend, t.report), recompute: t.cfg.GradientCheckpointing, devices: opts.Devices, pads: opts.FillUp,
+	e, err := step.New(opts.Backend, from.net, goal, optimizer, step.Options{
+		Mixed: t.cfg.UseAMP && opts.GPU && canMix(opts.Backend, t.report), Recompute: t.cfg.GradientCheckpointing, Devices: opts.Devices, FillUp: opts.FillUp, EMADecay: t.cfg.EMADecay,
 	})
 	if err != nil {
 		return nil, err
 	}
-	e.decay = t.cfg.EMADecay
 	d := &device{engine: e, grace: w.grace(), report: t.report}
 	d.put(from.state)
 	d.memory = newMemory(t.cfg.MemoryLimitMB, opts.GPU)
 	d.memory.devices = opts.Devices
 	r := &oomRetry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
 	return &loop{
-		task: t, state: from.state, device: d, retry: r, saver: w, collector: startCollector(opts.Backend),
+		task: t, net: from.net, state: from.state, device: d, retry: r, saver: w, collector: startCollector(opts.Backend),
 		session: experiment.Session{Started: started, Engine: t.engine, FromEpoch: from.state.Epoch + 1, Changes: from.changes}, from: from.state.Step, rejected: -1, remeasure: from.remeasure,
 	}, nil
 }

@@ -1,4 +1,4 @@
-package train
+package step
 
 import (
 	"github.com/gomlx/gomlx/core/graph"
@@ -17,7 +17,7 @@ import (
 //
 //	in:  share of the batch in (0, 1], a micro-batch, weights, statistics, gradients so far
 //	out: [loss, l1, ssim], the new statistics, gradients so far
-func (e *engine) gradientGraph(in []*graph.Node) []*graph.Node {
+func (e *Engine) gradientGraph(in []*graph.Node) []*graph.Node {
 	share := in[0]
 	b, in := e.takeBatch(in[1:])
 	weights, in := take(in, len(e.weights))
@@ -40,7 +40,7 @@ func (e *engine) gradientGraph(in []*graph.Node) []*graph.Node {
 //
 //	in:  lr, 1-beta1^t, sqrt(1-beta2^t), weights, first and second moments, gradients
 //	out: gradient norm, weights, first and second moments
-func (e *engine) applyGraph(in []*graph.Node) []*graph.Node {
+func (e *Engine) applyGraph(in []*graph.Node) []*graph.Node {
 	scalars, in := [3]*graph.Node(in[:3]), in[3:]
 	weights, in := take(in, len(e.weights))
 	first, in := take(in, len(e.weights))
@@ -50,11 +50,11 @@ func (e *engine) applyGraph(in []*graph.Node) []*graph.Node {
 }
 
 // advanceInParts is advance with micro-batches of at most micro samples.
-func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64, lr float64) (*arrays, measures, error) {
+func (e *Engine) advanceInParts(at *Arrays, b *dataset.Batch, micro int, t int64, lr float64) (*Arrays, Measures, error) {
 	if e.zeros == nil {
 		e.zeros = e.zeroGradients()
 	}
-	var sum measures
+	var sum Measures
 	statistics, gradients := at.statistics, e.zeros
 	done := func() { // gives back what belongs to this step alone
 		if gradients[0] != e.zeros[0] {
@@ -67,35 +67,35 @@ func (e *engine) advanceInParts(at *arrays, b *dataset.Batch, micro int, t int64
 	for from := 0; from < b.N; from += micro {
 		part := slice(b, from, min(from+micro, b.N))
 		share := float64(part.N) / float64(b.N)
-		in := e.deviceBatch(part, micro).take()
+		in := e.Input(part, micro).take()
 		out, err := e.gradient.call([]float32{float32(share)}, in, at.weights, statistics, gradients)
 		release(in...)
 		done()
 		if err != nil {
-			return nil, measures{}, err
+			return nil, Measures{}, err
 		}
-		var m measures
-		read(out.take(1), &m.loss, &m.l1, &m.ssim)
+		var m Measures
+		read(out.take(1), &m.Loss, &m.L1, &m.SSIM)
 		statistics, gradients = out.take(len(e.statistics)), out.take(len(e.weights))
-		sum.loss += m.loss * share
-		sum.l1 += m.l1 * share
-		sum.ssim += m.ssim * share
+		sum.Loss += m.Loss * share
+		sum.L1 += m.L1 * share
+		sum.SSIM += m.SSIM * share
 	}
 	out, err := e.apply.call(e.scalars(t, lr), at.weights, at.first, at.second, gradients)
 	if err != nil {
 		done()
-		return nil, measures{}, err
+		return nil, Measures{}, err
 	}
 	release(gradients...)
 	norm, n := out.take(1), len(e.weights)
-	sum.gradientNorm = float64(tensors.ToScalar[float32](norm[0]))
+	sum.GradientNorm = float64(tensors.ToScalar[float32](norm[0]))
 	release(norm...)
-	return &arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: statistics}, sum, nil
+	return &Arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: statistics}, sum, nil
 }
 
-func (e *engine) zeroGradients() []*tensors.Tensor {
+func (e *Engine) zeroGradients() []*tensors.Tensor {
 	var zeros []*tensors.Tensor
-	for range max(e.devices, 1) {
+	for range max(e.Devices, 1) {
 		for _, entry := range e.weights {
 			n := 1
 			for _, d := range entry.Shape {

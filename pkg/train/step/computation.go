@@ -1,4 +1,4 @@
-package train
+package step
 
 import (
 	"fmt"
@@ -12,6 +12,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 
 	"rekindle/pkg/backend"
+	"rekindle/pkg/figures"
 )
 
 // computation is a function of numbers, a batch and arrays that the engine
@@ -92,15 +93,15 @@ func (c *computation) of(d int, list []*tensors.Tensor) []*tensors.Tensor {
 	return list[d*n : (d+1)*n]
 }
 
-// compilation is what is known of a computation before it runs.
-type compilation struct {
-	samples int
-	took    time.Duration
-	bytes   int64 // on each device: program, inputs, results and what lies between; 0: unknown
+// Compilation is what is known of a computation before it runs.
+type Compilation struct {
+	Samples int
+	Took    time.Duration
+	Bytes   int64 // on each device: program, inputs, results and what lies between; 0: unknown
 }
 
 // compile does ahead what call would do first.
-func (c *computation) compile(b *deviceBatch, lists ...[]*tensors.Tensor) (*compilation, error) {
+func (c *computation) compile(b *Input, lists ...[]*tensors.Tensor) (*Compilation, error) {
 	began := time.Now()
 	var list []shapes.Shape
 	for d := range c.devices {
@@ -119,7 +120,7 @@ func (c *computation) compile(b *deviceBatch, lists ...[]*tensors.Tensor) (*comp
 		return nil, &backend.Error{Err: err}
 	}
 	c.compiled[b.samples()] = true
-	return &compilation{b.samples(), time.Since(began), backend.ProgramMemory(g.Executable())}, nil
+	return &Compilation{b.samples(), time.Since(began), backend.ProgramMemory(g.Executable())}, nil
 }
 
 // outputs of a computation.
@@ -139,12 +140,10 @@ func (o *outputs) take(n int) []*tensors.Tensor {
 	return list
 }
 
-func (c compilation) String() string {
-	text := fmt.Sprintf("compiled for %d images in %.1f s", c.samples, c.took.Seconds())
-	if c.bytes > 0 {
-		text += fmt.Sprintf("; it needs %s", gigabytes(c.bytes))
+func (c Compilation) String() string {
+	text := fmt.Sprintf("compiled for %d images in %.1f s", c.Samples, c.Took.Seconds())
+	if c.Bytes > 0 {
+		text += fmt.Sprintf("; it needs %s", figures.Gigabytes(c.Bytes))
 	}
 	return text
 }
-
-func gigabytes(n int64) string { return fmt.Sprintf("%.1f GB", float64(n)/1e9) }

@@ -1,12 +1,9 @@
-package train
+package step
 
 import (
-	"slices"
-
 	"github.com/gomlx/gomlx/core/graph"
 
 	"rekindle/pkg/backend"
-	"rekindle/pkg/checkpoint"
 )
 
 // With EMADecay the run keeps a moving average of the weights beside them, as in
@@ -20,9 +17,9 @@ import (
 //	average = d * average + (1 - d) * weights, d = min(decay, (1+t)/(10+t))
 //
 // The smaller d of the first steps lets go of the weights that training began with.
-func (e *engine) moveAverage(at, next *arrays, t int64) (err error) {
+func (e *Engine) moveAverage(at, next *Arrays, t int64) (err error) {
 	defer backend.Catch(&err)
-	decay := min(e.decay, float64(1+t)/float64(10+t))
+	decay := min(e.EMADecay, float64(1+t)/float64(10+t))
 	out, err := e.average.call([]float32{float32(decay), float32(1 - decay)}, at.average, at.averageStatistics, next.weights, next.statistics)
 	if err != nil {
 		return err
@@ -35,7 +32,7 @@ func (e *engine) moveAverage(at, next *arrays, t int64) (err error) {
 //
 //	in:  d, 1-d, averages of weights and statistics, weights and statistics
 //	out: averages
-func (e *engine) averageGraph(in []*graph.Node) []*graph.Node {
+func (e *Engine) averageGraph(in []*graph.Node) []*graph.Node {
 	keep, add, in := in[0], in[1], in[2:]
 	averages, values := take(in, len(in)/2)
 	out := make([]*graph.Node, len(averages))
@@ -43,20 +40,4 @@ func (e *engine) averageGraph(in []*graph.Node) []*graph.Node {
 		out[i] = graph.Add(graph.Mul(averages[i], keep), graph.Mul(values[i], add))
 	}
 	return out
-}
-
-// prepareAverage makes the State agree with EMADecay, and reports whether an
-// average that was not kept until now begins with the weights as they are.
-// Checkpoints of the first format kept none of the statistics.
-func prepareAverage(s *checkpoint.State, decay float64) (begins bool) {
-	begins = decay > 0 && !s.HasAverage()
-	for i := range s.Model {
-		switch t := &s.Model[i]; {
-		case decay == 0:
-			t.Average = nil
-		case t.Average == nil:
-			t.Average = slices.Clone(t.Values)
-		}
-	}
-	return begins
 }

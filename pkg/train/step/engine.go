@@ -1,7 +1,14 @@
-package train
+// Package step computes what training asks of a device: an optimizer step, whole or in
+// parts, the moving average of the weights, and the loss of a validation batch.
+//
+//	e, err := step.New(backend, net, loss, optim.Default(), step.Options{})
+//	at := e.Upload(state)
+//	next, measures, err := e.Advance(at, e.Input(batch, 0), 0, 1, 1e-3)
+package step
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
@@ -15,18 +22,17 @@ import (
 	"rekindle/pkg/optim"
 )
 
-// engine holds the compiled computations of training. Each is a pure function
+// Engine holds the compiled computations of training. Each is a pure function
 // of its inputs: a step reads the arrays of one moment and makes new ones for
 // the next, and nothing is given away before it succeeded. So a step that fails
 // or is abandoned half-way costs nothing: the arrays before it are intact. The
 // price is a second set of weights and moments while a step runs.
-type engine struct {
+type Engine struct {
 	backend   compute.Backend
 	net       *model.Network
 	loss      loss.Combined
 	optimizer optim.AdamW
-	engineOptions
-	decay float64 // of the average of the weights, see moveAverage
+	Options
 
 	weights    []nn.Entry // trained, in the optimizer's order
 	statistics []nn.Entry // batch norm's running means and variances
@@ -38,17 +44,19 @@ type engine struct {
 	zeros []*tensors.Tensor // gradients of nothing, see advanceInParts
 }
 
-// engineOptions are ways of computing the same.
-type engineOptions struct {
-	mixed     bool // convolutions in bfloat16
-	recompute bool // blocks of the network on the way back
-	devices   int  // over which a batch is divided; 0: it is not
-	pads      bool // batches that are not full are filled up, see deviceBatch; always, where compiling takes long
+// Options are ways of computing the same.
+type Options struct {
+	Mixed     bool // convolutions in bfloat16
+	Recompute bool // blocks of the network on the way back
+	Devices   int  // over which a batch is divided; 0: it is not
+	FillUp    bool // batches that are not full are filled up, see Input; always, where compiling takes long
+
+	EMADecay float64 // of the average of the weights; 0: none is kept
 }
 
-// arrays are the tensors of one moment of training, on the device; on several,
+// Arrays are the tensors of one moment of training, on the device; on several,
 // those of the first come first.
-type arrays struct {
+type Arrays struct {
 	weights, first, second []*tensors.Tensor // by parameter
 	statistics             []*tensors.Tensor
 
@@ -58,7 +66,7 @@ type arrays struct {
 
 // parts pairs the arrays of one tensor on the host with the lists that hold them
 // on the device.
-func (a *arrays) parts(t *checkpoint.Tensor) []part {
+func (a *Arrays) parts(t *checkpoint.Tensor) []part {
 	switch {
 	case t.IsCounter():
 		return nil
@@ -73,15 +81,15 @@ type part struct {
 	device *[]*tensors.Tensor
 }
 
-// averaged are the arrays to validate with. Nothing is copied.
-func (a *arrays) averaged() *arrays {
+// Averaged are the arrays to validate with. Nothing is copied.
+func (a *Arrays) Averaged() *Arrays {
 	if a.average == nil {
 		return a
 	}
-	return &arrays{weights: a.average, statistics: a.averageStatistics}
+	return &Arrays{weights: a.average, statistics: a.averageStatistics}
 }
 
-func (a *arrays) release() {
+func (a *Arrays) Release() {
 	for _, list := range [][]*tensors.Tensor{a.weights, a.first, a.second, a.statistics, a.average, a.averageStatistics} {
 		release(list...)
 	}
@@ -94,25 +102,30 @@ func release(list ...*tensors.Tensor) {
 	}
 }
 
-// measures of one batch, means over its samples.
-type measures struct {
-	loss, l1, ssim float64
-	psnr           float64 // dB; only in evaluation
-	gradientNorm   float64 // before clipping; 0 in evaluation
+// Measures of one batch, means over its samples.
+type Measures struct {
+	Loss, L1, SSIM float64
+	PSNR           float64 // dB; only in evaluation
+	GradientNorm   float64 // before clipping; 0 in evaluation
 }
 
-func (m measures) finite() bool { return isFinite(m.loss) && isFinite(m.gradientNorm) }
+// Finite reports whether a step can be taken for one: neither its loss nor its gradient is
+// infinite or not a number.
+func (m Measures) Finite() bool {
+	sum := m.Loss + m.GradientNorm
+	return !math.IsNaN(sum) && !math.IsInf(sum, 0)
+}
 
-func newEngine(on compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, how engineOptions) (*engine, error) {
-	e := &engine{backend: on, net: net, loss: l, optimizer: o, engineOptions: how, weights: net.Weights()}
-	e.pads = how.pads || compilesLong(on) || how.devices > 0
+func New(on compute.Backend, net *model.Network, l loss.Combined, o optim.AdamW, how Options) (*Engine, error) {
+	e := &Engine{backend: on, net: net, loss: l, optimizer: o, Options: how, weights: net.Weights()}
+	e.FillUp = how.FillUp || compilesLong(on) || how.Devices > 0
 	for _, entry := range net.Entries() {
 		if entry.Role == nn.Statistic {
 			e.statistics = append(e.statistics, entry)
 		}
 	}
 	batch := 2
-	if e.pads {
+	if e.FillUp {
 		batch++
 	}
 	if net.TakesSigma() {
@@ -123,13 +136,13 @@ func newEngine(on compute.Backend, net *model.Network, l loss.Combined, o optim.
 	e.gradient = computation{graph: e.gradientGraph, scalars: 1, batch: batch}
 	e.apply = computation{graph: e.applyGraph, scalars: 3}
 	e.average = computation{graph: e.averageGraph, scalars: 2}
-	return e, e.prepare()
+	return e, e.Prepare()
 }
 
-// prepare makes the computations anew; each is compiled when it is first used.
-func (e *engine) prepare() error {
+// Prepare makes the computations anew; each is compiled when it is first used.
+func (e *Engine) Prepare() error {
 	for _, c := range []*computation{&e.step, &e.eval, &e.gradient, &e.apply, &e.average} {
-		if err := c.prepare(e.backend, e.devices); err != nil {
+		if err := c.prepare(e.backend, e.Devices); err != nil {
 			return fmt.Errorf("train: %w", err)
 		}
 	}
@@ -140,7 +153,7 @@ func (e *engine) prepare() error {
 //
 //	in:  lr, 1-beta1^t, sqrt(1-beta2^t), a batch, weights, first and second moments, statistics
 //	out: [loss, l1, ssim, gradient norm], then the new weights, moments and statistics
-func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
+func (e *Engine) stepGraph(in []*graph.Node) []*graph.Node {
 	scalars, in := [3]*graph.Node(in[:3]), in[3:]
 	b, in := e.takeBatch(in)
 	weights, in := take(in, len(e.weights))
@@ -165,7 +178,7 @@ func (e *engine) stepGraph(in []*graph.Node) []*graph.Node {
 //
 //	in:  a batch, weights, statistics
 //	out: [loss, l1, ssim, psnr], the restored pictures
-func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
+func (e *Engine) evalGraph(in []*graph.Node) []*graph.Node {
 	b, in := e.takeBatch(in)
 	weights, statistics := take(in, len(e.weights))
 	scope := e.scope(b.degraded.Graph(), false, weights, statistics)
@@ -174,14 +187,14 @@ func (e *engine) evalGraph(in []*graph.Node) []*graph.Node {
 	return []*graph.Node{graph.Stack([]*graph.Node{total, l1, ssim, loss.PSNR(restored, b.clean, b.mask)}, 0), restored}
 }
 
-// batch is what a graph sees of a deviceBatch: pictures [n, 3, size, size]; which
+// batch is what a graph sees of a Input: pictures [n, 3, size, size]; which
 // of them are there, [n], or nil where all are; and the levels of their noise, [n],
 // or nil where the network takes none.
 type batch struct{ degraded, clean, mask, sigma *graph.Node }
 
-func (e *engine) takeBatch(in []*graph.Node) (b batch, rest []*graph.Node) {
+func (e *Engine) takeBatch(in []*graph.Node) (b batch, rest []*graph.Node) {
 	b, rest = batch{degraded: in[0], clean: in[1]}, in[2:]
-	if e.pads {
+	if e.FillUp {
 		b.mask, rest = rest[0], rest[1:]
 	}
 	if e.net.TakesSigma() {
@@ -191,7 +204,7 @@ func (e *engine) takeBatch(in []*graph.Node) (b batch, rest []*graph.Node) {
 }
 
 // restored is what the network makes of a batch.
-func (e *engine) restored(s *nn.Scope, b batch) *graph.Node {
+func (e *Engine) restored(s *nn.Scope, b batch) *graph.Node {
 	if b.mask != nil {
 		s = s.Padded(b.mask)
 	}
@@ -199,7 +212,7 @@ func (e *engine) restored(s *nn.Scope, b batch) *graph.Node {
 }
 
 // measure compares what was restored with the clean pictures.
-func (e *engine) measure(restored *graph.Node, b batch) (total, l1, ssim *graph.Node) {
+func (e *Engine) measure(restored *graph.Node, b batch) (total, l1, ssim *graph.Node) {
 	if b.mask == nil {
 		return e.loss.Graph(restored, b.clean)
 	}
@@ -208,7 +221,7 @@ func (e *engine) measure(restored *graph.Node, b batch) (total, l1, ssim *graph.
 
 // scope binds the network's tensors. Outside the network everything is float32:
 // loss, gradients, moments, and the weights themselves.
-func (e *engine) scope(g *graph.Graph, training bool, weights, statistics []*graph.Node) *nn.Scope {
+func (e *Engine) scope(g *graph.Graph, training bool, weights, statistics []*graph.Node) *nn.Scope {
 	values := make(map[string]*graph.Node, len(weights)+len(statistics))
 	for i, entry := range e.weights {
 		values[entry.Name] = weights[i]
@@ -217,10 +230,10 @@ func (e *engine) scope(g *graph.Graph, training bool, weights, statistics []*gra
 		values[entry.Name] = statistics[i]
 	}
 	s := nn.NewScope(g, training, values)
-	if e.mixed {
+	if e.Mixed {
 		s.Mixed()
 	}
-	if e.recompute && training {
+	if e.Recompute && training {
 		s.Recomputing()
 	}
 	return s
@@ -228,10 +241,10 @@ func (e *engine) scope(g *graph.Graph, training bool, weights, statistics []*gra
 
 func take[T any](list []T, n int) (head, tail []T) { return list[:n:n], list[n:] }
 
-// advance runs optimizer step number t (1-based) at learning rate lr and
+// Advance runs optimizer step number t (1-based) at learning rate lr and
 // returns the arrays after it. The arrays before it stay valid. A batch of more
 // than micro samples is computed in parts; micro 0 never cuts.
-func (e *engine) advance(at *arrays, b *deviceBatch, micro int, t int64, lr float64) (next *arrays, m measures, err error) {
+func (e *Engine) Advance(at *Arrays, b *Input, micro int, t int64, lr float64) (next *Arrays, m Measures, err error) {
 	defer backend.Catch(&err)
 	if inParts(b, micro) {
 		next, m, err = e.advanceInParts(at, b.Batch, micro, t, lr)
@@ -242,77 +255,77 @@ func (e *engine) advance(at *arrays, b *deviceBatch, micro int, t int64, lr floa
 		return next, m, err
 	}
 	if err = e.moveAverage(at, next, t); err != nil {
-		next.release()
+		next.Release()
 	}
 	return next, m, err
 }
 
-func (e *engine) advanceAtOnce(at *arrays, b *deviceBatch, t int64, lr float64) (*arrays, measures, error) {
+func (e *Engine) advanceAtOnce(at *Arrays, b *Input, t int64, lr float64) (*Arrays, Measures, error) {
 	in := b.take()
 	defer release(in...)
 	out, err := e.step.call(e.scalars(t, lr), in, at.weights, at.first, at.second, at.statistics)
 	if err != nil {
-		return nil, measures{}, err
+		return nil, Measures{}, err
 	}
 	head, n := out.take(1), len(e.weights)
-	next := &arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: out.take(len(e.statistics))}
-	var m measures
-	read(head, &m.loss, &m.l1, &m.ssim, &m.gradientNorm)
+	next := &Arrays{weights: out.take(n), first: out.take(n), second: out.take(n), statistics: out.take(len(e.statistics))}
+	var m Measures
+	read(head, &m.Loss, &m.L1, &m.SSIM, &m.GradientNorm)
 	return next, m, nil
 }
 
-func inParts(b *deviceBatch, micro int) bool { return micro > 0 && micro < b.samples() }
+func inParts(b *Input, micro int) bool { return micro > 0 && micro < b.samples() }
 
-func (e *engine) scalars(t int64, lr float64) (list []float32) {
+func (e *Engine) scalars(t int64, lr float64) (list []float32) {
 	for _, s := range e.optimizer.Scalars(t, lr) {
 		list = append(list, float32(s))
 	}
 	return list
 }
 
-// evaluation is what is measured of a batch without training.
-type evaluation struct {
-	measures
-	restored []float32 // [n, 3, size, size]; nil where it was not asked for
+// Evaluation is what is measured of a batch without training.
+type Evaluation struct {
+	Measures
+	Restored []float32 // [n, 3, size, size]; nil where it was not asked for
 }
 
-// evaluate measures one batch without training.
-func (e *engine) evaluate(at *arrays, b *deviceBatch, restored bool) (v evaluation, err error) {
+// Evaluate measures one batch without training.
+func (e *Engine) Evaluate(at *Arrays, b *Input, restored bool) (v Evaluation, err error) {
 	defer backend.Catch(&err)
 	in := b.take()
 	defer release(in...)
 	out, err := e.eval.call(nil, in, at.weights, at.statistics)
 	if err != nil {
-		return evaluation{}, err
+		return Evaluation{}, err
 	}
-	read(out.take(1), &v.loss, &v.l1, &v.ssim, &v.psnr)
+	read(out.take(1), &v.Loss, &v.L1, &v.SSIM, &v.PSNR)
 	pictures := out.take(1)
 	defer release(pictures...)
 	if restored {
-		v.restored = tensors.MustCopyFlatData[float32](pictures[0])
+		v.Restored = tensors.MustCopyFlatData[float32](pictures[0])
 	}
 	return v, nil
 }
 
-// compileStep and compileEvaluation return what advance and evaluate would do
+// CompileStep and compileEvaluation return what advance and evaluate would do
 // first, to be done ahead; nil where it is done, or takes no time worth telling.
-func (e *engine) compileStep(at *arrays, b *deviceBatch, micro int) func() (*compilation, error) {
+func (e *Engine) CompileStep(at *Arrays, b *Input, micro int) func() (*Compilation, error) {
 	if inParts(b, micro) {
-		part := e.deviceBatch(slice(b.Batch, 0, min(micro, b.N)), micro)
+		part := e.Input(slice(b.Batch, 0, min(micro, b.N)), micro)
 		return e.compile(&e.gradient, part, at.weights, at.statistics, at.weights)
 	}
 	return e.compile(&e.step, b, at.weights, at.first, at.second, at.statistics)
 }
 
-func (e *engine) compileEvaluation(at *arrays, b *deviceBatch) func() (*compilation, error) {
+func (e *Engine) CompileEvaluation(at *Arrays, b *Input) func() (*Compilation, error) {
 	return e.compile(&e.eval, b, at.weights, at.statistics)
 }
 
-func (e *engine) compile(c *computation, b *deviceBatch, lists ...[]*tensors.Tensor) func() (*compilation, error) {
-	if !e.pads || c.compiled[b.samples()] {
+func (e *Engine) compile(c *computation, b *Input, lists ...[]*tensors.Tensor) func() (*Compilation, error) {
+	if !e.FillUp || c.compiled[b.samples()] {
 		return nil
 	}
-	return func() (made *compilation, err error) {
+	return func() (made *Compilation, err error) {
 		defer backend.Catch(&err)
 		return c.compile(b, lists...)
 	}

@@ -1,4 +1,4 @@
-package train
+package step
 
 import (
 	"github.com/gomlx/compute"
@@ -10,15 +10,16 @@ import (
 	"rekindle/pkg/dataset"
 )
 
-// deviceBatch is a batch on its way into a compiled computation.
+// Input is a batch on its way into a compiled computation.
 //
 // XLA compiles a computation for one number of images, which takes seconds. The
 // last batch of an epoch has fewer; it is filled up with pictures that a mask
 // takes out of the loss, its gradients and batch norm's statistics again. So is
 // one that cannot be divided by the number of devices. On the Go engine, which
 // compiles at once, a batch is computed as small as it is.
-type deviceBatch struct {
+type Input struct {
 	*dataset.Batch
+	engine  compute.Backend
 	full    int               // samples of a batch that is filled up; 0: it is not
 	devices int               // over which it is divided, at least 1
 	levels  bool              // the network is told those of the noise
@@ -28,22 +29,22 @@ type deviceBatch struct {
 // compilesLong reports whether filling up a batch costs less than compiling again.
 func compilesLong(engine compute.Backend) bool { return engine.Name() == "xla" }
 
-// deviceBatch is a batch of which the largest of its kind have full samples.
-func (e *engine) deviceBatch(b *dataset.Batch, full int) *deviceBatch {
-	i := &deviceBatch{Batch: b, devices: max(e.devices, 1), levels: e.net.TakesSigma()}
-	if e.pads {
+// Input is a batch of which the largest of its kind have full samples.
+func (e *Engine) Input(b *dataset.Batch, full int) *Input {
+	i := &Input{Batch: b, engine: e.backend, devices: max(e.Devices, 1), levels: e.net.TakesSigma()}
+	if e.FillUp {
 		i.full = (full + i.devices - 1) / i.devices * i.devices
 	}
 	return i
 }
 
 // samples is how many images the computation sees, those that fill it up included.
-func (i *deviceBatch) samples() int { return max(i.N, i.full) }
+func (i *Input) samples() int { return max(i.N, i.full) }
 
 // take returns the batch's tensors: degraded and clean, [n, 3, Size, Size], the
 // mask, [n], if it is filled up, and the levels of the noise, [n], if the network
 // takes them; then those of the next device. They are the caller's to release. Asked again, after a step that failed, it makes new ones.
-func (i *deviceBatch) take() []*tensors.Tensor {
+func (i *Input) take() []*tensors.Tensor {
 	if i.ready == nil {
 		return i.build()
 	}
@@ -52,7 +53,7 @@ func (i *deviceBatch) take() []*tensors.Tensor {
 	return ready
 }
 
-func (i *deviceBatch) build() (list []*tensors.Tensor) {
+func (i *Input) build() (list []*tensors.Tensor) {
 	n := i.samples()
 	filled := func(values []float32, each int) []float32 {
 		if n > i.N {
@@ -85,7 +86,7 @@ func (i *deviceBatch) build() (list []*tensors.Tensor) {
 }
 
 // shapes of what one device gets.
-func (i *deviceBatch) shapes() []shapes.Shape {
+func (i *Input) shapes() []shapes.Shape {
 	n := i.samples() / i.devices
 	pictures := shapes.Make(dtypes.Float32, n, 3, i.Size, i.Size)
 	list, numbers := []shapes.Shape{pictures, pictures}, shapes.Make(dtypes.Float32, n)
@@ -98,9 +99,9 @@ func (i *deviceBatch) shapes() []shapes.Shape {
 	return list
 }
 
-// put moves the batch to the devices. Where that fails nothing has happened: the
+// Put moves the batch to the devices. Where that fails nothing has happened: the
 // step will try again, and report what is wrong.
-func (i *deviceBatch) put(engine compute.Backend) {
+func (i *Input) Put() {
 	var err error
 	list := i.build()
 	defer func() {
@@ -113,13 +114,13 @@ func (i *deviceBatch) put(engine compute.Backend) {
 	defer backend.Catch(&err)
 	for k, t := range list {
 		device := compute.DeviceNum(k * i.devices / len(list))
-		if err = t.MaterializeOnDevice(engine, false, device); err != nil {
+		if err = t.MaterializeOnDevice(i.engine, false, device); err != nil {
 			return
 		}
 	}
 }
 
-func (i *deviceBatch) release() {
+func (i *Input) Release() {
 	release(i.ready...)
 	i.ready = nil
 }
