@@ -14,30 +14,30 @@ import (
 // damaged one is kept under another name. Where no epoch was ever validated there is no
 // best: the State of the newest checkpoint is returned, and no file is made. A folder
 // without a whole checkpoint is an error.
-func LoadBest(dir string, say func(line string)) (*State, error) {
-	s, err := Load(Path(dir, Best))
+func (dir Folder) LoadBest(say func(line string)) (*State, error) {
+	s, err := Load(dir.Path(Best))
 	if !canBeMade(err) {
 		return s, err
 	}
-	s, from, err := makeBest(dir, err, say)
+	s, from, err := dir.makeBest(err, say)
 	if s != nil && s.neverValidated() {
 		say(fmt.Sprintf("ℹ️  No epoch is validated yet, so there is no best model: the weights are those of %s, %s", from.Name(), from.Cursor))
 	}
 	if s != nil || err != nil {
 		return s, err
 	}
-	return Load(Path(dir, Best))
+	return Load(dir.Path(Best))
 }
 
-// EnsureBest does what [LoadBest] does without reading the tensors of a
+// EnsureBest does what [Folder.LoadBest] does without reading the tensors of a
 // best_model.pth that is there: it takes milliseconds, and finds a file that is
 // cut off, but not changed numbers.
-func EnsureBest(dir string, say func(line string)) error {
-	_, err := peek(Path(dir, Best))
+func (dir Folder) EnsureBest(say func(line string)) error {
+	_, err := peek(dir.Path(Best))
 	if !canBeMade(err) {
 		return err
 	}
-	_, _, err = makeBest(dir, err, say)
+	_, _, err = dir.makeBest(err, say)
 	return err
 }
 
@@ -52,9 +52,9 @@ func (s *State) neverValidated() bool {
 // makeBest makes best_model.pth, which is not there or damaged, as why says, from a
 // State that it returns. Where that was never validated it makes nothing. It
 // returns a nil State without an error where training has saved one meanwhile.
-func makeBest(dir string, why error, say func(string)) (s *State, from Entry, err error) {
-	best, damaged := Path(dir, Best), errors.Is(why, ErrDamaged)
-	s, from, bad, err := choose(dir, Best)
+func (dir Folder) makeBest(why error, say func(string)) (s *State, from Entry, err error) {
+	best, damaged := dir.Path(Best), errors.Is(why, ErrDamaged)
+	s, from, bad, err := dir.choose(Best)
 	switch {
 	case err != nil:
 		return nil, from, err

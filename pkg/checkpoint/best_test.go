@@ -59,7 +59,7 @@ func TestADamagedBestModelIsKeptAndMadeFromTheNewestGoodOne(t *testing.T) {
 		flip(t, save(t, dir, Emergency("oom", 7), sample(6, 1)), sample(6, 1))
 		damage(best)
 		var lines []string
-		s, err := LoadBest(dir, func(l string) { lines = append(lines, l) })
+		s, err := Folder(dir).LoadBest(func(l string) { lines = append(lines, l) })
 		if err != nil || s.Epoch != 5 {
 			t.Fatalf("%s: got %v, %v, want the State of epoch 5\n%q", what, s, err, lines)
 		}
@@ -83,7 +83,7 @@ func TestADamagedBestModelIsKeptAndMadeFromTheNewestGoodOne(t *testing.T) {
 			t.Errorf("%s: the folder holds %q, want %q", what, got, want)
 		}
 		lines = nil
-		if s, err := LoadBest(dir, func(l string) { lines = append(lines, l) }); err != nil || s.Epoch != 5 || len(lines) > 0 {
+		if s, err := Folder(dir).LoadBest(func(l string) { lines = append(lines, l) }); err != nil || s.Epoch != 5 || len(lines) > 0 {
 			t.Errorf("%s: the next time: %v, %v, %q", what, s, err, lines)
 		}
 	}
@@ -93,10 +93,10 @@ func TestABestModelThatIsCutOffIsFoundWithoutReadingItsTensors(t *testing.T) {
 	dir := t.TempDir()
 	cut(t, save(t, dir, Best, sample(2, 0)))
 	save(t, dir, Last, sample(5, 0))
-	if err := EnsureBest(dir, func(string) {}); err != nil {
+	if err := Folder(dir).EnsureBest(func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := Load(Path(dir, Best)); err != nil || got.Epoch != 5 {
+	if got, err := Load(Folder(dir).Path(Best)); err != nil || got.Epoch != 5 {
 		t.Errorf("best_model.pth holds %v, %v", got, err)
 	}
 }
@@ -104,7 +104,7 @@ func TestABestModelThatIsCutOffIsFoundWithoutReadingItsTensors(t *testing.T) {
 func TestTheOnlyCheckpointStaysWhereItIsAlthoughItIsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	cut(t, save(t, dir, Best, sample(2, 0)))
-	_, err := LoadBest(dir, func(l string) { t.Error(l) })
+	_, err := Folder(dir).LoadBest(func(l string) { t.Error(l) })
 	want := "checkpoint: best_model.pth is damaged: the zip archive is cut off or its directory was changed; " +
 		"there is no whole checkpoint in " + dir + " to make it from: train again in a new experiment"
 	if err == nil || err.Error() != want {
@@ -122,7 +122,7 @@ func TestABestModelThatTrainingSavesMeanwhileIsNotReplaced(t *testing.T) {
 			cut(t, save(t, dir, Best, sample(1, 0)))
 		}
 		save(t, dir, Last, sample(5, 0))
-		s, err := LoadBest(dir, func(line string) {
+		s, err := Folder(dir).LoadBest(func(line string) {
 			if strings.Contains(line, "Copying") {
 				save(t, dir, Best, sample(4, 0))
 			}
@@ -136,16 +136,16 @@ func TestABestModelThatTrainingSavesMeanwhileIsNotReplaced(t *testing.T) {
 func TestAFileThatCannotBeReadIsNotCalledDamaged(t *testing.T) {
 	dir := t.TempDir()
 	save(t, dir, Periodic(5), sample(5, 0))
-	path := Path(dir, Last)
+	path := Folder(dir).Path(Last)
 	if err := os.Symlink(Last, path); err != nil { // to itself: refused by the system to everybody
 		t.Fatal(err)
 	}
 	check := func(why string) {
 		t.Helper()
 		for what, read := range map[string]func() error{
-			"Newest":   func() error { _, _, err := Newest(dir, func(l string) { t.Error(l) }); return err },
-			"Recover":  func() error { _, _, err := Recover(dir, func(l string) { t.Error(l) }); return err },
-			"LoadBest": func() error { _, err := LoadBest(dir, func(l string) { t.Error(l) }); return err },
+			"Newest":   func() error { _, _, err := Folder(dir).Newest(func(l string) { t.Error(l) }); return err },
+			"Recover":  func() error { _, _, err := Folder(dir).Recover(func(l string) { t.Error(l) }); return err },
+			"LoadBest": func() error { _, err := Folder(dir).LoadBest(func(l string) { t.Error(l) }); return err },
 			"Load":     func() error { _, err := Load(path); return err },
 		} {
 			want := "checkpoint: " + path + " " + why + ", or move it out of the folder to do without it"
@@ -177,7 +177,7 @@ func TestAFileThatCannotBeReadIsNotCalledDamaged(t *testing.T) {
 		}
 		check("cannot be read: permission denied; make it readable")
 	}
-	if _, err := Load(Path(dir, "none.pth")); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
+	if _, err := Load(Folder(dir).Path("none.pth")); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
@@ -187,12 +187,12 @@ func TestDamagedFilesAreOutOfTheWayOfWhatIsSavedNext(t *testing.T) {
 	last := save(t, dir, Last, sample(9, 0))
 	cut(t, last)
 	before, _ := os.ReadFile(last)
-	if _, _, err := Recover(dir, func(string) {}); err == nil || !slices.Equal(names(t, dir), []string{Last}) {
+	if _, _, err := Folder(dir).Recover(func(string) {}); err == nil || !slices.Equal(names(t, dir), []string{Last}) {
 		t.Errorf("nothing to go on from: %v, and the folder holds %q", err, names(t, dir))
 	}
 	save(t, dir, Periodic(5), sample(5, 0))
 	var lines []string
-	s, from, err := Recover(dir, func(l string) { lines = append(lines, l) })
+	s, from, err := Folder(dir).Recover(func(l string) { lines = append(lines, l) })
 	if err != nil || s.Epoch != 5 || from.Name() != Periodic(5) {
 		t.Fatalf("took %v, %v", from, err)
 	}
@@ -213,7 +213,7 @@ func TestEmergencyCheckpointsGoWhenALaterStateIsSaved(t *testing.T) {
 	}
 	step := func(want ...string) {
 		t.Helper()
-		if err := RemoveSuperseded(dir); err != nil {
+		if err := Folder(dir).RemoveSuperseded(); err != nil {
 			t.Fatal(err)
 		}
 		if got := names(t, dir); !slices.Equal(got, want) {
@@ -234,7 +234,7 @@ func TestEmergencyCheckpointsGoWhenALaterStateIsSaved(t *testing.T) {
 	cut(t, save(t, dir, Emergency("error", 2), sample(1, 4)))
 	step(Periodic(1), Emergency("error", 2), Emergency("interrupt", 4), Last)
 	save(t, dir, Last, sample(10, 0))
-	cut(t, Path(dir, Last))
+	cut(t, Folder(dir).Path(Last))
 	step(Periodic(1), Emergency("error", 2), Emergency("interrupt", 4), Last)
 }
 
@@ -243,13 +243,13 @@ func TestTheBestIsNotMadeWhereNothingMayBeWritten(t *testing.T) {
 		dir := t.TempDir()
 		save(t, dir, Last, sample(5, 0))
 		if damaged {
-			if err := os.WriteFile(Path(dir, Best), []byte("half"), 0o644); err != nil {
+			if err := os.WriteFile(Folder(dir).Path(Best), []byte("half"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 		writable := disk.ReadOnly(t, dir)
 		var said []string
-		s, err := LoadBest(dir, func(line string) { said = append(said, line) })
+		s, err := Folder(dir).LoadBest(func(line string) { said = append(said, line) })
 		if err != nil || s.Epoch != 5 || !strings.Contains(strings.Join(said, "\n"), "may only be read") {
 			t.Errorf("damaged %v: %v, said %q", damaged, err, said)
 		}

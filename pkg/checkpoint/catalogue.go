@@ -8,10 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"rekindle/pkg/durable"
 	"slices"
 	"strings"
+
+	"rekindle/pkg/durable"
 )
+
+// Folder is where the checkpoints of a run lie.
+type Folder string
 
 // Names of the files in an experiment's checkpoints folder.
 const (
@@ -45,8 +49,8 @@ func (e Entry) Name() string { return filepath.Base(e.Path) }
 
 // List returns the checkpoints of a folder, newest State first whatever their
 // names are, unreadable ones last. A folder that does not exist is empty.
-func List(dir string) ([]Entry, error) {
-	files, err := os.ReadDir(dir)
+func (dir Folder) List() ([]Entry, error) {
+	files, err := os.ReadDir(string(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -59,7 +63,7 @@ func List(dir string) ([]Entry, error) {
 		if !strings.HasSuffix(f.Name(), ".pth") || strings.HasPrefix(f.Name(), ".") {
 			continue
 		}
-		e := Entry{Path: filepath.Join(dir, f.Name())}
+		e := Entry{Path: dir.Path(f.Name())}
 		if e.Cursor, e.Err = peek(e.Path); errors.Is(e.Err, fs.ErrNotExist) {
 			continue // removed a moment ago
 		}
@@ -95,19 +99,19 @@ func rank(e Entry) int {
 // the folder holds no checkpoint at all; a folder that holds only damaged ones
 // is an error, so that nobody trains over them by accident. So is a file that
 // may be whole and cannot be read: it may be the newest.
-func Newest(dir string, report func(line string)) (*State, Entry, error) {
-	return newest(dir, report, func(string) (string, error) { return "", nil })
+func (dir Folder) Newest(report func(line string)) (*State, Entry, error) {
+	return dir.newest(report, func(string) (string, error) { return "", nil })
 }
 
-// Recover is [Newest] for whoever is going to save into the folder: where there
+// Recover is [Folder.Newest] for whoever is going to save into the folder: where there
 // is a good State, damaged files get another name, which no checkpoint has, so
 // that they are not replaced.
-func Recover(dir string, report func(line string)) (*State, Entry, error) {
-	return newest(dir, report, func(path string) (string, error) { return durable.Quarantine(path, durable.Invalid) })
+func (dir Folder) Recover(report func(line string)) (*State, Entry, error) {
+	return dir.newest(report, func(path string) (string, error) { return durable.Quarantine(path, durable.Invalid) })
 }
 
-func newest(dir string, report func(string), keep func(path string) (as string, err error)) (*State, Entry, error) {
-	s, from, bad, err := choose(dir, "")
+func (dir Folder) newest(report func(string), keep func(path string) (as string, err error)) (*State, Entry, error) {
+	s, from, bad, err := dir.choose("")
 	if err != nil {
 		return nil, Entry{}, err
 	}
@@ -145,8 +149,8 @@ func passedOver(e Entry, keptAs string) string {
 
 // choose loads the newest whole checkpoint of a folder, nil if there is none,
 // and lists the damaged ones. The file named except is left out.
-func choose(dir, except string) (s *State, from Entry, bad []Entry, err error) {
-	entries, err := List(dir)
+func (dir Folder) choose(except string) (s *State, from Entry, bad []Entry, err error) {
+	entries, err := dir.List()
 	for _, e := range entries {
 		if e.Name() == except {
 			continue
@@ -172,8 +176,8 @@ func choose(dir, except string) (s *State, from Entry, bad []Entry, err error) {
 // from any more. Call it when that one is on the disk and known to be of use: the
 // way back from spoilt weights may lead over an earlier moment. Files that cannot
 // be read stay.
-func RemoveSuperseded(dir string) error {
-	files, err := os.ReadDir(dir)
+func (dir Folder) RemoveSuperseded() error {
+	files, err := os.ReadDir(string(dir))
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -183,12 +187,12 @@ func RemoveSuperseded(dir string) error {
 	if len(files) == 0 {
 		return nil
 	}
-	last, err := peek(Path(dir, Last))
+	last, err := peek(dir.Path(Last))
 	if err != nil {
 		return nil
 	}
 	for _, f := range files {
-		path := Path(dir, f.Name())
+		path := dir.Path(f.Name())
 		if at, err := peek(path); err != nil || at.Compare(last) >= 0 {
 			continue
 		}
@@ -202,8 +206,8 @@ func RemoveSuperseded(dir string) error {
 // Prune removes all but the last keep of the checkpoints that [Periodic] names, up
 // to an epoch: later ones are not of the run that has come to it. Call it when
 // last_checkpoint.pth of that epoch is on the disk.
-func Prune(dir string, epoch, keep int) error {
-	files, err := os.ReadDir(dir)
+func (dir Folder) Prune(epoch, keep int) error {
+	files, err := os.ReadDir(string(dir))
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -216,7 +220,7 @@ func Prune(dir string, epoch, keep int) error {
 	}
 	slices.Sort(epochs)
 	for _, n := range epochs[:max(len(epochs)-keep, 0)] {
-		if err := os.Remove(Path(dir, Periodic(n))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(dir.Path(Periodic(n))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("checkpoint: %w", err)
 		}
 	}
@@ -224,4 +228,4 @@ func Prune(dir string, epoch, keep int) error {
 }
 
 // Path is where a checkpoint of that name lies.
-func Path(dir, name string) string { return filepath.Join(dir, name) }
+func (dir Folder) Path(name string) string { return filepath.Join(string(dir), name) }

@@ -58,10 +58,10 @@ func sample(epoch, position int) *State {
 
 func save(t *testing.T, dir, name string, s *State) string {
 	t.Helper()
-	if err := Save(Path(dir, name), s); err != nil {
+	if err := Save(Folder(dir).Path(name), s); err != nil {
 		t.Fatal(err)
 	}
-	return Path(dir, name)
+	return Folder(dir).Path(name)
 }
 
 func TestAStateComesBackAsItWas(t *testing.T) {
@@ -158,7 +158,7 @@ func TestTheNewestStateIsTakenWhateverItsName(t *testing.T) {
 		for name, s := range c.files {
 			save(t, dir, name, s)
 		}
-		_, entry, err := Newest(dir, func(line string) { t.Error(line) })
+		_, entry, err := Folder(dir).Newest(func(line string) { t.Error(line) })
 		if err != nil || entry.Name() != c.want {
 			t.Errorf("took %s (%v), want %s", entry.Name(), err, c.want)
 		}
@@ -174,7 +174,7 @@ func TestDamagedFilesAreReportedKeptAndPassedOver(t *testing.T) {
 	dir := t.TempDir()
 	good := save(t, dir, Periodic(5), sample(5, 0))
 	write := func(name string, content []byte) {
-		if err := os.WriteFile(Path(dir, name), content, 0o644); err != nil {
+		if err := os.WriteFile(Folder(dir).Path(name), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,11 +189,11 @@ func TestDamagedFilesAreReportedKeptAndPassedOver(t *testing.T) {
 	copied := bytesOf(sample(9, 0).Model[0].Values) // a bit of the first tensor
 	flipped[bytes.Index(flipped, copied)+5] ^= 1
 	write("flipped.pth", flipped)
-	if err := os.Mkdir(Path(dir, "folder.pth"), 0o755); err != nil {
+	if err := os.Mkdir(Folder(dir).Path("folder.pth"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	var lines []string
-	s, entry, err := Newest(dir, func(line string) { lines = append(lines, line) })
+	s, entry, err := Folder(dir).Newest(func(line string) { lines = append(lines, line) })
 	if err != nil || s.Epoch != 5 || entry.Path != good {
 		t.Fatalf("took %v, %v", entry, err)
 	}
@@ -201,12 +201,12 @@ func TestDamagedFilesAreReportedKeptAndPassedOver(t *testing.T) {
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, name+".pth is damaged") }) {
 			t.Errorf("%s.pth was not reported: %q", name, lines)
 		}
-		if _, err := os.Stat(Path(dir, name+".pth")); err != nil {
+		if _, err := os.Stat(Folder(dir).Path(name + ".pth")); err != nil {
 			t.Errorf("%s.pth was not kept", name)
 		}
 	}
 	os.Remove(good)
-	if _, _, err := Newest(dir, func(string) {}); err == nil || !strings.Contains(err.Error(), "none of the 5 checkpoints") {
+	if _, _, err := Folder(dir).Newest(func(string) {}); err == nil || !strings.Contains(err.Error(), "none of the 5 checkpoints") {
 		t.Errorf("only damaged files: %v", err)
 	}
 }
@@ -223,12 +223,12 @@ func TestCopiesThatProgramsMakeAreNoDamage(t *testing.T) {
 	hidden := []string{"._last_checkpoint.pth", ".last_checkpoint.pth.Xa3Bc9", ".last_checkpoint.pth.icloud", ".syncthing.last_checkpoint.pth.tmp", "._unfinished.pth"}
 	copies := []string{"last_checkpoint (conflicted copy 2026-11-28).pth", "last_checkpoint.sync-conflict-20261128-073500.pth", "last_checkpoint (1).pth", "last_checkpoint - Copy.pth", "last_checkpoint~1.pth"}
 	for _, name := range slices.Concat(hidden, copies) {
-		if err := os.WriteFile(Path(dir, name), raw[:len(raw)/2], 0o644); err != nil {
+		if err := os.WriteFile(Folder(dir).Path(name), raw[:len(raw)/2], 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var lines []string
-	_, entry, err := Recover(dir, func(line string) { lines = append(lines, line) })
+	_, entry, err := Folder(dir).Recover(func(line string) { lines = append(lines, line) })
 	if err != nil || entry.Path != good {
 		t.Errorf("took %v, %v", entry, err)
 	}
@@ -236,7 +236,7 @@ func TestCopiesThatProgramsMakeAreNoDamage(t *testing.T) {
 		t.Errorf("reported %q, want a line for each of the %d copies, and no damage", lines, len(copies))
 	}
 	for _, name := range slices.Concat(hidden, copies) {
-		if _, err := os.Stat(Path(dir, name)); err != nil {
+		if _, err := os.Stat(Folder(dir).Path(name)); err != nil {
 			t.Errorf("%s was touched: %v", name, err)
 		}
 	}
@@ -302,7 +302,7 @@ func TestAnUnwritableFolderIsSaidSo(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := Save(Path(file, Last), sample(1, 0)); err == nil || !strings.Contains(err.Error(), Last) {
+	if err := Save(Folder(file).Path(Last), sample(1, 0)); err == nil || !strings.Contains(err.Error(), Last) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := TrialSave(file, sample(1, 0)); err == nil {
@@ -327,16 +327,16 @@ func TestTrialSaveTellsTheSizeAndLeavesNothing(t *testing.T) {
 
 func TestEnsureBestCopiesTheNewest(t *testing.T) {
 	dir := t.TempDir()
-	if err := EnsureBest(dir, func(string) {}); err == nil {
+	if err := Folder(dir).EnsureBest(func(string) {}); err == nil {
 		t.Error("an empty folder has a best model")
 	}
 	save(t, dir, Emergency("oom", 10), sample(9, 2))
 	save(t, dir, Emergency("oom", 9), sample(8, 2))
 	var lines []string
-	if err := EnsureBest(dir, func(l string) { lines = append(lines, l) }); err != nil {
+	if err := Folder(dir).EnsureBest(func(l string) { lines = append(lines, l) }); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Load(Path(dir, Best))
+	s, err := Load(Folder(dir).Path(Best))
 	if err != nil || s.Epoch != 9 {
 		t.Errorf("best is %+v, %v", s, err)
 	}
@@ -351,7 +351,7 @@ func TestEnsureBestCopiesTheNewest(t *testing.T) {
 		t.Errorf("printed %q, want the guide's %q", lines, want)
 	}
 	lines = nil
-	if err := EnsureBest(dir, func(l string) { lines = append(lines, l) }); err != nil || len(lines) > 0 {
+	if err := Folder(dir).EnsureBest(func(l string) { lines = append(lines, l) }); err != nil || len(lines) > 0 {
 		t.Errorf("an existing best model: %v, %q", err, lines)
 	}
 }
@@ -359,11 +359,11 @@ func TestEnsureBestCopiesTheNewest(t *testing.T) {
 func TestNothingIsTheBestBeforeAValidation(t *testing.T) {
 	dir := t.TempDir()
 	save(t, dir, Emergency("interrupt", 1), sample(0, 320))
-	if err := EnsureBest(dir, func(l string) { t.Errorf("said %q", l) }); err != nil {
+	if err := Folder(dir).EnsureBest(func(l string) { t.Errorf("said %q", l) }); err != nil {
 		t.Error(err)
 	}
 	var lines []string
-	s, err := LoadBest(dir, func(l string) { lines = append(lines, l) })
+	s, err := Folder(dir).LoadBest(func(l string) { lines = append(lines, l) })
 	want := "ℹ️  No epoch is validated yet, so there is no best model: the weights are those of emergency_checkpoint_interrupt_epoch_1.pth, epoch 0 and 320 patches"
 	if err != nil || s.Position != 320 || len(lines) != 1 || lines[0] != want {
 		t.Errorf("got %v, %v and %q, want the newest State and %q", s, err, lines, want)

@@ -200,7 +200,7 @@ func TrialSave(dir string, s *State) (size int64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
-	f, err := durable.Create(Path(dir, "trial"))
+	f, err := durable.Create(filepath.Join(dir, "trial"))
 	if err != nil {
 		return 0, err
 	}

@@ -39,7 +39,7 @@ func FuzzState(f *testing.F) {
 		var err error
 		// As for package pth, and the tensors, which may be shared.
 		allocation.Within(t, len(raw), 20_000, 1<<20, func() { s, err = Load(path) })
-		if _, e := List(filepath.Dir(path)); e != nil {
+		if _, e := Folder(filepath.Dir(path)).List(); e != nil {
 			t.Fatal(e)
 		}
 		if err != nil {

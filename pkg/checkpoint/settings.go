@@ -8,8 +8,8 @@ import (
 // Settings reads those that the newest checkpoint of a folder was saved with, of
 // which nothing but the metadata is looked at. Where there is none, or only such as
 // PyTorch made, from is the zero Entry. unread names keys whose value did not fit.
-func Settings(dir string) (cfg config.Config, unread []string, from Entry, err error) {
-	entries, err := List(dir)
+func (dir Folder) Settings() (cfg config.Config, unread []string, from Entry, err error) {
+	entries, err := dir.List()
 	for _, e := range entries {
 		if e.Err != nil {
 			continue

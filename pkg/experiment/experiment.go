@@ -26,6 +26,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
 )
@@ -40,6 +41,9 @@ func (e *Experiment) Name() string { return filepath.Base(e.Dir) }
 
 // CheckpointsDir is where package checkpoint keeps States.
 func (e *Experiment) CheckpointsDir() string { return filepath.Join(e.Dir, "checkpoints") }
+
+// Checkpoints are the States that were saved.
+func (e *Experiment) Checkpoints() checkpoint.Folder { return checkpoint.Folder(e.CheckpointsDir()) }
 
 // SamplesDir is for pictures of patches and comparisons.
 func (e *Experiment) SamplesDir() string { return filepath.Join(e.Dir, "samples") }

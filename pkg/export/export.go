@@ -184,12 +184,12 @@ type Exported struct {
 
 // weights loads the checkpoint to export, with the configuration of its network.
 func weights(exp *experiment.Experiment, say func(line string)) (s *checkpoint.State, from string, err error) {
-	dir := exp.CheckpointsDir()
+	dir := exp.Checkpoints()
 	from = checkpoint.Best
-	s, err = checkpoint.Load(checkpoint.Path(dir, from))
+	s, err = checkpoint.Load(dir.Path(from))
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, checkpoint.ErrDamaged) {
 		var entry checkpoint.Entry
-		s, entry, err = checkpoint.Newest(dir, say)
+		s, entry, err = dir.Newest(say)
 		from = entry.Name()
 	}
 	if err != nil {

@@ -233,7 +233,7 @@ func trained(t *testing.T, name string) *experiment.Experiment {
 		}
 	}
 	if name != "" {
-		if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), name), s); err != nil {
+		if err := checkpoint.Save(exp.Checkpoints().Path(name), s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -244,8 +244,8 @@ func silent(string) {}
 
 func TestADamagedBestModelIsPassedOver(t *testing.T) {
 	exp := trained(t, checkpoint.Best)
-	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
-	if err := durable.Copy(best, checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last)); err != nil {
+	best := exp.Checkpoints().Path(checkpoint.Best)
+	if err := durable.Copy(best, exp.Checkpoints().Path(checkpoint.Last)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(best, 1000); err != nil {
@@ -374,7 +374,7 @@ func TestANetworkThatWasNeverTrainedIsWarnedOf(t *testing.T) {
 			t.First, t.Second = make([]float32, len(t.Values)), make([]float32, len(t.Values))
 		}
 	}
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), s); err != nil {
 		t.Fatal(err)
 	}
 	said := ""

@@ -132,10 +132,10 @@ func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
 	cfg, _ := kernelIn(t)
 	parent := mustSetUp(t, cfg, false)
 	state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 3}, Config: cfg, BestLoss: math.NaN()}
-	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
+	if err := checkpoint.Save(parent.Checkpoints().Path(checkpoint.Last), state); err != nil {
 		t.Fatal(err)
 	}
-	best := checkpoint.Path(parent.CheckpointsDir(), checkpoint.Best)
+	best := parent.Checkpoints().Path(checkpoint.Best)
 	if err := checkpoint.Save(best, &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 1}, Config: cfg, BestLoss: math.NaN()}); err != nil {
 		t.Fatal(err)
 	}
@@ -143,13 +143,13 @@ func TestAJobStoppedWhileItForkedForksAgain(t *testing.T) {
 	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment = true, experiment.Auto
 	child := mustSetUp(t, cfg, false)
 	for _, stopped := range []string{"before the copies were there", "between the copies", "after them"} {
-		path, again := checkpoint.Path(child.CheckpointsDir(), checkpoint.Last), stopped != "after them"
+		path, again := child.Checkpoints().Path(checkpoint.Last), stopped != "after them"
 		if again {
 			if err := os.RemoveAll(child.CheckpointsDir()); err != nil {
 				t.Fatal(err)
 			}
 			if stopped == "between the copies" {
-				if err := errors.Join(os.Mkdir(child.CheckpointsDir(), 0o777), os.Link(best, checkpoint.Path(child.CheckpointsDir(), checkpoint.Best))); err != nil {
+				if err := errors.Join(os.Mkdir(child.CheckpointsDir(), 0o777), os.Link(best, child.Checkpoints().Path(checkpoint.Best))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -196,7 +196,7 @@ func TestAForkStartsFromItsParentsNewestCheckpoint(t *testing.T) {
 	_, err := setUp(cfg, false, noon)
 	wants(t, err, "has no checkpoint to start from")
 	state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: 3}, Config: cfg, BestLoss: math.NaN()}
-	if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last), state); err != nil {
+	if err := checkpoint.Save(parent.Checkpoints().Path(checkpoint.Last), state); err != nil {
 		t.Fatal(err)
 	}
 	child := mustSetUp(t, cfg, false)
@@ -204,7 +204,7 @@ func TestAForkStartsFromItsParentsNewestCheckpoint(t *testing.T) {
 	if err != nil || stats.Parent != parent.Name() || child.Dir == parent.Dir {
 		t.Errorf("forked into %s with parent %q, %v; want a folder of its own with parent %s", child.Dir, stats.Parent, err, parent.Name())
 	}
-	if got, err := checkpoint.Load(checkpoint.Path(child.CheckpointsDir(), checkpoint.Last)); err != nil || got.Epoch != 3 {
+	if got, err := checkpoint.Load(child.Checkpoints().Path(checkpoint.Last)); err != nil || got.Epoch != 3 {
 		t.Errorf("the fork holds %v, %v", got, err)
 	}
 	if !strings.Contains(printed.String(), "Forking "+parent.Name()) {
@@ -217,7 +217,7 @@ func TestAForkTakesTheBestModelAndTheHistoryWithIt(t *testing.T) {
 	parent := mustSetUp(t, cfg, false)
 	// As the Python original leaves it: the newest checkpoint carries neither history nor best epoch.
 	for name, n := range map[string]int{checkpoint.Best: 1, checkpoint.Periodic(2): 2} {
-		if err := checkpoint.Save(checkpoint.Path(parent.CheckpointsDir(), name), &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: n}, Config: cfg, BestLoss: math.NaN()}); err != nil {
+		if err := checkpoint.Save(parent.Checkpoints().Path(name), &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: n}, Config: cfg, BestLoss: math.NaN()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -230,7 +230,7 @@ func TestAForkTakesTheBestModelAndTheHistoryWithIt(t *testing.T) {
 	cfg.ForkExperiment = "latest"
 	child := mustSetUp(t, cfg, false)
 	for name, want := range map[string]int{checkpoint.Best: 1, checkpoint.Periodic(2): 2} {
-		if got, err := checkpoint.Load(checkpoint.Path(child.CheckpointsDir(), name)); err != nil || got.Epoch != want {
+		if got, err := checkpoint.Load(child.Checkpoints().Path(name)); err != nil || got.Epoch != want {
 			t.Errorf("%s of the fork holds %v, %v, want epoch %d", name, got, err, want)
 		}
 	}

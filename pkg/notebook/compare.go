@@ -169,7 +169,7 @@ func trainingTime(o *experiment.Outcome) string {
 
 // weightsOf is the size of the network in the newest checkpoint.
 func weightsOf(o *experiment.Outcome) string {
-	entries, err := checkpoint.List(o.CheckpointsDir())
+	entries, err := o.Checkpoints().List()
 	if err != nil || len(entries) == 0 {
 		return "–"
 	}

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 
-	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook/cell"
@@ -159,7 +158,7 @@ func meant(wanted config.Config) *experiment.Experiment {
 // rebase makes an experiment's own settings the base: those of its newest
 // checkpoint, else those it began with.
 func (s *settings) rebase(exp *experiment.Experiment) error {
-	own, unread, from, err := checkpoint.Settings(exp.CheckpointsDir())
+	own, unread, from, err := exp.Checkpoints().Settings()
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 func trainedTo(t *testing.T, exp *experiment.Experiment, cfg config.Config, epoch int) {
 	t.Helper()
 	state := &checkpoint.State{Cursor: checkpoint.Cursor{Epoch: epoch}, Config: cfg, BestLoss: math.NaN()}
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), state); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), state); err != nil {
 		t.Fatal(err)
 	}
 }

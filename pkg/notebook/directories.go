@@ -175,7 +175,7 @@ func fork(cfg config.Config, now time.Time) (*experiment.Experiment, error) {
 // completeFork gives a job's own experiment the checkpoints that it was to begin
 // with, where the job was stopped before it had them.
 func completeFork(cfg config.Config, exp *experiment.Experiment) error {
-	entries, err := checkpoint.List(exp.CheckpointsDir())
+	entries, err := exp.Checkpoints().List()
 	if err != nil {
 		return err
 	}
@@ -203,15 +203,15 @@ func forked(cfg config.Config) (parent *experiment.Experiment, paths []string, e
 	if err != nil {
 		return nil, nil, err
 	}
-	dir := parent.CheckpointsDir()
-	state, entry, err := checkpoint.Newest(dir, cell.Warn)
+	dir := parent.Checkpoints()
+	state, entry, err := dir.Newest(cell.Warn)
 	if err != nil {
 		return nil, nil, err
 	}
 	if state == nil {
 		return nil, nil, fmt.Errorf("ForkExperiment: %s has no checkpoint to start from; name an experiment that was trained, or set it to \"\" to begin without one", parent.Name())
 	}
-	entries, err := checkpoint.List(dir)
+	entries, err := dir.List()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -246,7 +246,7 @@ func progressSoFar(exp *experiment.Experiment) string {
 
 // newestCheckpoint says in one line what there is to go on with.
 func newestCheckpoint(exp *experiment.Experiment) string {
-	entries, err := checkpoint.List(exp.CheckpointsDir())
+	entries, err := exp.Checkpoints().List()
 	switch {
 	case err != nil:
 		return fmt.Sprintf("⚠️  Its checkpoints cannot be read: %v", err)

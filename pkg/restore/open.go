@@ -138,7 +138,7 @@ func (o Opening) experiment(dir string) (*found, error) {
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}
-	path := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
+	path := exp.Checkpoints().Path(checkpoint.Best)
 	s, err := checkpoint.Load(path)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, checkpoint.ErrDamaged) {
 		say := o.Say
@@ -146,7 +146,7 @@ func (o Opening) experiment(dir string) (*found, error) {
 			say = func(string) {}
 		}
 		var from checkpoint.Entry
-		if s, from, err = checkpoint.Newest(exp.CheckpointsDir(), say); err == nil && s == nil || errors.Is(err, fs.ErrNotExist) {
+		if s, from, err = exp.Checkpoints().Newest(say); err == nil && s == nil || errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("restore: %s %w", exp.Name(), ErrUntrained)
 		}
 		path = from.Path

@@ -25,7 +25,7 @@ func TestAccumulationStepsAreOneStepOfTheWholeBatch(t *testing.T) {
 	exp := newExperiment(t, large)
 	start := fresh(mustNetwork(t, large), large.Seed)
 	start.MicroBatch, start.Config = 2, large
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), start); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), start); err != nil {
 		t.Fatal(err)
 	}
 	large.ResumeFromCheckpoint = true

@@ -22,7 +22,7 @@ func TestTheAverageFollowsItsFormula(t *testing.T) {
 	exp := newExperiment(t, cfg)
 	var seen []*checkpoint.State // after each step but the last of an epoch
 	look := func(int, int) {
-		s, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last))
+		s, err := checkpoint.Load(exp.Checkpoints().Path(checkpoint.Last))
 		if err == nil {
 			seen = append(seen, s)
 		} else if !os.IsNotExist(err) && len(seen) > 0 {

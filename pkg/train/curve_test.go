@@ -16,7 +16,6 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/checkpoint/pth"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/internal/python"
@@ -42,7 +41,7 @@ func TestTheCurveOfValidationIsPyTorchs(t *testing.T) {
 	exp := newExperiment(t, cfg)
 	ctx, w := interruptAfter(1)
 	mustRun(t, ctx, exp, cfg, Options{Reporter: w})
-	begun, newest, err := checkpoint.Newest(exp.CheckpointsDir(), func(string) {})
+	begun, newest, err := exp.Checkpoints().Newest(func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

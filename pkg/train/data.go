@@ -79,7 +79,7 @@ func (l *loop) takeUpData(ctx context.Context) error {
 // measureBest puts the loss of best_model.pth on the validation pictures of now
 // in the place of that on those of before.
 func (l *loop) measureBest(ctx context.Context) error {
-	path := checkpoint.Path(l.exp.CheckpointsDir(), checkpoint.Best)
+	path := l.exp.Checkpoints().Path(checkpoint.Best)
 	best, err := checkpoint.Load(path)
 	if err == nil {
 		err = fits(l.net, best)

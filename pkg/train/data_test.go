@@ -141,7 +141,7 @@ func TestWithoutAnyOfItsPicturesARunDoesNotGoOn(t *testing.T) {
 	}
 
 	// What was offered instead.
-	child, err := experiment.Fork(exp, []string{checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last)}, cfg, time.Now())
+	child, err := experiment.Fork(exp, []string{exp.Checkpoints().Path(checkpoint.Last)}, cfg, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestTheBestEpochIsMeasuredAgainOnOtherValidationPictures(t *testing.T) {
 	exp := newExperiment(t, cfg)
 	_, before := runKnown(t, t.Context(), exp, cfg, &watch{})
 	for _, name := range []string{checkpoint.Last, checkpoint.Best} { // nothing will ever be better on those pictures
-		path := checkpoint.Path(exp.CheckpointsDir(), name)
+		path := exp.Checkpoints().Path(name)
 		s, err := checkpoint.Load(path)
 		if err != nil {
 			t.Fatal(err)

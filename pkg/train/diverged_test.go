@@ -49,7 +49,7 @@ func TestADivergedRunSaysHowToGoBack(t *testing.T) {
 	if !w.said("(1 of at most 3)") {
 		t.Errorf("the batches that were left out before count again: %q", w.messages)
 	}
-	newer, err := filepath.Glob(checkpoint.Path(exp.CheckpointsDir(), "[el]*.pth")) // emergency and last
+	newer, err := filepath.Glob(exp.Checkpoints().Path("[el]*.pth")) // emergency and last
 	if err != nil || len(newer) != 3 {
 		t.Fatal(newer, err)
 	}
@@ -87,7 +87,7 @@ func TestBatchesThatWereLeftOutAtTheEndComeAgain(t *testing.T) {
 	if before.Epoch != 1 {
 		t.Fatalf("the first session ended in epoch %d", before.Epoch+1)
 	}
-	emergency := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Emergency("interrupt", 2))
+	emergency := exp.Checkpoints().Path(checkpoint.Emergency("interrupt", 2))
 	if err := os.Remove(emergency); err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestBatchesThatWereLeftOutAtTheEndComeAgain(t *testing.T) {
 	first := spoiled.Model[0] // with it every loss is NaN
 	spoiled.Model = slices.Clone(spoiled.Model)
 	spoiled.Model[0].Values = slices.Repeat([]float32{float32(math.NaN())}, len(first.Values))
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), &spoiled); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), &spoiled); err != nil {
 		t.Fatal(err)
 	}
 	cfg.ResumeFromCheckpoint = true
@@ -122,10 +122,10 @@ func TestValidationLossesThatAreNotNumbersAreNamed(t *testing.T) {
 			s.Model[i].Values = slices.Repeat([]float32{float32(math.NaN())}, len(tensor.Values))
 		}
 	}
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), s); err != nil {
 		t.Fatal(err)
 	}
-	best, err := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best))
+	best, err := os.ReadFile(exp.Checkpoints().Path(checkpoint.Best))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestValidationLossesThatAreNotNumbersAreNamed(t *testing.T) {
 	if !w.said("the validation loss of epoch 3 is NaN") || !w.said("goes on from best_model.pth, epoch 2") {
 		t.Errorf("messages: %q", w.messages)
 	}
-	if after, _ := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); !slices.Equal(after, best) {
+	if after, _ := os.ReadFile(exp.Checkpoints().Path(checkpoint.Best)); !slices.Equal(after, best) {
 		t.Error("the best weights are other ones")
 	}
 	if s := newest(t, exp); s.Epoch != 5 || s.Patience != 0 || isFinite(s.History.ValLoss[4]) || !isFinite(s.History.TrainLoss[4]) {

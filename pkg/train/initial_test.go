@@ -131,7 +131,7 @@ func TestWeightsThatDoNotFitStartNothing(t *testing.T) {
 				t.Errorf("%s: got %v, want %q", name, err, part)
 			}
 		}
-		if entries, err := checkpoint.List(exp.CheckpointsDir()); err != nil || len(entries) > 0 {
+		if entries, err := exp.Checkpoints().List(); err != nil || len(entries) > 0 {
 			t.Errorf("%s: %d checkpoints were written, %v", name, len(entries), err)
 		}
 	}

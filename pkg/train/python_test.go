@@ -22,7 +22,7 @@ func asFromPython(t *testing.T, cfg config.Config) *experiment.Experiment {
 	mustRun(t, t.Context(), exp, cfg, Options{})
 	dir := exp.CheckpointsDir()
 	for name, from := range map[string]string{checkpoint.Best: checkpoint.Periodic(1), checkpoint.Periodic(2): checkpoint.Periodic(2)} {
-		f, err := pth.Open(checkpoint.Path(dir, from))
+		f, err := pth.Open(checkpoint.Folder(dir).Path(from))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,13 +37,13 @@ func asFromPython(t *testing.T, cfg config.Config) *experiment.Experiment {
 			root.Set("metrics", metrics)
 		}
 		root.Set("metadata", meta)
-		if err := pth.Save(checkpoint.Path(dir, name), root); err != nil {
+		if err := pth.Save(checkpoint.Folder(dir).Path(name), root); err != nil {
 			t.Fatal(err)
 		}
 		f.Close()
 	}
 	for _, name := range []string{checkpoint.Last, checkpoint.Periodic(1)} {
-		if err := os.Remove(checkpoint.Path(dir, name)); err != nil {
+		if err := os.Remove(checkpoint.Folder(dir).Path(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -53,7 +53,7 @@ func asFromPython(t *testing.T, cfg config.Config) *experiment.Experiment {
 func TestTheBestModelOfThePythonOriginalIsKept(t *testing.T) {
 	cfg := tiny(t)
 	exp := asFromPython(t, cfg)
-	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
+	best := exp.Checkpoints().Path(checkpoint.Best)
 	before, err := os.ReadFile(best)
 	if err != nil {
 		t.Fatal(err)

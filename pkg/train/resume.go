@@ -34,7 +34,7 @@ type start struct {
 // when resuming, a fresh one otherwise.
 func find(t task, net *model.Network) (*start, error) {
 	b := &start{task: t, net: net}
-	found, entry, err := checkpoint.Recover(t.exp.CheckpointsDir(), func(line string) { t.report.Message("⚠️  %s", line) })
+	found, entry, err := t.exp.Checkpoints().Recover(func(line string) { t.report.Message("⚠️  %s", line) })
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("train: %w", err)
@@ -87,14 +87,14 @@ func find(t task, net *model.Network) (*start, error) {
 // does not hold on to a best loss that nothing on disk has, or that later losses
 // cannot be compared with: no epoch might ever beat it.
 func (b *start) ensureBest() error {
-	dir, s := b.exp.CheckpointsDir(), b.state
-	if err := checkpoint.EnsureBest(dir, func(line string) { b.report.Message("%s", line) }); err != nil {
+	dir, s := b.exp.Checkpoints(), b.state
+	if err := dir.EnsureBest(func(line string) { b.report.Message("%s", line) }); err != nil {
 		return err
 	}
 	if s.Epoch >= b.cfg.NumEpochs {
 		return nil // nothing will be compared with it
 	}
-	entries, err := checkpoint.List(dir)
+	entries, err := dir.List()
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (b *start) ensureBest() error {
 		return nil
 	}
 	kept := fmt.Sprintf("best_model_until_epoch_%03d.pth", s.Epoch)
-	if err := durable.Link(checkpoint.Path(dir, checkpoint.Best), checkpoint.Path(dir, kept)); err != nil {
+	if err := durable.Link(dir.Path(checkpoint.Best), dir.Path(kept)); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
 	b.report.Message("ℹ️  Validation losses from here on cannot be compared with those before (%s changed): the best epoch is looked for anew", strings.Join(keys, ", "))
@@ -240,7 +240,7 @@ func (b *start) takeUpBest() {
 	if s.HasBest() || s.Config.Model != "" {
 		return
 	}
-	best, err := checkpoint.Load(checkpoint.Path(b.exp.CheckpointsDir(), checkpoint.Best))
+	best, err := checkpoint.Load(b.exp.Checkpoints().Path(checkpoint.Best))
 	if err != nil || !best.HasBest() || best.BestEpoch > s.Epoch {
 		return // missing, damaged, or a copy of some other checkpoint
 	}

@@ -22,14 +22,14 @@ func TestAResumedRunKeepsItsBestModel(t *testing.T) {
 	s := newest(t, exp)
 	s.BestEpoch, s.BestLoss = 3, 1e-9 // nothing will ever be better
 	for _, name := range []string{checkpoint.Last, checkpoint.Best} {
-		if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), name), s); err != nil {
+		if err := checkpoint.Save(exp.Checkpoints().Path(name), s); err != nil {
 			t.Fatal(err)
 		}
 	}
-	before, _ := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best))
+	before, _ := os.ReadFile(exp.Checkpoints().Path(checkpoint.Best))
 	cfg.ResumeFromCheckpoint, cfg.NumEpochs = true, 5
 	result, _ := mustRun(t, context.Background(), exp, cfg, Options{})
-	after, _ := os.ReadFile(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best))
+	after, _ := os.ReadFile(exp.Checkpoints().Path(checkpoint.Best))
 	if result.BestEpoch != 3 || result.BestLoss != 1e-9 || !slices.Equal(before, after) {
 		t.Errorf("best epoch %d loss %v, file changed %v; want 3, 1e-9, false", result.BestEpoch, result.BestLoss, !slices.Equal(before, after))
 	}
@@ -57,7 +57,7 @@ func TestAnAttentionUNetOfOneGateGoesOn(t *testing.T) {
 	cfg.NumEpochs = 1
 	_, s := mustRun(t, context.Background(), exp, cfg, Options{})
 	s.Config.Model, s.Config.NumEpochs = "attention_unet", 2
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), s); err != nil {
 		t.Fatal(err)
 	}
 	cfg = s.Config
@@ -108,7 +108,7 @@ func TestAForkGoesOnFromItsParentAndLeavesItAlone(t *testing.T) {
 	mustRun(t, context.Background(), parent, cfg, Options{})
 	before := newest(t, parent)
 	cfg.NumEpochs, cfg.LearningRate = 3, 5e-4
-	child, err := experiment.Fork(parent, []string{checkpoint.Path(parent.CheckpointsDir(), checkpoint.Last)}, cfg, time.Now())
+	child, err := experiment.Fork(parent, []string{parent.Checkpoints().Path(checkpoint.Last)}, cfg, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestDamagedNewestCheckpointFallsBackAndHistoryFollows(t *testing.T) {
 	_, want := mustRun(t, context.Background(), exp, cfg, Options{})
 	dir := exp.CheckpointsDir()
 	for _, name := range []string{checkpoint.Last, checkpoint.Best} { // leaves checkpoint_epoch_002.pth
-		path := checkpoint.Path(dir, name)
+		path := checkpoint.Folder(dir).Path(name)
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +155,7 @@ func TestDamagedNewestCheckpointFallsBackAndHistoryFollows(t *testing.T) {
 	if !w.said("last_checkpoint.pth is damaged") || !w.said("checkpoint_epoch_002.pth") {
 		t.Errorf("messages: %q", w.messages)
 	}
-	if kept, _ := filepath.Glob(checkpoint.Path(dir, "*.pth.invalid-1")); len(kept) != 2 {
+	if kept, _ := filepath.Glob(checkpoint.Folder(dir).Path("*.pth.invalid-1")); len(kept) != 2 {
 		t.Errorf("kept %q, want both damaged files under other names", kept)
 	}
 	bitwise.SameTraining(t, got, want)
@@ -187,7 +187,7 @@ func TestBestModelIsMadeAgainFromTheNewestCheckpoint(t *testing.T) {
 	cfg := tiny(t)
 	exp := newExperiment(t, cfg)
 	mustRun(t, context.Background(), exp, cfg, Options{})
-	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
+	best := exp.Checkpoints().Path(checkpoint.Best)
 	if err := os.Remove(best); err != nil {
 		t.Fatal(err)
 	}
@@ -239,11 +239,11 @@ func TestIncomparableLossesAreNotCompared(t *testing.T) {
 	if !w.said("LossAlpha, LossBeta changed") {
 		t.Errorf("messages: %q", w.messages)
 	}
-	kept, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), "best_model_until_epoch_003.pth"))
+	kept, err := checkpoint.Load(exp.Checkpoints().Path("best_model_until_epoch_003.pth"))
 	if err != nil || kept.Epoch != before.BestEpoch {
 		t.Errorf("the best model until then is %+v, %v", kept, err)
 	}
-	if best, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); err != nil || best.Epoch != result.BestEpoch {
+	if best, err := checkpoint.Load(exp.Checkpoints().Path(checkpoint.Best)); err != nil || best.Epoch != result.BestEpoch {
 		t.Errorf("best_model.pth is of another epoch than the best, %d (%v)", result.BestEpoch, err)
 	}
 }
@@ -257,10 +257,10 @@ func TestABestLossWithoutItsModelIsForgotten(t *testing.T) {
 	mustRun(t, t.Context(), exp, cfg, Options{})
 	s := newest(t, exp)
 	s.BestEpoch, s.BestLoss = 1, 1e-9
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), s); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); err != nil {
+	if err := os.Remove(exp.Checkpoints().Path(checkpoint.Best)); err != nil {
 		t.Fatal(err)
 	}
 	cfg.ResumeFromCheckpoint, cfg.NumEpochs = true, 5
@@ -287,7 +287,7 @@ func TestRowsAfterAnOlderCheckpointAreKept(t *testing.T) {
 	exp := newExperiment(t, cfg)
 	mustRun(t, context.Background(), exp, cfg, Options{})
 	for _, name := range []string{checkpoint.Last, checkpoint.Best, checkpoint.Periodic(2)} {
-		if err := os.Remove(checkpoint.Path(exp.CheckpointsDir(), name)); err != nil && name != checkpoint.Best {
+		if err := os.Remove(exp.Checkpoints().Path(name)); err != nil && name != checkpoint.Best {
 			t.Fatal(err)
 		}
 	}

@@ -40,22 +40,22 @@ func (w *saver) epoch(s *checkpoint.State, validated bool) error {
 	if err := w.put(s, names[0], "epoch"); err != nil {
 		return err
 	}
-	dir := w.exp.CheckpointsDir()
+	dir := w.exp.Checkpoints()
 	for _, name := range names[1:] {
-		if err := durable.Link(w.file, checkpoint.Path(dir, name)); err != nil {
+		if err := durable.Link(w.file, dir.Path(name)); err != nil {
 			return fmt.Errorf("train: %w", err)
 		}
 	}
-	w.file = checkpoint.Path(dir, checkpoint.Last)
+	w.file = dir.Path(checkpoint.Last)
 	if err := w.saveHistory(s); err != nil {
 		return err
 	}
 	if !validated || !isFinite(s.History.ValLoss[s.Epoch-1]) { // weights of no use are no reason to remove others
 		return nil
 	}
-	err := checkpoint.RemoveSuperseded(dir)
+	err := dir.RemoveSuperseded()
 	if w.cfg.KeepCheckpoints > 0 {
-		err = errors.Join(err, checkpoint.Prune(dir, s.Epoch, w.cfg.KeepCheckpoints))
+		err = errors.Join(err, dir.Prune(s.Epoch, w.cfg.KeepCheckpoints))
 	}
 	if err != nil {
 		w.report.Message("⚠️  %v", err)
@@ -75,7 +75,7 @@ func (w *saver) put(s *checkpoint.State, name, reason string) error {
 	if err := w.follow(); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	path := checkpoint.Path(w.exp.CheckpointsDir(), name)
+	path := w.exp.Checkpoints().Path(name)
 	s.Reason = reason
 	if err := checkpoint.Save(path, s); err != nil {
 		return fmt.Errorf("train: %w", err)
@@ -148,12 +148,12 @@ func (w *saver) preflight(s *checkpoint.State) error {
 // space is how much of the disk checkpoints of size bytes will take beside what
 // they replace: the least to go on with, and all until the run is done.
 func (w *saver) space(size int64, epoch int) (least, all int64) {
-	dir := w.exp.CheckpointsDir()
+	dir := w.exp.Checkpoints()
 	// The best, the last, and the next one before it replaces the old.
 	least = 3 * size
 	var there []os.FileInfo
 	for _, name := range []string{checkpoint.Best, checkpoint.Last} {
-		info, err := os.Stat(checkpoint.Path(dir, name))
+		info, err := os.Stat(dir.Path(name))
 		if err == nil && !(len(there) > 0 && os.SameFile(info, there[0])) {
 			there = append(there, info)
 			least -= min(info.Size(), size)

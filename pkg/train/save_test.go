@@ -22,7 +22,7 @@ func TestAnEpochIsWrittenOnce(t *testing.T) {
 	cfg.NumEpochs, cfg.SaveEvery = 1, 1
 	exp := newExperiment(t, cfg)
 	mustRun(t, t.Context(), exp, cfg, Options{})
-	path := func(name string) string { return checkpoint.Path(exp.CheckpointsDir(), name) }
+	path := func(name string) string { return exp.Checkpoints().Path(name) }
 	stat := func(name string) os.FileInfo {
 		info, err := os.Stat(path(name))
 		if err != nil {
@@ -57,14 +57,14 @@ func TestOnlyTheLastPeriodicCheckpointsAreKept(t *testing.T) {
 	cfg.PatchesPerImage = 2
 	exp := newExperiment(t, cfg)
 	for _, name := range []string{checkpoint.Periodic(40), "checkpoint_epoch_1.pth", "checkpoint_epoch_001_mine.pth"} { // not of this run
-		if err := os.WriteFile(checkpoint.Path(exp.CheckpointsDir(), name), nil, 0o666); err != nil {
+		if err := os.WriteFile(exp.Checkpoints().Path(name), nil, 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	emergency := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Emergency("interrupt", 99))
+	emergency := exp.Checkpoints().Path(checkpoint.Emergency("interrupt", 99))
 	s := fresh(mustNetwork(t, cfg), cfg.Seed)
 	s.Config = cfg
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), s); err != nil { // for the damaged ones to be set aside
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Last), s); err != nil { // for the damaged ones to be set aside
 		t.Fatal(err)
 	}
 	cfg.ResumeFromCheckpoint = true
@@ -78,7 +78,7 @@ func TestOnlyTheLastPeriodicCheckpointsAreKept(t *testing.T) {
 		}
 	}}
 	mustRun(t, t.Context(), exp, cfg, Options{Reporter: w})
-	files, err := filepath.Glob(checkpoint.Path(exp.CheckpointsDir(), "*.pth"))
+	files, err := filepath.Glob(exp.Checkpoints().Path("*.pth"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestRoomIsAskedForOnce(t *testing.T) {
 	cfg := tiny(t)
 	cfg.NumEpochs, cfg.SaveEvery = 10, 2
 	w := &saver{task: task{exp: newExperiment(t, cfg), cfg: cfg}}
-	path := func(name string) string { return checkpoint.Path(w.exp.CheckpointsDir(), name) }
+	path := func(name string) string { return w.exp.Checkpoints().Path(name) }
 	check := func(when string, epoch int, least, all int64) {
 		t.Helper()
 		if l, a := w.space(1000, epoch); l != least || a != all {
@@ -188,7 +188,7 @@ func TestADeviceThatIsGoneAtTheEndOfAnEpoch(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the device is gone") {
 		t.Errorf("got %v, want that the device is gone", err)
 	}
-	if _, err := os.Stat(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Periodic(2))); err == nil {
+	if _, err := os.Stat(exp.Checkpoints().Path(checkpoint.Periodic(2))); err == nil {
 		t.Error("weights of the first epoch are saved as those of the second")
 	}
 	if s := newest(t, exp); s.Epoch != 1 || s.Step != 5 || s.History.Len() != 1 {

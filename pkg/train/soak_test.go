@@ -254,7 +254,7 @@ func (s *soak) run(plan soaked, ending os.Signal, after time.Duration, rate floa
 // look compares what lies on the disk with what was there before.
 func (s *soak) look(before *checkpoint.State, session string) {
 	s.Helper()
-	now, _, err := checkpoint.Newest(s.exp.CheckpointsDir(), func(line string) { s.Errorf("%s: %s", session, line) })
+	now, _, err := s.exp.Checkpoints().Newest(func(line string) { s.Errorf("%s: %s", session, line) })
 	if err != nil {
 		s.Fatalf("%s: %v", session, err)
 	}

@@ -97,7 +97,7 @@ func (l *loop) sayDiverged(cause error) {
 	l.report.Message("❌ %v", cause)
 	l.report.Message("   The state before is in %s", l.short(l.saver.file))
 	l.report.Message("   ▶️  To go on: a lower cfg.LearningRate and cfg.ResumeFromCheckpoint = true, then Run All")
-	entries, err := checkpoint.List(l.exp.CheckpointsDir())
+	entries, err := l.exp.Checkpoints().List()
 	if err != nil {
 		return
 	}

@@ -136,7 +136,7 @@ func mustRun(t *testing.T, ctx context.Context, exp *experiment.Experiment, cfg 
 
 func newest(t *testing.T, exp *experiment.Experiment) *checkpoint.State {
 	t.Helper()
-	s, _, err := checkpoint.Newest(exp.CheckpointsDir(), func(line string) { t.Log(line) })
+	s, _, err := exp.Checkpoints().Newest(func(line string) { t.Log(line) })
 	if err != nil {
 		t.Fatal(err)
 	}

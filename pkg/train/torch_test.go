@@ -44,7 +44,7 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 		}
 	}
 	mustRun(t, ctx, exp, cfg, Options{Reporter: w})
-	state, err := checkpoint.Load(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last))
+	state, err := checkpoint.Load(exp.Checkpoints().Path(checkpoint.Last))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 	if err := pth.Save(batchFile, given); err != nil {
 		t.Fatal(err)
 	}
-	python.Run(t, "torch", "testdata/step.py", checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last), batchFile, outFile)
+	python.Run(t, "torch", "testdata/step.py", exp.Checkpoints().Path(checkpoint.Last), batchFile, outFile)
 
 	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	if err != nil {
@@ -139,7 +139,7 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 	}
 
 	// And Go resumes from PyTorch's file.
-	if err := os.Rename(outFile, checkpoint.Path(exp.CheckpointsDir(), "checkpoint_epoch_004.pth")); err != nil {
+	if err := os.Rename(outFile, exp.Checkpoints().Path("checkpoint_epoch_004.pth")); err != nil {
 		t.Fatal(err)
 	}
 	cfg.ResumeFromCheckpoint = true

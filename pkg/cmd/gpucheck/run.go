@@ -118,7 +118,7 @@ func (l *laboratory) train(ctx context.Context, engine *backend.Engine, cfg conf
 	if result == nil {
 		return nil, nil, exp, err
 	}
-	state, _, e := checkpoint.Newest(exp.CheckpointsDir(), func(string) {})
+	state, _, e := exp.Checkpoints().Newest(func(string) {})
 	if e == nil && state == nil {
 		e = errors.New("the run left no checkpoint")
 	}

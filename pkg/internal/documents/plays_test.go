@@ -168,7 +168,7 @@ var plays = map[string]func(t *testing.T, s *stage) string{
 	},
 	"bestless": func(t *testing.T, s *stage) string {
 		k := s.kernel(t, example)
-		must(t, os.Remove(checkpoint.Path(k.only().CheckpointsDir(), checkpoint.Best)))
+		must(t, os.Remove(k.only().Checkpoints().Path(checkpoint.Best)))
 		k.cfg.ResumeFromCheckpoint = true
 		return k.works(k.run(runAll))
 	},
@@ -257,7 +257,7 @@ func outOfMemory(t *testing.T, s *stage) (*kernel, string) {
 func truncate(t *testing.T, k *kernel, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		path := checkpoint.Path(k.only().CheckpointsDir(), name)
+		path := k.only().Checkpoints().Path(name)
 		raw, err := os.ReadFile(path)
 		must(t, err)
 		must(t, os.Remove(path)) // or its other names would be cut off with it

@@ -232,7 +232,7 @@ func (k *kernel) stopped(signal os.Signal) result {
 // goesOnTo lets the run end soon: two epochs after the newest checkpoint.
 func (k *kernel) goesOnTo() {
 	k.t.Helper()
-	entries, err := checkpoint.List(k.only().CheckpointsDir())
+	entries, err := k.only().Checkpoints().List()
 	must(k.t, err)
 	k.cfg.NumEpochs, k.cfg.PatchesPerImage = entries[0].Epoch+2, 40
 }

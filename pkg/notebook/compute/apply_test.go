@@ -37,7 +37,7 @@ func untrained(t *testing.T) (config.Config, *experiment.Experiment) {
 	}
 	state := fresh(t, cfg)
 	exp := notebook.SetUp(cfg, false)
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), state); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Best), state); err != nil {
 		t.Fatal(err)
 	}
 	return cfg, exp
@@ -69,7 +69,7 @@ func TestAnAttentionUNetOfOneGateRestores(t *testing.T) {
 	cfg.Model = "attention_unet_bottleneck"
 	state := fresh(t, cfg)
 	state.Config.Model = "attention_unet"
-	if err := checkpoint.Save(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), state); err != nil {
+	if err := checkpoint.Save(exp.Checkpoints().Path(checkpoint.Best), state); err != nil {
 		t.Fatal(err)
 	}
 	saved, err := loadBest(exp)
@@ -164,8 +164,8 @@ func TestSamplesAreOfDifferentPictures(t *testing.T) {
 func TestADamagedBestModelStopsNeitherInferenceNorScores(t *testing.T) {
 	cfg, exp := untrained(t)
 	cfg.MaxEvalImages = 1
-	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
-	if err := durable.Copy(best, checkpoint.Path(exp.CheckpointsDir(), checkpoint.Last)); err != nil {
+	best := exp.Checkpoints().Path(checkpoint.Best)
+	if err := durable.Copy(best, exp.Checkpoints().Path(checkpoint.Last)); err != nil {
 		t.Fatal(err)
 	}
 	for n, use := range []func(config.Config){RestoreSamples, Evaluate} {

@@ -163,11 +163,11 @@ func interruptible() (context.Context, context.CancelFunc) {
 // loadBest reads the best checkpoint of an experiment, made from the newest one
 // where there is none; the newest itself where no epoch was validated.
 func loadBest(exp *experiment.Experiment) (*checkpoint.State, error) {
-	dir := exp.CheckpointsDir()
-	if entries, err := checkpoint.List(dir); err == nil && len(entries) == 0 {
+	dir := exp.Checkpoints()
+	if entries, err := dir.List(); err == nil && len(entries) == 0 {
 		return nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", cell.ErrNothing, exp.Name())
 	}
-	return checkpoint.LoadBest(dir, func(line string) { fmt.Fprintln(cell.Out, line) })
+	return dir.LoadBest(func(line string) { fmt.Fprintln(cell.Out, line) })
 }
 
 // isBest reports whether the weights are those of the lowest validation loss, as
@@ -201,7 +201,7 @@ func newRestorer(cfg config.Config, exp *experiment.Experiment, state *checkpoin
 	}
 	r, err := restore.New(engine.Backend, net, values)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best), exp.Dir+"/"), err)
+		return nil, fmt.Errorf("%s: %w", strings.TrimPrefix(exp.Checkpoints().Path(checkpoint.Best), exp.Dir+"/"), err)
 	}
 	return r, nil
 }

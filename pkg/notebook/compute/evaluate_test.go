@@ -19,7 +19,7 @@ import (
 // where the outcome could be another.
 func TestWhatIsEvaluatedAlreadyIsShownAndAnythingElseIsEvaluated(t *testing.T) {
 	cfg, exp := untrained(t)
-	best := checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)
+	best := exp.Checkpoints().Path(checkpoint.Best)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

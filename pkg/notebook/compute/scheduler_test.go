@@ -114,7 +114,7 @@ func lastState(t *testing.T, cfg config.Config) *checkpoint.State {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, _, err := checkpoint.Newest(exp.CheckpointsDir(), func(line string) { t.Error(line) })
+	s, _, err := exp.Checkpoints().Newest(func(line string) { t.Error(line) })
 	if err != nil || s == nil {
 		t.Fatalf("%s: %v, %v", exp.Name(), s, err)
 	}

@@ -6,7 +6,6 @@ package network
 import (
 	"fmt"
 
-	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/model"
 	"rekindle/pkg/notebook"
@@ -60,7 +59,7 @@ func thousands(n int) string {
 }
 
 func describeStart(cfg config.Config) {
-	entries, err := checkpoint.List(notebook.Experiment(cfg).CheckpointsDir())
+	entries, err := notebook.Experiment(cfg).Checkpoints().List()
 	cell.Check(err)
 	switch {
 	case len(entries) == 0:

@@ -76,7 +76,7 @@ func (n *notebook) continues(now, earlier *history.History) {
 // validated.
 func (n *notebook) hasNoBest(exp *experiment.Experiment, all outputs) {
 	n.t.Helper()
-	if _, err := os.Stat(checkpoint.Path(exp.CheckpointsDir(), checkpoint.Best)); err == nil {
+	if _, err := os.Stat(exp.Checkpoints().Path(checkpoint.Best)); err == nil {
 		n.t.Error("there is a best_model.pth although no epoch was validated")
 	}
 	for _, o := range all {
@@ -111,7 +111,7 @@ func (n *notebook) status(exp *experiment.Experiment, want string) {
 // newest returns the checkpoint that a resume would take.
 func (n *notebook) newest(exp *experiment.Experiment) checkpoint.Entry {
 	n.t.Helper()
-	entries, err := checkpoint.List(exp.CheckpointsDir())
+	entries, err := exp.Checkpoints().List()
 	must(n.t, err)
 	if len(entries) == 0 || entries[0].Err != nil {
 		n.t.Fatalf("%s has no readable checkpoint", exp.Name())
