@@ -67,6 +67,8 @@ var recipes = []recipe{
 	{name: "photo: shuffle_unet, 48 features, 16 patches of 96x96, rate 1e-3, L1, averaged (0.99)", group: "photo"},
 	{name: "photo: not averaged", sameStep: true, group: "photo", change: func(c *config.Config) { c.EMADecay = 0 }},
 	{name: "photo: Charbonnier (1e-3)", sameStep: true, group: "photo", change: func(c *config.Config) { c.LossCharbonnier = 1e-3 }},
+	{name: "photo: a constant rate", sameStep: true, group: "photo", change: func(c *config.Config) { c.MinLR = c.LearningRate }},
+	{name: "photo: 8 patches of 96x96", group: "photo", change: func(c *config.Config) { c.BatchSize = 8 }},
 	{name: "photo: L1 and SSIM", group: "photo", change: func(c *config.Config) { c.LossAlpha, c.LossBeta = 0.84, 0.16 }},
 	{name: "photo: 16 patches of 64x64, then 8 of 128x128", group: "photo", change: func(c *config.Config) { c.PatchSize, c.BatchSize = 64, 16 },
 		later: func(c *config.Config) { c.PatchSize, c.BatchSize = 128, 8 }},
