@@ -72,3 +72,13 @@ func engine(device, named string, plugins []string, gpu, cgo bool) string {
 	}
 	return "go" // or, with Device "cuda", an error
 }
+
+// XLAVariable says no to XLA: with the value 0, set-up installs nothing of it, does
+// not mention it, and builds cells without it.
+const XLAVariable = "REKINDLE_XLA"
+
+// XLAMayRun reports whether there is anything that XLA could run with, a GPU, a
+// plugin, or the user's word for it, and nobody has said no.
+func XLAMayRun() bool {
+	return os.Getenv(XLAVariable) != "0" && (HasGPU() || len(Plugins()) > 0 || strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla"))
+}

@@ -83,7 +83,7 @@ func kernel() string {
 // versions shows what go.mod pins. The build information of this program would
 // not tell: it links none of these modules.
 func versions(modules ...string) string {
-	pinned, err := PinnedVersions("go.mod")
+	pinned, err := cell.PinnedVersions("go.mod")
 	if err != nil {
 		return "unknown: the notebook does not lie in a clone of Rekindle"
 	}
@@ -92,32 +92,6 @@ func versions(modules ...string) string {
 		found = append(found, filepath.Base(m)+" "+pinned[m])
 	}
 	return strings.Join(found, ", ")
-}
-
-// PinnedVersions returns the version of each module that a go.mod requires.
-func PinnedVersions(goMod string) (map[string]string, error) {
-	text, err := os.ReadFile(goMod)
-	if err != nil {
-		return nil, err
-	}
-	pinned := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
-		if len(words) >= 2 && strings.HasPrefix(words[1], "v") {
-			pinned[words[0]] = words[1]
-		}
-	}
-	return pinned, nil
-}
-
-// XLAVariable says no to XLA: with the value 0, set-up installs nothing of it, does
-// not mention it, and builds cells without it.
-const XLAVariable = "REKINDLE_XLA"
-
-// XLAMayRun reports whether there is anything that XLA could run with, a GPU, a
-// plugin, or the user's word for it, and nobody has said no.
-func XLAMayRun() bool {
-	return os.Getenv(XLAVariable) != "0" && (machine.HasGPU() || len(machine.Plugins()) > 0 || strings.HasPrefix(os.Getenv("GOMLX_BACKEND"), "xla"))
 }
 
 // Engine says which engine cells will choose for a Device key of the

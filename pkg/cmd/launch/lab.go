@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/setup"
 )
 
 // frontFlag chooses what of Jupyter is started: "lab" or "notebook".
@@ -32,13 +33,13 @@ func labArguments(args []string) (mine, forJupyter []string) {
 
 // frontEnd is what of Jupyter to start: what was asked for, else JupyterLab where it
 // is installed, else Notebook.
-func (s *setup) frontEnd(asked string) (string, error) {
-	has := func(front string) bool { return exec.Command(s.jupyter, front, "--version").Run() == nil }
+func frontEnd(s *setup.Clone, asked string) (string, error) {
+	has := func(front string) bool { return exec.Command(s.Jupyter, front, "--version").Run() == nil }
 	switch {
 	case asked != "" && asked != "lab" && asked != "notebook":
 		return "", fmt.Errorf("there is no front end %q; %slab and %snotebook are known", asked, frontFlag, frontFlag)
 	case asked != "" && !has(asked):
-		return "", fmt.Errorf("%s has no %q; to have JupyterLab and Notebook in this clone: make jupyter", s.jupyter, asked)
+		return "", fmt.Errorf("%s has no %q; to have JupyterLab and Notebook in this clone: make jupyter", s.Jupyter, asked)
 	case asked != "":
 		return asked, nil
 	case has("lab"):
@@ -46,7 +47,7 @@ func (s *setup) frontEnd(asked string) (string, error) {
 	case has("notebook"):
 		return "notebook", nil
 	}
-	return "", fmt.Errorf("%s can run notebooks but not show them; to have JupyterLab and Notebook in this clone: make jupyter", s.jupyter)
+	return "", fmt.Errorf("%s can run notebooks but not show them; to have JupyterLab and Notebook in this clone: make jupyter", s.Jupyter)
 }
 
 // rootFlag matches what says to Jupyter in which folder notebooks lie.
@@ -54,7 +55,7 @@ var rootFlag = regexp.MustCompile(`^--(notebook-dir|[A-Za-z]+\.(root|notebook)_d
 
 // lab opens Jupyter in the browser, says where the notebook is, and stays until
 // Jupyter is stopped.
-func lab(s *setup, notebook string, forJupyter []string) error {
+func lab(s *setup.Clone, notebook string, forJupyter []string) error {
 	asked := ""
 	forJupyter = slices.DeleteFunc(slices.Clone(forJupyter), func(a string) bool {
 		if name, found := strings.CutPrefix(a, frontFlag); found {
@@ -63,17 +64,17 @@ func lab(s *setup, notebook string, forJupyter []string) error {
 		}
 		return false
 	})
-	front, err := s.frontEnd(asked)
+	front, err := frontEnd(s, asked)
 	if err != nil {
 		return err
 	}
-	overrides, err := s.frontEndDefaults()
+	overrides, err := frontEndDefaults(s)
 	if err != nil {
 		return err
 	}
 	args := []string{front}
 	if !slices.ContainsFunc(forJupyter, func(a string) bool { return rootFlag.MatchString(a) }) { // Jupyter takes one
-		args = append(args, "--notebook-dir="+s.clone)
+		args = append(args, "--notebook-dir="+s.Dir)
 	}
 	if os.Geteuid() == 0 && !slices.Contains(forJupyter, "--allow-root") {
 		args = append(args, "--allow-root")
@@ -86,8 +87,8 @@ func lab(s *setup, notebook string, forJupyter []string) error {
 		}
 		args = append(args, path)
 	}
-	cmd := exec.Command(s.jupyter, args...)
-	cmd.Dir, cmd.Env = s.clone, append(s.environ(), "JUPYTER_CONFIG_PATH="+overrides)
+	cmd := exec.Command(s.Jupyter, args...)
+	cmd.Dir, cmd.Env = s.Dir, append(s.Environ(), "JUPYTER_CONFIG_PATH="+overrides)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -95,7 +96,7 @@ func lab(s *setup, notebook string, forJupyter []string) error {
 	err = passSignals(cmd, func() {
 		go func() {
 			defer close(beside)
-			s.besideLab(ctx, cmd.Process.Pid, front, notebook)
+			besideLab(s, ctx, cmd.Process.Pid, front, notebook)
 		}()
 	})
 	if stop(); cmd.Process != nil {
@@ -107,8 +108,8 @@ func lab(s *setup, notebook string, forJupyter []string) error {
 // frontEndDefaults writes what JupyterLab and Notebook 7 do by themselves other than
 // they would, and returns the path on which they look for it. They wait a second for
 // completions; a kernel that is asked for the first time takes a few.
-func (s *setup) frontEndDefaults() (string, error) {
-	dir := filepath.Join(s.data(), "config")
+func frontEndDefaults(s *setup.Clone) (string, error) {
+	dir := filepath.Join(s.Data(), "config")
 	text := `{"@jupyterlab/completer-extension:manager": {"providerTimeout": 30000}}` + "\n"
 	if err := os.MkdirAll(filepath.Join(dir, "labconfig"), 0o777); err != nil {
 		return "", err
@@ -122,16 +123,16 @@ func (s *setup) frontEndDefaults() (string, error) {
 
 // besideLab says where the notebook is, as soon as the server says where it is
 // itself, and then builds what is wanted but need not be waited for.
-func (s *setup) besideLab(ctx context.Context, pid int, front, notebook string) {
-	server, ok := s.waitForServer(ctx, pid)
+func besideLab(s *setup.Clone, ctx context.Context, pid int, front, notebook string) {
+	server, ok := waitForServer(s, ctx, pid)
 	if !ok {
 		return
 	}
-	fmt.Print(server.directions(front, s.clone, notebook))
-	defer s.settleUntil(ctx)
-	err := s.unlessFailed(ctx, "gopls", s.hasGopls, s.buildGopls)
+	fmt.Print(server.directions(front, s.Dir, notebook))
+	defer s.SettleUntil(ctx)
+	err := s.UnlessFailed(ctx, "gopls", s.HasGopls, s.BuildGopls)
 	if err != nil && ctx.Err() == nil {
-		fmt.Printf("💡 Completion and help in cells need gopls, which could not be built; see %s. To try again: make gopls\n", relative(s.clone, s.log()))
+		fmt.Printf("💡 Completion and help in cells need gopls, which could not be built; see %s. To try again: make gopls\n", s.Relative(s.Log()))
 	}
 }
 
@@ -146,9 +147,9 @@ type server struct {
 
 // waitForServer waits until a program's server has said where it is. Files of others,
 // which may be gone, lie in the same folder.
-func (s *setup) waitForServer(ctx context.Context, pid int) (found server, ok bool) {
-	ask := exec.CommandContext(ctx, s.jupyter, "--runtime-dir")
-	ask.Env = s.environ()
+func waitForServer(s *setup.Clone, ctx context.Context, pid int) (found server, ok bool) {
+	ask := exec.CommandContext(ctx, s.Jupyter, "--runtime-dir")
+	ask.Env = s.Environ()
 	runtime, err := ask.Output()
 	if err != nil {
 		return server{}, false

@@ -33,16 +33,16 @@ func TestTheNotebooksAddressIsPrinted(t *testing.T) {
 		{"notebook", "nbserver", "", "http://localhost:9001/base/notebooks/n.ipynb\n"},
 	} {
 		s := clone(t)
-		write(t, filepath.Join(s.bin(), "gopls"), "", 0o777)
-		write(t, filepath.Join(s.data(), "no-gopls"), "not now\nmake gopls", 0o666) // or it would be built
-		calls := filepath.Join(s.clone, "calls")
+		write(t, filepath.Join(filepath.Join(s.Dir, "build", "bin"), "gopls"), "", 0o777)
+		write(t, filepath.Join(s.Data(), "no-gopls"), "not now\nmake gopls", 0o666) // or it would be built
+		calls := filepath.Join(s.Dir, "calls")
 		jupyter(t, s, `case "$*" in
---runtime-dir) echo "`+s.clone+`";;
+--runtime-dir) echo "`+s.Dir+`";;
 "lab --version") [ `+c.front+` = lab ];;
 "notebook --version") ;;
 *) echo "$*" >> `+calls+`; echo "$JUPYTER_CONFIG_PATH" >> `+calls+`
-echo '{"pid": 1, "port": 7, "url": "http://localhost:7/", "token": "others"}' > "`+s.clone+`/`+c.file+`-1.json"
-echo '{"pid": '$$', "port": 9001, "url": "http://192.0.2.1:9001/base/", "token": "`+c.token+`"}' > "`+s.clone+`/`+c.file+`-$$.json"
+echo '{"pid": 1, "port": 7, "url": "http://localhost:7/", "token": "others"}' > "`+s.Dir+`/`+c.file+`-1.json"
+echo '{"pid": '$$', "port": 9001, "url": "http://192.0.2.1:9001/base/", "token": "`+c.token+`"}' > "`+s.Dir+`/`+c.file+`-$$.json"
 sleep 4;;
 esac`)
 		var err error
@@ -56,10 +56,10 @@ esac`)
 			}
 		}
 		said, _ := os.ReadFile(calls)
-		if got := string(said); !strings.HasPrefix(got, c.front+" --notebook-dir="+s.clone) || !strings.Contains(got, " --port=9000 --no-browser /") || !strings.Contains(got, "/n.ipynb\n") {
+		if got := string(said); !strings.HasPrefix(got, c.front+" --notebook-dir="+s.Dir) || !strings.Contains(got, " --port=9000 --no-browser /") || !strings.Contains(got, "/n.ipynb\n") {
 			t.Errorf("Jupyter was called with %q", got)
 		}
-		if settings, err := os.ReadFile(filepath.Join(s.data(), "config", "labconfig", "default_setting_overrides.json")); err != nil || !strings.Contains(string(settings), "providerTimeout") || !strings.Contains(string(said), filepath.Join(s.data(), "config")) {
+		if settings, err := os.ReadFile(filepath.Join(s.Data(), "config", "labconfig", "default_setting_overrides.json")); err != nil || !strings.Contains(string(settings), "providerTimeout") || !strings.Contains(string(said), filepath.Join(s.Data(), "config")) {
 			t.Errorf("the front end's defaults are %q (%v)", settings, err)
 		}
 	}
@@ -82,13 +82,13 @@ func TestAFolderOfTheUsersOwnIsTheOnlyOne(t *testing.T) {
 		ours bool
 	}{{nil, true}, {[]string{"--port=1"}, true}, {[]string{"--notebook-dir=/x"}, false}, {[]string{"--ServerApp.root_dir=/x"}, false}, {[]string{"--NotebookApp.notebook_dir", "/x"}, false}} {
 		s := clone(t)
-		calls := filepath.Join(s.clone, "calls")
+		calls := filepath.Join(s.Dir, "calls")
 		jupyter(t, s, `case "$*" in *--version) ;; *) echo "$*" >> `+calls+`;; esac`)
 		if err := lab(s, "", c.args); err != nil {
 			t.Fatal(err)
 		}
 		said, _ := os.ReadFile(calls)
-		if got := strings.Contains(string(said), "--notebook-dir="+s.clone); got != c.ours {
+		if got := strings.Contains(string(said), "--notebook-dir="+s.Dir); got != c.ours {
 			t.Errorf("%q: Jupyter was called with %q", c.args, said)
 		}
 	}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,11 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"rekindle/pkg/machine"
+	"rekindle/pkg/setup"
 )
 
 // clone makes a folder that looks like a clone to this program.
-func clone(t *testing.T) *setup {
+func clone(t *testing.T) *setup.Clone {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "go.mod"), "module rekindle\n\nrequire (\n\tgithub.com/janpfeifer/gonb v0.11.4\n)\n", 0o666)
@@ -27,7 +25,7 @@ func clone(t *testing.T) *setup {
 			t.Fatal(err)
 		}
 	}
-	return &setup{clone: dir}
+	return &setup.Clone{Dir: dir}
 }
 
 func write(t *testing.T, path, text string, mode os.FileMode) {
@@ -60,230 +58,11 @@ func printed(t *testing.T, f func()) string {
 	return <-text
 }
 
-func TestABrokenJupyterOnThePathIsPassedOver(t *testing.T) {
-	s := clone(t)
-	shims, good := t.TempDir(), t.TempDir()
-	write(t, filepath.Join(shims, "jupyter"), "#!/bin/sh\nexit 127\n", 0o777)
-	write(t, filepath.Join(good, "jupyter"), "#!/bin/sh\nexit 0\n", 0o777)
-	t.Setenv("PATH", shims+":"+good+":/usr/bin:/bin")
-	if err := s.findJupyter(); err != nil {
-		t.Fatal(err)
-	}
-	if want := filepath.Join(good, "jupyter"); s.jupyter != want {
-		t.Errorf("got %s, want %s", s.jupyter, want)
-	}
-}
-
-func TestAJupyterThatWasFoundIsNotAskedAgain(t *testing.T) {
-	s := clone(t)
-	program := filepath.Join(t.TempDir(), "jupyter")
-	asked := filepath.Join(s.clone, "asked")
-	write(t, program, "#!/bin/sh\necho once >> "+asked+"\n", 0o777)
-	t.Setenv("PATH", filepath.Dir(program)+":/usr/bin:/bin")
-	for range 2 {
-		if err := s.findJupyter(); err != nil || s.jupyter != program {
-			t.Errorf("got %s, %v, want %s", s.jupyter, err, program)
-		}
-	}
-	if text, _ := os.ReadFile(asked); string(text) != "once\n" {
-		t.Errorf("it was asked: %q", text)
-	}
-}
-
-func TestWithoutAnyWayToInstallOneLineSaysWhatToInstall(t *testing.T) {
-	s := clone(t)
-	t.Setenv("PATH", t.TempDir()) // no apt-get, no python3
-	err := s.installJupyter()
-	if err == nil {
-		t.Fatal("got no error")
-	}
-	for _, part := range []string{"no Jupyter was found", "apt-get install jupyter-notebook", "pip install notebook"} {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("got %q, want it to say %q", err, part)
-		}
-	}
-}
-
-func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
-	s := clone(t)
-	calls := filepath.Join(s.clone, "calls")
-	spec := `{"argv": ["` + filepath.Join(s.bin(), "gonb") + `", "-go_work=` + s.clone + `"]}`
-	write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\necho \"$@\" >> "+calls+"\nmkdir -p $JUPYTER_DATA_DIR/kernels/gonb\necho '"+spec+"' > $JUPYTER_DATA_DIR/kernels/gonb/kernel.json\n", 0o777)
-	install := func() {
-		t.Helper()
-		if err := s.installKernel(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	printed(t, func() { install(); install() })
-	raw, err := os.ReadFile(calls)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := string(raw), "--install --force_deps --raw_error --go_work="+s.clone+"\n"; got != want {
-		t.Errorf("two calls ran gonb with %q, want once with %q", got, want)
-	}
-	moved := filepath.Join(t.TempDir(), "moved")
-	if err := os.Rename(s.clone, moved); err != nil {
-		t.Fatal(err)
-	}
-	s.clone = moved
-	write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\ntouch "+moved+"/again\n", 0o777)
-	printed(t, install)
-	if _, err := os.Stat(filepath.Join(moved, "again")); err != nil {
-		t.Error("the clone moved, and the kernel was not installed again")
-	}
-}
-
-// VS Code and a Jupyter server of the user's own do not start with this
-// program's environment.
-func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
-	s := clone(t)
-	tools := t.TempDir()
-	write(t, filepath.Join(tools, "go"), "#!/bin/sh\n", 0o777)
-	t.Setenv("PATH", tools+":/usr/bin:/bin")
-	t.Setenv("GOEXPERIMENT", "jsonv2")
-	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
-	t.Setenv("CGO_ENABLED", "0")
-	t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", t.TempDir())
-	gonb := filepath.Join(s.bin(), "gonb")
-	write(t, gonb, "", 0o777)
-	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.clone+`"], "language": "go", "env": {"OLD": "1"}}`, 0o666)
-	for range 2 {
-		if err := s.installKernel(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	raw, err := os.ReadFile(s.kernelSpec())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var spec struct {
-		Argv     []string
-		Language string
-		Env      map[string]string
-	}
-	if err := json.Unmarshal(raw, &spec); err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{"PATH": s.bin() + ":" + tools + ":${PATH}:/usr/local/bin:/usr/bin:/bin", "GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0"}
-	if !maps.Equal(spec.Env, want) {
-		t.Errorf("the kernel's environment is %v, want %v", spec.Env, want)
-	}
-	if len(spec.Argv) != 2 || spec.Language != "go" {
-		t.Errorf("the rest of the specification was lost: %s", raw)
-	}
-}
-
-func TestAKernelThatRunsACopyIsNotInstalledAgain(t *testing.T) {
-	s := clone(t)
-	gonb, copied := filepath.Join(s.bin(), "gonb"), filepath.Join(s.data(), "kernels", "gonb", "gonb")
-	write(t, gonb, "#!/bin/sh\ntouch "+s.clone+"/again\n", 0o777)
-	write(t, filepath.Join(s.data(), "kernels", "gonb", "kernel.json"), `{"argv": ["`+copied+`", "-go_work=`+s.clone+`"]}`, 0o666)
-	for _, c := range []struct {
-		text string // of the copy
-		want bool
-	}{{"#!/bin/sh\ntouch " + s.clone + "/again\n", false}, {"an older one", true}} {
-		write(t, copied, c.text, 0o777)
-		printed(t, func() {
-			if err := s.installKernel(); err != nil {
-				t.Fatal(err)
-			}
-		})
-		if _, err := os.Stat(filepath.Join(s.clone, "again")); (err == nil) != c.want {
-			t.Errorf("the copy %q: installed again %v, want %v", c.text, err == nil, c.want)
-		}
-	}
-}
-
-// Jobs of a scheduler begin together: what is set up is not taken away under
-// another's feet.
-func TestSetUpsWaitForEachOther(t *testing.T) {
-	s := clone(t)
-	lock, err := os.OpenFile(filepath.Join(s.clone, "build", "setup.lock"), os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", t.TempDir()) // nothing can be installed, so the end comes soon
-	done := make(chan struct{})
-	go func() {
-		printed(t, func() { _ = s.all() })
-		close(done)
-	}()
-	select {
-	case <-done:
-		t.Error("a second set-up did not wait for the first")
-	case <-time.After(200 * time.Millisecond):
-	}
-	lock.Close()
-	select {
-	case <-done:
-	case <-time.After(3 * time.Minute): // Jupyter, if it is there, takes its time on a busy machine
-		t.Error("the second set-up waits although the first is done")
-	}
-}
-
-func TestCellsAreLinkedWithXLAOnlyWhereItMayRun(t *testing.T) {
-	if machine.HasGPU() {
-		t.Skip("this machine has a GPU: cells are linked with XLA in any case")
-	}
-	s := clone(t)
-	for _, c := range []struct{ plugin, engine, cgo, want string }{
-		{"", "", "", "CGO_ENABLED=0"},
-		{"pjrt_c_api_cpu_plugin.so", "", "", ""},
-		{"", "xla:/some/plugin.so", "", ""},
-		{"", "", "1", "CGO_ENABLED=1"},
-	} {
-		plugins := t.TempDir()
-		t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", plugins)
-		t.Setenv("GOMLX_BACKEND", c.engine)
-		t.Setenv("CGO_ENABLED", c.cgo)
-		if c.cgo == "" {
-			os.Unsetenv("CGO_ENABLED") // put back by Setenv's cleanup
-		}
-		if c.plugin != "" {
-			write(t, filepath.Join(plugins, c.plugin), "", 0o666)
-		}
-		got := ""
-		for _, line := range s.environ() {
-			if strings.HasPrefix(line, "CGO_ENABLED=") {
-				got = line
-			}
-		}
-		if got != c.want {
-			t.Errorf("plugin %q, GOMLX_BACKEND %q, CGO_ENABLED %q: cells get %q, want %q", c.plugin, c.engine, c.cgo, got, c.want)
-		}
-	}
-}
-
-func TestCellsGetTheToolsTheKernelAndVectorCode(t *testing.T) {
-	s := clone(t)
-	t.Setenv("GOEXPERIMENT", "jsonv2")
-	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
-	t.Setenv("JUPYTER_PATH", "/opt/kernels")
-	last := map[string]string{}
-	for _, line := range s.environ() {
-		key, value, _ := strings.Cut(line, "=")
-		last[key] = value
-	}
-	if !strings.HasPrefix(last["PATH"], s.bin()+":") {
-		t.Errorf("PATH is %s, want the clone's tools first", last["PATH"])
-	}
-	for key, want := range map[string]string{"GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "JUPYTER_PATH": s.data() + ":/opt/kernels"} {
-		if last[key] != want {
-			t.Errorf("%s is %q, want %q", key, last[key], want)
-		}
-	}
-}
-
 // jupyter is a program that stands in for Jupyter; cells print into the log.
-func jupyter(t *testing.T, s *setup, script string) {
+func jupyter(t *testing.T, s *setup.Clone, script string) {
 	t.Helper()
-	s.jupyter = filepath.Join(s.clone, "jupyter")
-	write(t, s.jupyter, "#!/bin/bash\n"+script, 0o777)
+	s.Jupyter = filepath.Join(s.Dir, "jupyter")
+	write(t, s.Jupyter, "#!/bin/bash\n"+script, 0o777)
 }
 
 func TestARunShowsWhatCellsPrintAndSaysWhereTheResultsAre(t *testing.T) {
@@ -300,7 +79,7 @@ touch build/notebooks/n.ipynb`)
 			t.Errorf("got %q, want it to say %q", text, part)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(s.clone, "build", "run-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "build", "run-*")); len(left) > 0 {
 		t.Errorf("the run left %v behind", left)
 	}
 }
@@ -364,13 +143,13 @@ func TestRunsOfDifferentNamesKeepTheirNotebooksApart(t *testing.T) {
 
 func TestWrongCallsAreRefused(t *testing.T) {
 	s := clone(t)
-	t.Chdir(s.clone)
+	t.Chdir(s.Dir)
 	for _, args := range [][]string{{}, {"run"}, {"fly"}, {"run", "a", "b"}, {"setup", "n.ipynb"}} {
-		if err := launch(s.clone, args); !errors.Is(err, errUsage) {
+		if err := launch(s.Dir, args); !errors.Is(err, errUsage) {
 			t.Errorf("%q: got %v, want how to call it", args, err)
 		}
 	}
-	if err := launch(s.clone, []string{"run", "missing.ipynb"}); err == nil || !strings.Contains(err.Error(), "missing.ipynb") {
+	if err := launch(s.Dir, []string{"run", "missing.ipynb"}); err == nil || !strings.Contains(err.Error(), "missing.ipynb") {
 		t.Errorf("a notebook that does not exist: got %v", err)
 	}
 	if err := launch(t.TempDir(), []string{"setup"}); err == nil || !strings.Contains(err.Error(), "clone") {
@@ -397,59 +176,17 @@ func TestAFollowerCopiesToTheLastByte(t *testing.T) {
 	}
 }
 
-func TestXLAOnTheCPUKeepsItsMemory(t *testing.T) {
-	s, plugins, _ := bare(t, "")
-	gonb := filepath.Join(s.bin(), "gonb")
-	write(t, gonb, "", 0o777)
-	kernel := func() string {
-		write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.clone+`"]}`, 0o666)
-		if err := s.installKernel(); err != nil {
-			t.Fatal(err)
-		}
-		raw, err := os.ReadFile(s.kernelSpec())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var spec struct{ Env map[string]string }
-		if err := json.Unmarshal(raw, &spec); err != nil {
-			t.Fatal(err)
-		}
-		return spec.Env["GLIBC_TUNABLES"]
-	}
-	if got := kernel(); got != "" {
-		t.Errorf("without a plugin the kernel sets %q, want nothing", got)
-	}
-	if machine.HasGPU() {
-		t.Skip("this machine has a GPU")
-	}
-	write(t, filepath.Join(plugins, cpuPlugin), "", 0o666)
-	for set, want := range map[string]string{
-		"":                       "glibc.malloc.hugetlb=1",
-		"glibc.cpu.x=1":          "glibc.cpu.x=1:glibc.malloc.hugetlb=1",
-		"glibc.malloc.hugetlb=2": "glibc.malloc.hugetlb=2",
-	} {
-		t.Setenv("GLIBC_TUNABLES", set)
-		if got := kernel(); got != want {
-			t.Errorf("GLIBC_TUNABLES=%q: the kernel sets %q, want %q", set, got, want)
-		}
-	}
-	t.Setenv("REKINDLE_XLA", "0")
-	if got := kernel(); got != "" {
-		t.Errorf("with REKINDLE_XLA=0 the kernel sets %q, want nothing", got)
-	}
-}
-
 func TestNotebooksMayHaveAnyName(t *testing.T) {
 	s := clone(t)
-	s.jupyter = filepath.Join(s.clone, "jupyter")
-	t.Chdir(s.clone)
+	s.Jupyter = filepath.Join(s.Dir, "jupyter")
+	t.Chdir(s.Dir)
 	for _, file := range []string{"my notebook [1].ipynb", "-x.ipynb", "a*b?.ipynb"} {
-		args := s.execution(file, filepath.Join(s.clone, "build", "notebooks", file)).Args
+		args := execution(s, file, filepath.Join(s.Dir, "build", "notebooks", file)).Args
 		last := args[len(args)-1]
 		if found, err := filepath.Glob(strings.ReplaceAll(last, "[[]", "\\[")); strings.HasPrefix(last, "-") || err != nil || len(found) > 0 {
 			t.Errorf("%s: %q, %v", file, last, err)
 		}
-		write(t, filepath.Join(s.clone, file), "{}", 0o666)
+		write(t, filepath.Join(s.Dir, file), "{}", 0o666)
 		if found, err := filepath.Glob(last); err != nil || len(found) != 1 || filepath.Base(found[0]) != file {
 			t.Errorf("%s is found as %q (%v)", file, found, err)
 		}

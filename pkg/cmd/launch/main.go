@@ -14,11 +14,7 @@
 //	launch settle PID          have git note the size of notebooks that are only run, while a kernel lives; it calls it
 //	launch refresh [NOTEBOOK]  the same, then run every notebook, or that one, and store its outputs
 //
-// All it installs itself lies in the clone, under build/ and .venv/, but for two
-// things: XLA's plugin, which lies where go-xla finds it, ~/.local/lib/go-xla, and
-// the kernel, a script of a few lines in the user's Jupyter folder. Jupyter and
-// the C compiler may come from apt-get, where that works without a question. What
-// is there already is not touched, so a second call starts at once.
+// What set-up installs, and where, package setup says.
 package main
 
 import (
@@ -29,6 +25,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"rekindle/pkg/setup"
 )
 
 func main() {
@@ -38,6 +36,8 @@ func main() {
 	}
 	var ended exitStatus
 	switch {
+	case errors.Is(err, setup.ErrInterrupted):
+		os.Exit(130) // as a shell says for Ctrl+C
 	case errors.As(err, &ended): // what happened has been said
 		os.Exit(int(ended))
 	case err != nil:
@@ -65,14 +65,14 @@ func launch(clone string, args []string) error {
 		command = args[0]
 	}
 	if command == "filter" && len(args) == 2 {
-		return filter(clone, args[1], os.Stdin, os.Stdout)
+		return setup.Filter(clone, args[1], os.Stdin, os.Stdout)
 	}
 	if command == "settle" && len(args) == 2 {
 		pid, err := strconv.Atoi(args[1])
 		if err != nil {
 			return errUsage
 		}
-		(&setup{clone: clone}).settleWhile(pid)
+		(&setup.Clone{Dir: clone}).SettleWhile(pid)
 		return nil
 	}
 	var forJupyter []string
@@ -90,15 +90,15 @@ func launch(clone string, args []string) error {
 			return fmt.Errorf("there is no notebook %s", notebook)
 		}
 	}
-	s := &setup{clone: clone}
+	s := &setup.Clone{Dir: clone}
 	switch command {
 	case "setup":
-		s.insist = true
-		return s.all()
+		s.Insist = true
+		return s.All()
 	case "data":
 		return data()
 	case "run":
-		if err := s.all(); err != nil {
+		if err := s.All(); err != nil {
 			return err
 		}
 		if err := compile(s); err != nil {
@@ -106,27 +106,27 @@ func launch(clone string, args []string) error {
 		}
 		return run(s, notebook)
 	case "lab":
-		if err := s.all(); err != nil {
+		if err := s.All(); err != nil {
 			return err
 		}
 		return lab(s, notebook, forJupyter)
 	case "jupyter":
-		return s.ownJupyter()
+		return s.OwnJupyter()
 	case "kernel":
-		s.claim = true
-		return s.all()
+		s.Claim = true
+		return s.All()
 	case "unkernel":
-		return s.removeUserKernel()
+		return s.RemoveUserKernel()
 	case "gopls":
-		if err := s.all(); err != nil {
+		if err := s.All(); err != nil {
 			return err
 		}
-		return s.buildGopls(context.Background())
+		return s.BuildGopls(context.Background())
 	case "sync":
 		_, _, err := syncAll(clone)
 		return err
 	case "refresh":
-		if err := s.all(); err != nil {
+		if err := s.All(); err != nil {
 			return err
 		}
 		if err := compile(s); err != nil {

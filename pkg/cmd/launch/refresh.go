@@ -13,6 +13,7 @@ import (
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/notebook/ipynb"
+	"rekindle/pkg/setup"
 )
 
 // quick is the configuration of stored runs: the main notebook trains as long as
@@ -56,8 +57,8 @@ func syncAll(clone string) (training, others []string, err error) {
 // not train show what the others have trained: where one of those has failed,
 // they are not run, and keep their outputs. With only, the path of a training
 // notebook, it is that one alone.
-func refresh(s *setup, only string) error {
-	training, others, err := syncAll(s.clone)
+func refresh(s *setup.Clone, only string) error {
+	training, others, err := syncAll(s.Dir)
 	if err != nil {
 		return err
 	}
@@ -68,12 +69,12 @@ func refresh(s *setup, only string) error {
 		}
 		training, others = []string{file}, nil
 	}
-	scratch, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "refresh-*")
+	scratch, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "refresh-*")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	goMod, err := os.ReadFile(filepath.Join(s.clone, "go.mod"))
+	goMod, err := os.ReadFile(filepath.Join(s.Dir, "go.mod"))
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func refresh(s *setup, only string) error {
 			break
 		}
 		began := time.Now()
-		size, err := s.refreshOne(scratch, file)
+		size, err := refreshOne(s, scratch, file)
 		var ended exitStatus
 		if errors.As(err, &ended) { // interrupted
 			return err
@@ -103,8 +104,8 @@ func refresh(s *setup, only string) error {
 }
 
 // refreshOne runs a notebook and stores its outputs. It returns the file's size.
-func (s *setup) refreshOne(scratch, file string) (size int64, err error) {
-	path, copied := filepath.Join(s.clone, file), filepath.Join(scratch, file)
+func refreshOne(s *setup.Clone, scratch, file string) (size int64, err error) {
+	path, copied := filepath.Join(s.Dir, file), filepath.Join(scratch, file)
 	n, err := ipynb.Load(path)
 	if err != nil {
 		return 0, err
@@ -121,7 +122,7 @@ func (s *setup) refreshOne(scratch, file string) (size int64, err error) {
 	}
 	var messages bytes.Buffer
 	out := filepath.Join(scratch, "executed", filepath.Base(file))
-	cmd := s.execution(copied, out)
+	cmd := execution(s, copied, out)
 	cmd.Dir = scratch
 	cmd.Env = append(cmd.Env, notebook.ConfigVariable+"="+overrides, cell.RunDirVariable+"=")
 	cmd.Stdout, cmd.Stderr = &messages, &messages
@@ -130,7 +131,7 @@ func (s *setup) refreshOne(scratch, file string) (size int64, err error) {
 		return 0, exitStatus(130)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("a cell failed\n%s", lastLines(messages.String(), 40))
+		return 0, fmt.Errorf("a cell failed\n%s", setup.LastLines(messages.String(), 40))
 	}
 	executed, err := ipynb.Load(out)
 	if err != nil {

@@ -9,26 +9,27 @@ import (
 	"testing"
 
 	"rekindle/pkg/notebook/ipynb"
+	"rekindle/pkg/setup"
 )
 
 // notebookFile writes a small training notebook.
-func notebookFile(t *testing.T, s *setup, path, title string) {
+func notebookFile(t *testing.T, s *setup.Clone, path, title string) {
 	t.Helper()
 	n := &ipynb.Notebook{Metadata: map[string]any{}, Format: 4, FormatMinor: 5, Cells: []*ipynb.Cell{
 		{Type: "markdown", ID: "title", Source: ipynb.Text("# " + title)},
 		{Type: "code", ID: "training", Source: "%%\nTrain(c)"},
 	}}
-	if err := os.MkdirAll(filepath.Dir(filepath.Join(s.clone, path)), 0o777); err != nil {
+	if err := os.MkdirAll(filepath.Dir(filepath.Join(s.Dir, path)), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Save(filepath.Join(s.clone, path)); err != nil {
+	if err := n.Save(filepath.Join(s.Dir, path)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func loaded(t *testing.T, s *setup, path string) *ipynb.Notebook {
+func loaded(t *testing.T, s *setup.Clone, path string) *ipynb.Notebook {
 	t.Helper()
-	n, err := ipynb.Load(filepath.Join(s.clone, path))
+	n, err := ipynb.Load(filepath.Join(s.Dir, path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,19 +46,19 @@ func TestRefreshStoresOutputsAndAFailureStoresNone(t *testing.T) {
 	notebookFile(t, s, other, "Other")
 	looks := loaded(t, s, other)
 	looks.Cells[1].ID = "look"
-	if err := looks.Save(filepath.Join(s.clone, other)); err != nil {
+	if err := looks.Save(filepath.Join(s.Dir, other)); err != nil {
 		t.Fatal(err)
 	}
 	main := loaded(t, s, ipynb.Main)
 	main.Cell("training").Source = "%%\nTrain(c, 2)"
-	if err := main.Save(filepath.Join(s.clone, ipynb.Main)); err != nil {
+	if err := main.Save(filepath.Join(s.Dir, ipynb.Main)); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("REKINDLE_CONFIG", `{"num_epochs": 99}`) // is for make run
 	// Stands in for nbconvert: the last argument is the notebook, the output folder comes after --output-dir.
 	jupyter(t, s, `for last; do :; done
 while [ "$1" != --output-dir ]; do shift; done; out=$2
-pwd >> `+s.clone+`/where; echo "$REKINDLE_CONFIG" >> `+s.clone+`/settings
+pwd >> `+s.Dir+`/where; echo "$REKINDLE_CONFIG" >> `+s.Dir+`/settings
 case $last in */bad.ipynb) echo "a cell is broken" >&2; exit 1;; esac
 mkdir -p $out
 sed 's/"execution_count": null/"execution_count": 1/; s/"outputs": \[\]/"outputs": [{"output_type": "stream", "name": "stdout", "text": ["trained\\n"]}]/' $last > $out/$(basename $last)`)
@@ -95,20 +96,20 @@ sed 's/"execution_count": null/"execution_count": 1/; s/"outputs": \[\]/"outputs
 	if n := loaded(t, s, bad); len(n.Cell("training").Outputs) > 0 || n.Check() == nil {
 		t.Error("outputs of a run that failed are stored")
 	}
-	settings, err := os.ReadFile(filepath.Join(s.clone, "settings"))
+	settings, err := os.ReadFile(filepath.Join(s.Dir, "settings"))
 	if err != nil || strings.Contains(string(settings), "99") || !strings.Contains(string(settings), quick) {
 		t.Errorf("notebooks ran with %q (%v), want their own settings", settings, err)
 	}
-	where, err := os.ReadFile(filepath.Join(s.clone, "where"))
-	if err != nil || !strings.HasPrefix(string(where), filepath.Join(s.clone, "build", "refresh-")) {
+	where, err := os.ReadFile(filepath.Join(s.Dir, "where"))
+	if err != nil || !strings.HasPrefix(string(where), filepath.Join(s.Dir, "build", "refresh-")) {
 		t.Errorf("notebooks ran in %s (%v), want a folder of their own", where, err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(s.clone, "build", "refresh-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "build", "refresh-*")); len(left) > 0 {
 		t.Errorf("%v is left behind", left)
 	}
 
 	// With the broken one mended, the notebook that shows what all have trained is the last.
-	if err := os.Remove(filepath.Join(s.clone, bad)); err != nil {
+	if err := os.Remove(filepath.Join(s.Dir, bad)); err != nil {
 		t.Fatal(err)
 	}
 	text = printed(t, func() { err = refresh(s, "") })

@@ -20,6 +20,7 @@ import (
 	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
+	"rekindle/pkg/setup"
 )
 
 // saving is how long a cell may take to save after an interruption. GoNB kills
@@ -28,9 +29,9 @@ const saving = 15 * time.Second
 
 // run executes all cells of a notebook without a browser, shows on the terminal
 // what they print, and says where the results are.
-func run(s *setup, file string) error {
+func run(s *setup.Clone, file string) error {
 	began := time.Now()
-	dir, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "run-*")
+	dir, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "run-*")
 	if err != nil {
 		return err
 	}
@@ -40,15 +41,15 @@ func run(s *setup, file string) error {
 		return err
 	}
 	defer printed.Close()
-	out := filepath.Join(s.clone, "build", "notebooks")
+	out := filepath.Join(s.Dir, "build", "notebooks")
 	if err := os.MkdirAll(out, 0o777); err != nil {
 		return err
 	}
 	executed := filepath.Join(out, outputName(file, os.Getenv(notebook.ConfigVariable)))
 
 	var messages bytes.Buffer
-	cmd := s.execution(file, executed)
-	cmd.Dir = s.clone
+	cmd := execution(s, file, executed)
+	cmd.Dir = s.Dir
 	cmd.Env = append(cmd.Env, cell.RunDirVariable+"="+dir)
 	if machine.IsTerminal(os.Stdout) {
 		cmd.Env = append(cmd.Env, cell.LiveVariable+"=1")
@@ -73,15 +74,15 @@ func run(s *setup, file string) error {
 		fmt.Printf("      %s='%s'\n", notebook.ConfigVariable, resuming(os.Getenv(notebook.ConfigVariable)))
 	case err != nil:
 		if !bytes.Contains(said, []byte("❌")) { // the cells themselves have not said what is wrong
-			fmt.Fprintln(os.Stderr, lastLines(messages.String(), 40))
+			fmt.Fprintln(os.Stderr, setup.LastLines(messages.String(), 40))
 		}
-		fmt.Fprintf(os.Stderr, "❌ The notebook stopped at an error; all messages are in %s\n", relative(s.clone, log))
+		fmt.Fprintf(os.Stderr, "❌ The notebook stopped at an error; all messages are in %s\n", s.Relative(log))
 	default:
 		fmt.Printf("✅ Done in %s\n", time.Since(began).Round(time.Second))
-		fmt.Printf("   Notebook with all outputs: %s\n", relative(s.clone, executed))
+		fmt.Printf("   Notebook with all outputs: %s\n", s.Relative(executed))
 	}
 	if exp, e := os.ReadFile(filepath.Join(dir, cell.ExperimentName)); e == nil {
-		fmt.Printf("   Experiment:                %s\n", relative(s.clone, string(exp)))
+		fmt.Printf("   Experiment:                %s\n", s.Relative(string(exp)))
 	}
 	switch {
 	case interrupted:
@@ -108,11 +109,11 @@ func outputName(file, overrides string) string {
 
 // execution is the program that runs all cells of a notebook in a kernel and
 // writes it with its outputs to another file.
-func (s *setup) execution(file, executed string) *exec.Cmd {
-	cmd := exec.Command(s.jupyter, "nbconvert", "--to", "notebook", "--execute",
+func execution(s *setup.Clone, file, executed string) *exec.Cmd {
+	cmd := exec.Command(s.Jupyter, "nbconvert", "--to", "notebook", "--execute",
 		"--ExecutePreprocessor.timeout=-1", "--ExecutePreprocessor.startup_timeout=180",
 		"--output-dir", filepath.Dir(executed), "--output="+filepath.Base(executed), asPattern(file))
-	cmd.Env = s.environ()
+	cmd.Env = s.Environ()
 	return cmd
 }
 
@@ -138,10 +139,10 @@ func resuming(overrides string) string {
 }
 
 // compile builds what cells import, so that the wait for it has a name.
-func compile(s *setup) error {
+func compile(s *setup.Clone) error {
 	said := time.AfterFunc(2*time.Second, func() { fmt.Println("🔧 Compiling; the first time this takes a minute or two") })
 	defer said.Stop()
-	return s.logged(nil, "go", "build", "./pkg/notebook/...")
+	return s.Logged(nil, "go", "build", "./pkg/notebook/...")
 }
 
 // untilDone runs a program in a process group of its own. What would stop this

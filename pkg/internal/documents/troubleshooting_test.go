@@ -110,7 +110,7 @@ func wordingsOf(t *testing.T) [][]string {
 		return nil
 	}))
 	packages := slices.Collect(maps.Values(folders))
-	for _, other := range []string{"Makefile", "pkg/cmd/launch/papermill/rekindle_papermill.py"} {
+	for _, other := range []string{"Makefile", "pkg/setup/papermill/rekindle_papermill.py"} {
 		text, err := os.ReadFile(filepath.Join(clone, other))
 		must(t, err)
 		packages = append(packages, []string{string(text)})

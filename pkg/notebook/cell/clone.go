@@ -37,3 +37,19 @@ func EnterClone() error {
 	}
 	return nil
 }
+
+// PinnedVersions returns the version of each module that a go.mod requires.
+func PinnedVersions(goMod string) (map[string]string, error) {
+	text, err := os.ReadFile(goMod)
+	if err != nil {
+		return nil, err
+	}
+	pinned := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(words) >= 2 && strings.HasPrefix(words[1], "v") {
+			pinned[words[0]] = words[1]
+		}
+	}
+	return pinned, nil
+}

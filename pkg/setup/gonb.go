@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"crypto/sha256"
@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
 )
 
 const gonbModule = "github.com/janpfeifer/gonb"
@@ -244,9 +245,9 @@ func corrected(info *buildinfo.BuildInfo) bool {
 // correctedSource writes GoNB's source with the corrections into the clone's build
 // folder, and returns the go.mod, other than this module's only in that, to build
 // it with.
-func (s *setup) correctedSource() (string, error) {
+func (s *Clone) correctedSource() (string, error) {
 	cmd := exec.Command("go", "mod", "download", "-json", gonbModule)
-	cmd.Dir, cmd.Env = s.clone, s.environ()
+	cmd.Dir, cmd.Env = s.Dir, s.Environ()
 	said, err := cmd.Output()
 	var module struct{ Dir, Error string }
 	if e := json.Unmarshal(said, &module); e != nil || module.Dir == "" {
@@ -256,7 +257,7 @@ func (s *setup) correctedSource() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir := filepath.Join(s.clone, "build", "gonb")
+	dir := filepath.Join(s.Dir, "build", "gonb")
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
 	}
@@ -283,9 +284,9 @@ func (s *setup) correctedSource() (string, error) {
 			return "", err
 		}
 	}
-	mod := filepath.Join(s.clone, "build", "gonb.mod")
+	mod := filepath.Join(s.Dir, "build", "gonb.mod")
 	for from, to := range map[string]string{"go.mod": mod, "go.sum": strings.TrimSuffix(mod, ".mod") + ".sum"} {
-		raw, err := os.ReadFile(filepath.Join(s.clone, from))
+		raw, err := os.ReadFile(filepath.Join(s.Dir, from))
 		if err != nil {
 			return "", err
 		}
@@ -313,7 +314,7 @@ func correct(dir string) (map[string]string, error) {
 			text = string(raw)
 		}
 		if n := strings.Count(text, c.old); n != 1 {
-			return nil, fmt.Errorf("GoNB has changed, and our corrections of it (pkg/cmd/launch/gonb.go) must follow: %s holds %d times\n%s", c.file, n, c.old)
+			return nil, fmt.Errorf("GoNB has changed, and our corrections of it (pkg/setup/gonb.go) must follow: %s holds %d times\n%s", c.file, n, c.old)
 		}
 		texts[c.file] = strings.Replace(text, c.old, c.new, 1)
 	}

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"context"
@@ -47,7 +47,7 @@ func cudaFor(driver int) cuda {
 const unpackedTimes = 3
 
 // installCUDA fetches XLA's plugin for CUDA and NVIDIA's libraries through pip.
-func (s *setup) installCUDA(ctx context.Context) error {
+func (s *Clone) installCUDA(ctx context.Context) error {
 	if os.Getenv("PJRT_PLUGIN_LIBRARY_PATH") != "" {
 		return lack{"plugins are looked for in PJRT_PLUGIN_LIBRARY_PATH alone, where that for CUDA does not find its libraries", "unset PJRT_PLUGIN_LIBRARY_PATH && make setup"}
 	}
@@ -62,7 +62,7 @@ func (s *setup) installCUDA(ctx context.Context) error {
 // installWheels makes the folder "nvidia" in dir, with the plugin and NVIDIA's
 // libraries, or leaves what was there. The plugin finds the libraries by its own
 // search path ($ORIGIN/../nvidia), those each other.
-func (s *setup) installWheels(ctx context.Context, c cuda, dir string) error {
+func (s *Clone) installWheels(ctx context.Context, c cuda, dir string) error {
 	python, err := s.pip(ctx)
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (s *setup) installWheels(ctx context.Context, c cuda, dir string) error {
 	defer os.RemoveAll(scratch)
 	args := append([]string{"-m", "pip", "install", "--only-binary=:all:", "--retries=1", "--target=" + scratch, c.plugin + "==" + jaxVersion}, c.libraries...)
 	if s.loggedUntil(ctx, []string{"TMPDIR=" + scratch}, python, args...) != nil {
-		return fmt.Errorf("pip could not install %s and NVIDIA's libraries, see %s", c.plugin, relative(s.clone, s.log()))
+		return fmt.Errorf("pip could not install %s and NVIDIA's libraries, see %s", c.plugin, s.Relative(s.Log()))
 	}
 	nvidia := filepath.Join(scratch, "nvidia")
 	if err := os.Rename(filepath.Join(scratch, "jax_plugins", c.module, "xla_cuda_plugin.so"), filepath.Join(nvidia, "pjrt_c_api_cuda_plugin.so")); err != nil {

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"bytes"
@@ -28,13 +28,13 @@ import (
 const filterCommand = `sh -c 'if build/bin/launch filter </dev/null >/dev/null 2>&1; then exec build/bin/launch filter "$1"; else cat; fi' -- %f`
 
 // installFilter tells git of the filter, in this clone alone.
-func (s *setup) installFilter() error {
-	if _, err := os.Stat(filepath.Join(s.clone, ".git")); err != nil {
+func (s *Clone) installFilter() error {
+	if _, err := os.Stat(filepath.Join(s.Dir, ".git")); err != nil {
 		return nil // a copy without git
 	}
 	git := func(args ...string) ([]byte, error) {
 		cmd := exec.Command("git", append([]string{"config", "--local"}, args...)...)
-		cmd.Dir = s.clone
+		cmd.Dir = s.Dir
 		return cmd.Output()
 	}
 	const key = "filter.rekindle.clean"
@@ -48,7 +48,7 @@ func (s *setup) installFilter() error {
 
 // filter copies a notebook that git asks for, with the outputs that git knows. What
 // is no notebook, or new to git, it copies as it is.
-func filter(clone, path string, from io.Reader, to io.Writer) error {
+func Filter(clone, path string, from io.Reader, to io.Writer) error {
 	now, err := io.ReadAll(from)
 	if err != nil {
 		return err
@@ -70,20 +70,20 @@ type settled map[string]time.Time
 
 // settle has git note the size of notebooks that were saved since the last call and
 // differ for git in nothing else. Where git does not work here, that is no matter.
-func (s *setup) settle(seen settled) {
-	if _, err := os.Stat(filepath.Join(s.clone, ".git")); err != nil {
+func (s *Clone) settle(seen settled) {
+	if _, err := os.Stat(filepath.Join(s.Dir, ".git")); err != nil {
 		return
 	}
 	git := func(args ...string) string {
 		cmd := exec.Command("git", args...)
-		cmd.Dir = s.clone
+		cmd.Dir = s.Dir
 		said, err := cmd.Output()
 		if err != nil {
 			return ""
 		}
 		return string(bytes.TrimSpace(said))
 	}
-	_ = filepath.WalkDir(filepath.Join(s.clone, "notebooks"), func(path string, d fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(filepath.Join(s.Dir, "notebooks"), func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".ipynb" {
 			return nil
 		}
@@ -92,7 +92,7 @@ func (s *setup) settle(seen settled) {
 			return nil
 		}
 		seen[path] = info.ModTime()
-		file := relative(s.clone, path)
+		file := s.Relative(path)
 		known := git("ls-files", "--format=%(objectname)", "--", file)
 		if known != "" && git("diff-files", "--name-only", "--", file) != "" && git("hash-object", "--path="+filepath.ToSlash(file), path) == known {
 			git("update-index", "--", file)
@@ -101,8 +101,8 @@ func (s *setup) settle(seen settled) {
 	})
 }
 
-// settleUntil settles until ctx ends.
-func (s *setup) settleUntil(ctx context.Context) {
+// SettleUntil settles until ctx ends.
+func (s *Clone) SettleUntil(ctx context.Context) {
 	for seen := (settled{}); ; {
 		s.settle(seen)
 		select {
@@ -113,11 +113,11 @@ func (s *setup) settleUntil(ctx context.Context) {
 	}
 }
 
-// settleWhile settles while a process lives, and once after its end.
-func (s *setup) settleWhile(pid int) {
+// SettleWhile settles while a process lives, and once after its end.
+func (s *Clone) SettleWhile(pid int) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	go s.settleUntil(ctx)
+	go s.SettleUntil(ctx)
 	for syscall.Kill(pid, 0) == nil && os.Getppid() != 1 {
 		time.Sleep(settling)
 	}

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"bytes"
@@ -23,14 +23,27 @@ func TestGitSeesWhatWasEditedAndNotWhatWasRun(t *testing.T) {
 	}
 	// This test's own program is the filter.
 	write(t, filepath.Join(s.bin(), "launch"), "#!/bin/sh\n[ -n \"$2\" ] || exit 0\nREKINDLE_TEST_FILTER=\"$2\" exec "+quoted(program)+" -test.run='^TestActAsFilter$'\n", 0o777)
-	write(t, filepath.Join(s.clone, ".gitattributes"), "/notebooks/**/*.ipynb filter=rekindle\n", 0o666)
-	write(t, filepath.Join(s.clone, ".gitignore"), "/build/\n", 0o666)
+	write(t, filepath.Join(s.Dir, ".gitattributes"), "/notebooks/**/*.ipynb filter=rekindle\n", 0o666)
+	write(t, filepath.Join(s.Dir, ".gitignore"), "/build/\n", 0o666)
 	const file = "notebooks/unet/a.ipynb"
-	notebookFile(t, s, file, "A")
+	write(t, filepath.Join(s.Dir, file), `{"metadata": {}, "nbformat": 4, "nbformat_minor": 5, "cells": [
+		{"cell_type": "markdown", "id": "title", "metadata": {}, "source": ["# A"]},
+		{"cell_type": "code", "id": "training", "metadata": {}, "source": ["%%\n", "Train(c)"], "outputs": [], "execution_count": null}]}`, 0o666)
+	load := func() *ipynb.Notebook {
+		t.Helper()
+		n, err := ipynb.Load(filepath.Join(s.Dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if err := load().Save(filepath.Join(s.Dir, file)); err != nil {
+		t.Fatal(err)
+	}
 	git := func(args ...string) string {
 		t.Helper()
 		cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@b"}, args...)...)
-		cmd.Dir = s.clone
+		cmd.Dir = s.Dir
 		said, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("git %v: %v\n%s", args, err, said)
@@ -46,9 +59,9 @@ func TestGitSeesWhatWasEditedAndNotWhatWasRun(t *testing.T) {
 
 	change := func(f func(n *ipynb.Notebook)) {
 		t.Helper()
-		n := loaded(t, s, file)
+		n := load()
 		f(n)
-		path := filepath.Join(s.clone, file)
+		path := filepath.Join(s.Dir, file)
 		if err := n.Save(path); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +91,7 @@ func TestGitSeesWhatWasEditedAndNotWhatWasRun(t *testing.T) {
 	if !strings.Contains(diff, "Train(c, 9)") || strings.Contains(diff, "trained") || strings.Contains(diff, "1.99") {
 		t.Errorf("the difference of an edited notebook is\n%s", diff)
 	}
-	if n := loaded(t, s, file); len(n.Cells[1].Outputs) == 0 {
+	if n := load(); len(n.Cells[1].Outputs) == 0 {
 		t.Error("the outputs on disk are lost")
 	}
 	// What is stored for readers is seen.
@@ -109,7 +122,7 @@ func TestActAsFilter(t *testing.T) {
 	}
 	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	if err == nil {
-		err = filter(strings.TrimSpace(string(top)), file, os.Stdin, os.Stdout)
+		err = Filter(strings.TrimSpace(string(top)), file, os.Stdin, os.Stdout)
 	}
 	if err != nil {
 		os.Exit(1)
@@ -119,7 +132,7 @@ func TestActAsFilter(t *testing.T) {
 
 func TestTheFilterLeavesAloneWhatGitDoesNotKnow(t *testing.T) {
 	var out bytes.Buffer
-	if err := filter(t.TempDir(), "notebooks/new.ipynb", strings.NewReader("{no JSON"), &out); err != nil || out.String() != "{no JSON" {
+	if err := Filter(t.TempDir(), "notebooks/new.ipynb", strings.NewReader("{no JSON"), &out); err != nil || out.String() != "{no JSON" {
 		t.Errorf("got %q, %v", out.String(), err)
 	}
 }

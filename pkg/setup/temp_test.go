@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"os"
@@ -34,7 +34,7 @@ func TestAFolderForTemporaryFilesThatWillNotDoIsNamed(t *testing.T) {
 // The Go tool needs the same folder before this program is built, and a home for
 // what it keeps.
 func TestMakeSaysWhatGoNeeds(t *testing.T) {
-	top, err := filepath.Abs("../../..")
+	top, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"errors"
@@ -22,25 +22,25 @@ var (
 )
 
 // findJupyter finds a Jupyter that can run notebooks, or installs one.
-func (s *setup) findJupyter() error {
+func (s *Clone) findJupyter() error {
 	// Asking Python takes half a second, so the answer is kept.
-	if s.jupyter = s.knownJupyter(); s.jupyter != "" {
+	if s.Jupyter = s.knownJupyter(); s.Jupyter != "" {
 		return nil
 	}
 	if err := s.repairVenv(); err != nil {
 		return fmt.Errorf("%s was made elsewhere and cannot be mended (%w); remove it and try again", s.venv(), err)
 	}
-	if s.jupyter = s.workingJupyter(); s.jupyter == "" {
+	if s.Jupyter = s.workingJupyter(); s.Jupyter == "" {
 		if err := s.installJupyter(); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(s.data(), "program"), []byte(s.jupyter+"\n"+fingerprint(s.jupyter)), 0o666)
+	return os.WriteFile(filepath.Join(s.Data(), "program"), []byte(s.Jupyter+"\n"+fingerprint(s.Jupyter)), 0o666)
 }
 
 // workingJupyter returns the first Jupyter that has nbconvert. A version
 // manager's shim may be on the PATH in front of one that works.
-func (s *setup) workingJupyter() string {
+func (s *Clone) workingJupyter() string {
 	candidates := []string{filepath.Join(s.venv(), "bin", "jupyter")}
 	dirs := append(filepath.SplitList(os.Getenv("PATH")), "/usr/local/bin", "/usr/bin")
 	if home, err := os.UserHomeDir(); err == nil {
@@ -57,7 +57,7 @@ func (s *setup) workingJupyter() string {
 	return ""
 }
 
-func (s *setup) venv() string { return filepath.Join(s.clone, ".venv") }
+func (s *Clone) venv() string { return filepath.Join(s.Dir, ".venv") }
 
 func isProgram(path string) bool {
 	info, err := os.Stat(path)
@@ -66,11 +66,11 @@ func isProgram(path string) bool {
 
 // installJupyter tries pip in a folder of this clone, which brings what most people
 // have today, then Debian's packages where no question would be asked.
-func (s *setup) installJupyter() error {
+func (s *Clone) installJupyter() error {
 	var problems []string
 	if err := s.installWithPip(); err != nil {
 		problems = append(problems, err.Error())
-	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
+	} else if s.Jupyter = s.workingJupyter(); s.Jupyter != "" {
 		return nil
 	}
 	packages, what := debianPackages, "Jupyter"
@@ -79,7 +79,7 @@ func (s *setup) installJupyter() error {
 	}
 	if err := s.installWithApt(what, packages); err != nil {
 		problems = append(problems, err.Error())
-	} else if s.jupyter = s.workingJupyter(); s.jupyter != "" {
+	} else if s.Jupyter = s.workingJupyter(); s.Jupyter != "" {
 		return nil
 	}
 	return fmt.Errorf("no Jupyter was found, and it could not be installed here; install it with \"pip install notebook\" or \"apt-get install %s\" and try again\n   %s",
@@ -87,7 +87,7 @@ func (s *setup) installJupyter() error {
 }
 
 // installWithApt installs Debian's packages where nobody would be asked for a password.
-func (s *setup) installWithApt(what string, packages []string) error {
+func (s *Clone) installWithApt(what string, packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("apt-get: not on this machine")
 	}
@@ -101,7 +101,7 @@ func (s *setup) installWithApt(what string, packages []string) error {
 	fmt.Printf("📥 Installing %s with apt-get: %s\n", what, strings.Join(packages, " "))
 	apt := func(args ...string) error {
 		line := append(append([]string{}, sudo...), append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"}, args...)...)
-		return s.logged(nil, line[0], line[1:]...)
+		return s.Logged(nil, line[0], line[1:]...)
 	}
 	if err := apt("update"); err != nil {
 		fmt.Println("   apt-get update failed; trying with the package lists that are there")
@@ -110,19 +110,19 @@ func (s *setup) installWithApt(what string, packages []string) error {
 }
 
 // installWithPip makes the clone's .venv with Jupyter in it, or leaves none.
-func (s *setup) installWithPip() error {
+func (s *Clone) installWithPip() error {
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		return fmt.Errorf("pip: there is no python3")
 	}
-	fmt.Printf("📥 Installing JupyterLab and Notebook with pip into %s\n", relative(s.clone, s.venv()))
+	fmt.Printf("📥 Installing JupyterLab and Notebook with pip into %s\n", s.Relative(s.venv()))
 	_, there := os.Stat(s.venv())
-	err = s.logged(nil, python, "-m", "venv", s.venv())
+	err = s.Logged(nil, python, "-m", "venv", s.venv())
 	if err == nil {
 		// Not its program pip: where the folder was there before, that may be of a Python that is gone. For the same
 		// reason what looks installed is installed again.
 		pip := []string{"-m", "pip", "install", "--quiet", "--force-reinstall"}
-		err = s.logged(nil, filepath.Join(s.venv(), "bin", "python"), append(pip, pipPackages...)...)
+		err = s.Logged(nil, filepath.Join(s.venv(), "bin", "python"), append(pip, pipPackages...)...)
 	}
 	if err != nil && there != nil {
 		_ = os.RemoveAll(s.venv())
@@ -130,10 +130,10 @@ func (s *setup) installWithPip() error {
 	return err
 }
 
-// ownJupyter installs Jupyter into the clone's .venv, where another one was found and
+// OwnJupyter installs Jupyter into the clone's .venv, where another one was found and
 // is used until now.
-func (s *setup) ownJupyter() error {
-	for _, dir := range []string{s.bin(), s.data()} {
+func (s *Clone) OwnJupyter() error {
+	for _, dir := range []string{s.bin(), s.Data()} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
@@ -141,8 +141,8 @@ func (s *setup) ownJupyter() error {
 	if err := s.installWithPip(); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(s.data(), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(s.Data(), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return s.all()
+	return s.All()
 }

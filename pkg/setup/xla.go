@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"archive/zip"
@@ -18,7 +18,6 @@ import (
 
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
-	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
 )
 
@@ -54,7 +53,7 @@ func (l lack) Error() string { return l.what }
 // XLA's plugins that this machine can use, as far as they are not there. Where
 // that does not work, one line says why, and the Go engine computes: the only
 // error is an interruption.
-func (s *setup) installXLA() error {
+func (s *Clone) installXLA() error {
 	if !s.wantsXLA() {
 		return nil
 	}
@@ -72,30 +71,30 @@ func (s *setup) installXLA() error {
 		parts = append(parts, part{"cuda", "XLA computes on the GPU", plugin("cuda"), s.installCUDA})
 	}
 	for _, p := range parts {
-		err := s.unlessFailed(ctx, p.name, p.there, p.install)
+		err := s.UnlessFailed(ctx, p.name, p.there, p.install)
 		if ctx.Err() != nil {
 			fmt.Println("⚠️  Interrupted; nothing of XLA was left half done")
-			return exitStatus(130)
+			return ErrInterrupted
 		}
 		if err != nil {
 			l := lack{err.Error(), "make setup"}
 			errors.As(err, &l)
-			fmt.Printf("💡 %s, but %s; to have it: %s (%s=0 ends this message)\n", p.gain, l.what, l.command, notebook.XLAVariable)
+			fmt.Printf("💡 %s, but %s; to have it: %s (%s=0 ends this message)\n", p.gain, l.what, l.command, machine.XLAVariable)
 			return nil // what stopped one stops the next
 		}
 	}
 	return nil
 }
 
-// unlessFailed installs what is not there, unless that has failed within a day:
+// UnlessFailed installs what is not there, unless that has failed within a day:
 // who has no network does not wait for it each time.
-func (s *setup) unlessFailed(ctx context.Context, name string, there func() bool, install func(context.Context) error) error {
-	mark := filepath.Join(s.data(), "no-"+name)
+func (s *Clone) UnlessFailed(ctx context.Context, name string, there func() bool, install func(context.Context) error) error {
+	mark := filepath.Join(s.Data(), "no-"+name)
 	if there() {
 		_ = os.Remove(mark)
 		return nil
 	}
-	if info, err := os.Stat(mark); err == nil && !s.insist && time.Since(info.ModTime()) < notAgain {
+	if info, err := os.Stat(mark); err == nil && !s.Insist && time.Since(info.ModTime()) < notAgain {
 		if said, err := os.ReadFile(mark); err == nil {
 			what, command, _ := strings.Cut(string(said), "\n")
 			return lack{what, command}
@@ -113,9 +112,9 @@ func (s *setup) unlessFailed(ctx context.Context, name string, there func() bool
 }
 
 // wantsXLA reports whether XLA could be used here and nobody has said no.
-func (s *setup) wantsXLA() bool {
+func (s *Clone) wantsXLA() bool {
 	engine, _, _ := strings.Cut(os.Getenv("GOMLX_BACKEND"), ":")
-	return os.Getenv(notebook.XLAVariable) != "0" && os.Getenv("CGO_ENABLED") != "0" && (engine == "" || engine == "xla") &&
+	return os.Getenv(machine.XLAVariable) != "0" && os.Getenv("CGO_ENABLED") != "0" && (engine == "" || engine == "xla") &&
 		runtime.GOOS == "linux" && (runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64")
 }
 
@@ -124,7 +123,7 @@ func has(kind string) bool {
 }
 
 // hasCompiler reports whether Go finds the C compiler that it would use.
-func (s *setup) hasCompiler() bool {
+func (s *Clone) hasCompiler() bool {
 	out, err := exec.Command("go", "env", "CC").Output()
 	words := strings.Fields(string(out))
 	if err != nil || len(words) == 0 {
@@ -134,7 +133,7 @@ func (s *setup) hasCompiler() bool {
 	return err == nil
 }
 
-func (s *setup) installCompiler(context.Context) error {
+func (s *Clone) installCompiler(context.Context) error {
 	if s.installWithApt("a C compiler", compilerPackages) == nil && s.hasCompiler() {
 		return nil
 	}
@@ -143,7 +142,7 @@ func (s *setup) installCompiler(context.Context) error {
 
 // installCPU fetches XLA's plugin for the CPU through pip, so that a person's
 // mirror, proxy and certificates count, or else with go-xla's installer.
-func (s *setup) installCPU(ctx context.Context) error {
+func (s *Clone) installCPU(ctx context.Context) error {
 	return s.inFolder(func(dir string) error {
 		if has("cpu") { // another clone was faster
 			return nil
@@ -151,7 +150,7 @@ func (s *setup) installCPU(ctx context.Context) error {
 		if runtime.GOARCH != "amd64" { // PyPI's plugin is for x86-64
 			fmt.Println("📥 Installing XLA for the CPU with go-xla's installer")
 			if s.installWithGoXLA(ctx, dir) != nil {
-				return fmt.Errorf("go-xla's installer could not fetch it, see %s", relative(s.clone, s.log()))
+				return fmt.Errorf("go-xla's installer could not fetch it, see %s", s.Relative(s.Log()))
 			}
 			return nil
 		}
@@ -169,7 +168,7 @@ func (s *setup) installCPU(ctx context.Context) error {
 
 // inFolder calls install with the folder in which go-xla looks first, while
 // nobody else installs there.
-func (s *setup) inFolder(install func(dir string) error) error {
+func (s *Clone) inFolder(install func(dir string) error) error {
 	dirs := machine.PluginFolders()
 	if len(dirs) == 0 {
 		return lack{"PJRT_PLUGIN_LIBRARY_PATH is set and empty", "unset PJRT_PLUGIN_LIBRARY_PATH && make setup"}
@@ -197,7 +196,7 @@ func (s *setup) inFolder(install func(dir string) error) error {
 
 // pip returns a Python that has pip: that of the clone's .venv, python3, or a
 // .venv made for it.
-func (s *setup) pip(ctx context.Context) (string, error) {
+func (s *Clone) pip(ctx context.Context) (string, error) {
 	own := filepath.Join(s.venv(), "bin", "python")
 	for _, python := range []string{own, "python3"} {
 		if path, err := exec.LookPath(python); err == nil && exec.Command(path, "-m", "pip", "--version").Run() == nil {
@@ -223,12 +222,12 @@ var errNotTheWheel = errors.New("is not the file that is known")
 
 // installWheel puts the plugin of a wheel into a folder, and its licences beside
 // it, or leaves nothing there.
-func (s *setup) installWheel(ctx context.Context, w wheel, dir string) error {
+func (s *Clone) installWheel(ctx context.Context, w wheel, dir string) error {
 	python, err := s.pip(ctx)
 	if err != nil {
 		return err
 	}
-	scratch, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "xla-*")
+	scratch, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "xla-*")
 	if err != nil {
 		return err
 	}
@@ -236,11 +235,11 @@ func (s *setup) installWheel(ctx context.Context, w wheel, dir string) error {
 	// One retry: where there is no network pip would try for minutes.
 	err = s.loggedUntil(ctx, []string{"TMPDIR=" + scratch}, python, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--retries=1", "--dest="+scratch, w.name+"=="+w.version)
 	if err != nil {
-		return fmt.Errorf("pip could not fetch %s, see %s", w.name, relative(s.clone, s.log()))
+		return fmt.Errorf("pip could not fetch %s, see %s", w.name, s.Relative(s.Log()))
 	}
 	files, _ := filepath.Glob(filepath.Join(scratch, "*.whl"))
 	if len(files) != 1 {
-		return fmt.Errorf("pip fetched no wheel of %s, see %s", w.name, relative(s.clone, s.log()))
+		return fmt.Errorf("pip fetched no wheel of %s, see %s", w.name, s.Relative(s.Log()))
 	}
 	sum, err := durable.SHA256(files[0])
 	if err != nil {
@@ -299,7 +298,7 @@ const goXLALimit = 5 * time.Minute
 
 // installWithGoXLA puts the plugin of go-xla's own releases into a folder. It
 // brings no checksums; the version is the one that go-xla was tested with.
-func (s *setup) installWithGoXLA(ctx context.Context, dir string) error {
+func (s *Clone) installWithGoXLA(ctx context.Context, dir string) error {
 	scratch, err := os.MkdirTemp(dir, durable.TempPrefix+"xla-*")
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"bytes"
@@ -120,12 +120,12 @@ exit 1
 // installUserKernel puts the kernel where every front end finds it. Unless insist,
 // it leaves what is there alone: the kernel of another clone that still exists, and
 // a GoNB that is not ours.
-func (s *setup) installUserKernel(insist bool) error {
+func (s *Clone) installUserKernel(insist bool) error {
 	dir, err := userKernel()
 	if err != nil {
 		return err
 	}
-	declined := filepath.Join(s.data(), "no-kernel")
+	declined := filepath.Join(s.Data(), "no-kernel")
 	if insist {
 		_ = os.Remove(declined)
 	} else if _, err := os.Stat(declined); err == nil {
@@ -151,7 +151,7 @@ func (s *setup) installUserKernel(insist bool) error {
 	}
 	if !mine {
 		if !insist {
-			if s.insist {
+			if s.Insist {
 				fmt.Printf("💡 %s is a GoNB of your own, and stays; other front ends than that of \"make lab\" use it. To have Rekindle's there: make kernel\n", dir)
 			}
 			return nil
@@ -162,7 +162,7 @@ func (s *setup) installUserKernel(insist bool) error {
 	}
 	// Another clone that still exists stays the home; this one's notebooks get this one's kernel all the same.
 	if _, err := os.Stat(filepath.Join(home, "pkg", "cmd", "launch")); insist || !mine || home == "" || err != nil {
-		home = s.clone
+		home = s.Dir
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -230,17 +230,17 @@ func putAside(dir string) error {
 	return os.Rename(aside, filepath.Join(dir, before))
 }
 
-// removeUserKernel takes our kernel out of the user's folder, and remembers that it
+// RemoveUserKernel takes our kernel out of the user's folder, and remembers that it
 // was not wanted.
-func (s *setup) removeUserKernel() error {
+func (s *Clone) RemoveUserKernel() error {
 	dir, err := userKernel()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.data(), 0o777); err != nil {
+	if err := os.MkdirAll(s.Data(), 0o777); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(s.data(), "no-kernel"), nil, 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Data(), "no-kernel"), nil, 0o666); err != nil {
 		return err
 	}
 	home, mine, err := ownerOf(dir)

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	_ "embed"
@@ -14,7 +14,7 @@ var papermillModule string
 // installTranslator puts what gives papermill's parameters to our notebooks beside the
 // papermill in the clone's .venv, if there is one: the module, and the few files by
 // which Python knows that it is installed. pip would need a network for the same.
-func (s *setup) installTranslator() error {
+func (s *Clone) installTranslator() error {
 	found, _ := filepath.Glob(filepath.Join(s.venv(), "lib", "python3*", "site-packages", "papermill"))
 	for _, papermill := range found {
 		dir := filepath.Dir(papermill)

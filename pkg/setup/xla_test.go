@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"archive/zip"
@@ -20,7 +20,7 @@ import (
 // bare is a machine with nothing but a C compiler, a Go that builds nothing, and
 // a Python whose pip answers with a shell script: $1 is the folder to download
 // or to install to. Each call of pip adds a line to the file that is returned.
-func bare(t *testing.T, pip string) (s *setup, plugins, calls string) {
+func bare(t *testing.T, pip string) (s *Clone, plugins, calls string) {
 	t.Helper()
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("the wheel is for Linux on x86-64")
@@ -99,7 +99,7 @@ func lines(t *testing.T, path string) int {
 }
 
 // install calls installXLA and returns what it says.
-func install(t *testing.T, s *setup) string {
+func install(t *testing.T, s *Clone) string {
 	t.Helper()
 	return printed(t, func() {
 		if err := s.installXLA(); err != nil {
@@ -124,7 +124,7 @@ func TestXLAComesFromPipOnce(t *testing.T) {
 	if got := machine.Engine("auto", true); got != "xla:cpu" && !machine.HasGPU() {
 		t.Errorf("cells would use %s, want xla:cpu", got)
 	}
-	if left, _ := filepath.Glob(filepath.Join(s.clone, "build", "xla-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "build", "xla-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	if said := install(t, s); said != "" || lines(t, calls) != 1 {
@@ -142,7 +142,7 @@ func TestWhatIsNotTheWheelIsThrownAway(t *testing.T) {
 	if !strings.Contains(said, "💡") || !strings.Contains(said, "SHA-256") {
 		t.Errorf("it says %q, want that the file is another one", said)
 	}
-	if left, _ := filepath.Glob(filepath.Join(s.clone, "build", "xla-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "build", "xla-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	if lines(t, calls) != 1 {
@@ -166,14 +166,14 @@ func TestWithoutNetworkOneLineSaysSoAndADayPasses(t *testing.T) {
 	if got := files(t, plugins); got != "" {
 		t.Errorf("the plugins' folder holds %q, want nothing", got)
 	}
-	s.insist = true
+	s.Insist = true
 	install(t, s)
 	if lines(t, calls) != 2 {
 		t.Errorf("make setup did not try again")
 	}
-	s.insist = false
+	s.Insist = false
 	yesterday := time.Now().Add(-notAgain - time.Minute)
-	if err := os.Chtimes(filepath.Join(s.data(), "no-cpu"), yesterday, yesterday); err != nil {
+	if err := os.Chtimes(filepath.Join(s.Data(), "no-cpu"), yesterday, yesterday); err != nil {
 		t.Fatal(err)
 	}
 	install(t, s)
@@ -234,13 +234,13 @@ func TestAnInterruptedDownloadLeavesNothing(t *testing.T) {
 	t.Setenv("PARENT", strconv.Itoa(syscall.Getpid()))
 	var err error
 	printed(t, func() { err = s.installXLA() })
-	if !errors.Is(err, exitStatus(130)) {
+	if !errors.Is(err, ErrInterrupted) {
 		t.Errorf("got %v, want exit status 130", err)
 	}
 	if got := files(t, plugins); got != "" {
 		t.Errorf("the plugins' folder holds %q, want nothing", got)
 	}
-	if left, _ := filepath.Glob(filepath.Join(s.clone, "build", "xla-*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(s.Dir, "build", "xla-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
 	write(t, filepath.Join(filepath.Dir(calls), "python3"), "#!/bin/sh\n[ \"$3\" = --version ] && exit 0\nfor a; do case \"$a\" in --dest=*) cp $WHEEL \"${a#*=}\";; esac; done\n", 0o777)

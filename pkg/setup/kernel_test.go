@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"encoding/json"
@@ -10,19 +10,19 @@ import (
 )
 
 // kernelOf makes a clone with a kernel that says whose it is, and the user's folder.
-func kernelOf(t *testing.T) *setup {
+func kernelOf(t *testing.T) *Clone {
 	t.Helper()
 	s := clone(t)
 	gonb := filepath.Join(s.bin(), "gonb")
 	write(t, gonb, "#!/bin/sh\necho \"$0 $*\"; echo \"$GOEXPERIMENT\"; echo \"$PATH\"\n", 0o777)
-	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "--kernel", "{connection_file}", "-raw_error=true", "-go_work=`+s.clone+`"], "display_name": "Go (gonb)", "language": "go", "interrupt_mode": "message"}`, 0o666)
+	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "--kernel", "{connection_file}", "-raw_error=true", "-go_work=`+s.Dir+`"], "display_name": "Go (gonb)", "language": "go", "interrupt_mode": "message"}`, 0o666)
 	if err := s.installKernel(); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func (s *setup) offer(t *testing.T, insist bool) string {
+func (s *Clone) offer(t *testing.T, insist bool) string {
 	t.Helper()
 	var err error
 	text := printed(t, func() { err = s.installUserKernel(insist) })
@@ -65,9 +65,9 @@ func TestEachClonesNotebooksGetItsOwnKernel(t *testing.T) {
 		if second {
 			two.offer(t, false)
 		}
-		for dir, owner := range map[string]*setup{filepath.Join(one.clone, "pkg"): one, two.clone: two, elsewhere: one} {
+		for dir, owner := range map[string]*Clone{filepath.Join(one.Dir, "pkg"): one, two.Dir: two, elsewhere: one} {
 			said := startedIn(t, dir)
-			for _, part := range []string{filepath.Join(owner.bin(), "gonb") + " --kernel c o n.json -raw_error=true -go_work=" + owner.clone + "\n", "\nsimd\n", "\n" + owner.bin() + ":"} {
+			for _, part := range []string{filepath.Join(owner.bin(), "gonb") + " --kernel c o n.json -raw_error=true -go_work=" + owner.Dir + "\n", "\nsimd\n", "\n" + owner.bin() + ":"} {
 				if !strings.Contains(said, part) {
 					t.Errorf("in %s (second clone %v) the kernel said %q, want %q", dir, second, said, part)
 				}
@@ -82,7 +82,7 @@ func TestEachClonesNotebooksGetItsOwnKernel(t *testing.T) {
 	}
 	// A clone that has a kernel but no set-up: its cells, with the other's kernel.
 	bare := clone(t)
-	if said := startedIn(t, bare.clone); !strings.Contains(said, two.bin()+"/gonb") || !strings.Contains(said, "-go_work="+bare.clone+"\n") {
+	if said := startedIn(t, bare.Dir); !strings.Contains(said, two.bin()+"/gonb") || !strings.Contains(said, "-go_work="+bare.Dir+"\n") {
 		t.Errorf("in a clone that was not set up: %q", said)
 	}
 }
@@ -92,16 +92,16 @@ func TestAMovedCloneIsRepairedByTheNextSetUp(t *testing.T) {
 	s, elsewhere := kernelOf(t), t.TempDir()
 	s.offer(t, false)
 	moved := filepath.Join(t.TempDir(), "moved")
-	if err := os.Rename(s.clone, moved); err != nil {
+	if err := os.Rename(s.Dir, moved); err != nil {
 		t.Fatal(err)
 	}
-	if said := startedIn(t, elsewhere); !strings.Contains(said, "failed") || !strings.Contains(said, s.clone) || !strings.Contains(said, "make kernel") {
+	if said := startedIn(t, elsewhere); !strings.Contains(said, "failed") || !strings.Contains(said, s.Dir) || !strings.Contains(said, "make kernel") {
 		t.Errorf("the clone is gone: %q, want a sentence", said)
 	}
 	if said := startedIn(t, moved); !strings.Contains(said, "-go_work="+moved+"\n") {
 		t.Errorf("in the moved clone: %q", said)
 	}
-	s.clone = moved
+	s.Dir = moved
 	s.offer(t, false)
 	if said := startedIn(t, elsewhere); !strings.Contains(said, "-go_work="+moved+"\n") {
 		t.Errorf("after the next set-up: %q", said)
@@ -122,18 +122,18 @@ func TestAGoNBOfTheUsersOwnStaysUnlessAsked(t *testing.T) {
 		return string(raw)
 	}
 	s := kernelOf(t)
-	s.insist = true
+	s.Insist = true
 	if text := s.offer(t, false); now() != own || !strings.Contains(text, "make kernel") {
 		t.Errorf("a set-up left %s and said %q", now(), text)
 	}
 	s.offer(t, true)
-	if said := startedIn(t, s.clone); !strings.Contains(said, s.bin()) {
+	if said := startedIn(t, s.Dir); !strings.Contains(said, s.bin()) {
 		t.Errorf("make kernel left %s", now())
 	}
 	remove := func() {
 		t.Helper()
 		printed(t, func() {
-			if err := s.removeUserKernel(); err != nil {
+			if err := s.RemoveUserKernel(); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -154,7 +154,7 @@ func TestAKernelThatWasTakenAwayStaysAway(t *testing.T) {
 	s := kernelOf(t)
 	s.offer(t, false)
 	printed(t, func() {
-		if err := s.removeUserKernel(); err != nil {
+		if err := s.RemoveUserKernel(); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -163,7 +163,7 @@ func TestAKernelThatWasTakenAwayStaysAway(t *testing.T) {
 		t.Errorf("after make unkernel and a set-up there is %v", left)
 	}
 	s.offer(t, true)
-	if said := startedIn(t, s.clone); !strings.Contains(said, s.bin()) {
+	if said := startedIn(t, s.Dir); !strings.Contains(said, s.bin()) {
 		t.Errorf("after make kernel: %q", said)
 	}
 }

@@ -1,10 +1,19 @@
-package main
+// Package setup gets a clone ready for its notebooks: it finds or installs Jupyter,
+// builds GoNB and what formats and completes Go, installs XLA and the kernel, and tells
+// git what of a notebook it is to see.
+//
+// All of it lies in the clone, under build/ and .venv/, but for XLA's plugin, which lies
+// where go-xla finds it, ~/.local/lib/go-xla, and the user's kernel, a script of a few
+// lines. Jupyter and the C compiler may come from apt-get, where that works without a
+// question. What is there already is not touched, so a second call costs nothing.
+package setup
 
 import (
 	"bytes"
 	"context"
 	"debug/buildinfo"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -17,33 +26,36 @@ import (
 
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
-	"rekindle/pkg/notebook"
+	"rekindle/pkg/notebook/cell"
 )
 
-// setup is what a clone needs to run notebooks.
-type setup struct {
-	clone   string
-	jupyter string // the program
-	insist  bool   // to try again what has failed lately
-	claim   bool   // to take the user's kernel over from others
+// Clone is a clone of Rekindle, and what it needs to run notebooks.
+type Clone struct {
+	Dir     string
+	Jupyter string // the program, once All has found it
+	Insist  bool   // to try again what has failed lately
+	Claim   bool   // to take the user's kernel over from others
 }
 
-func (s *setup) bin() string  { return filepath.Join(s.clone, "build", "bin") }
-func (s *setup) data() string { return filepath.Join(s.clone, "build", "jupyter") }
-func (s *setup) log() string  { return filepath.Join(s.clone, "build", "setup.log") }
+// ErrInterrupted says that somebody stopped an installation; the next one goes on.
+var ErrInterrupted = errors.New("interrupted")
 
-// all makes whatever is missing. Several programs may be started at once, as jobs
+func (s *Clone) bin() string  { return filepath.Join(s.Dir, "build", "bin") }
+func (s *Clone) Data() string { return filepath.Join(s.Dir, "build", "jupyter") }
+func (s *Clone) Log() string  { return filepath.Join(s.Dir, "build", "setup.log") }
+
+// All makes whatever is missing. Several programs may be started at once, as jobs
 // of a scheduler are: one of them works and the others wait.
-func (s *setup) all() error {
+func (s *Clone) All() error {
 	if err := checkTemp(); err != nil {
 		return err
 	}
-	for _, dir := range []string{s.bin(), s.data()} {
+	for _, dir := range []string{s.bin(), s.Data()} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
 	}
-	unlock, err := durable.LockFile(context.Background(), filepath.Join(s.clone, "build", "setup.lock"), nil)
+	unlock, err := durable.LockFile(context.Background(), filepath.Join(s.Dir, "build", "setup.lock"), nil)
 	if err != nil {
 		return err
 	}
@@ -67,7 +79,7 @@ func (s *setup) all() error {
 	if err := s.installKernel(); err != nil {
 		return err
 	}
-	if err := s.installUserKernel(s.claim); err != nil { // a home that cannot be written is no reason to stop
+	if err := s.installUserKernel(s.Claim); err != nil { // a home that cannot be written is no reason to stop
 		fmt.Printf("💡 The kernel is known to \"make lab\" and \"make run\" alone: %v\n", err)
 	}
 	if err := s.installTranslator(); err != nil {
@@ -81,9 +93,9 @@ func (s *setup) all() error {
 }
 
 // buildTool builds a program in the version that go.mod pins, unless it is there.
-func (s *setup) buildTool(name, pkg, module string) error {
+func (s *Clone) buildTool(name, pkg, module string) error {
 	path := filepath.Join(s.bin(), name)
-	pinned, err := notebook.PinnedVersions(filepath.Join(s.clone, "go.mod"))
+	pinned, err := cell.PinnedVersions(filepath.Join(s.Dir, "go.mod"))
 	if err != nil {
 		return err
 	}
@@ -94,34 +106,34 @@ func (s *setup) buildTool(name, pkg, module string) error {
 	}
 	fmt.Printf("🔧 Building %s %s\n", name, want)
 	if pkg != gonbModule {
-		return s.logged(nil, "go", "build", "-o", path, pkg)
+		return s.Logged(nil, "go", "build", "-o", path, pkg)
 	}
 	mod, err := s.correctedSource()
 	if err != nil {
 		return err
 	}
-	return s.logged([]string{"GOWORK=off"}, "go", "build", "-modfile="+mod, "-tags="+correctionsTag(), "-o", path, pkg)
+	return s.Logged([]string{"GOWORK=off"}, "go", "build", "-modfile="+mod, "-tags="+correctionsTag(), "-o", path, pkg)
 }
 
 // installKernel writes the kernel's specification for this clone, unless it is
 // there. It lies in the clone, so it does not meet a GoNB of the user's own.
-func (s *setup) installKernel() error {
+func (s *Clone) installKernel() error {
 	gonb := filepath.Join(s.bin(), "gonb")
 	var spec struct{ Argv []string }
 	raw, err := os.ReadFile(s.kernelSpec())
-	if err != nil || json.Unmarshal(raw, &spec) != nil || len(spec.Argv) == 0 || !sameProgram(spec.Argv[0], gonb) || !slices.Contains(spec.Argv, "-go_work="+s.clone) {
+	if err != nil || json.Unmarshal(raw, &spec) != nil || len(spec.Argv) == 0 || !sameProgram(spec.Argv[0], gonb) || !slices.Contains(spec.Argv, "-go_work="+s.Dir) {
 		fmt.Println("🔧 Installing the Go kernel for Jupyter")
 		// Without --raw_error a cell that does not compile shows only that it failed;
 		// --force_deps because gopls, which completes code, is not needed to run it.
-		if err := s.logged([]string{"JUPYTER_DATA_DIR=" + s.data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.clone); err != nil {
+		if err := s.Logged([]string{"JUPYTER_DATA_DIR=" + s.Data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.Dir); err != nil {
 			return err
 		}
 	}
 	return s.equipKernel()
 }
 
-func (s *setup) kernelSpec() string {
-	return filepath.Join(s.data(), "kernels", "gonb", "kernel.json")
+func (s *Clone) kernelSpec() string {
+	return filepath.Join(s.Data(), "kernels", "gonb", "kernel.json")
 }
 
 // kernelVariables are what of this program's environment a kernel needs, if it is set:
@@ -131,7 +143,7 @@ var kernelVariables = []string{"GOEXPERIMENT", "GOFLAGS", "CGO_ENABLED", "GOPATH
 // equipKernel writes into the kernel's specification the environment that it
 // needs, so that a front end which was not started from here, such as VS Code,
 // can start it too.
-func (s *setup) equipKernel() error {
+func (s *Clone) equipKernel() error {
 	raw, err := os.ReadFile(s.kernelSpec())
 	if err != nil {
 		return err
@@ -143,12 +155,12 @@ func (s *setup) equipKernel() error {
 	// Jupyter puts the front end's PATH in the place of ${PATH}; what does not
 	// know that finds the shell and the usual programs behind it.
 	env := map[string]any{"PATH": strings.Join(append(s.tools(), "${PATH}", "/usr/local/bin", "/usr/bin", "/bin"), ":")}
-	for _, line := range s.environ() { // the last one of a name counts
+	for _, line := range s.Environ() { // the last one of a name counts
 		if name, value, _ := strings.Cut(line, "="); slices.Contains(kernelVariables, name) {
 			env[name] = value
 		}
 	}
-	if notebook.XLAMayRun() && machine.Engine("auto", s.hasCompiler()) == "xla:cpu" {
+	if machine.XLAMayRun() && machine.Engine("auto", s.hasCompiler()) == "xla:cpu" {
 		env[tunables] = tuned(os.Getenv(tunables))
 	}
 	var argv []string
@@ -156,7 +168,7 @@ func (s *setup) equipKernel() error {
 	for _, arg := range list {
 		argv = append(argv, fmt.Sprint(arg))
 	}
-	if err := writeProgram(filepath.Join(s.data(), startName), kernelStart(argv, env)); err != nil {
+	if err := writeProgram(filepath.Join(s.Data(), startName), kernelStart(argv, env)); err != nil {
 		return err
 	}
 	if old, _ := spec["env"].(map[string]any); maps.Equal(old, env) {
@@ -195,7 +207,7 @@ func sameProgram(a, b string) bool {
 }
 
 // tools are the folders of GoNB, goimports and go.
-func (s *setup) tools() []string {
+func (s *Clone) tools() []string {
 	dirs := []string{s.bin()}
 	if gotool, err := exec.LookPath("go"); err == nil {
 		dirs = append(dirs, filepath.Dir(gotool))
@@ -203,10 +215,10 @@ func (s *setup) tools() []string {
 	return dirs
 }
 
-// environ is the environment of notebooks: the tools and the kernel of this
+// Environ is the environment of notebooks: the tools and the kernel of this
 // clone, and vector instructions for the engine in pure Go.
-func (s *setup) environ() []string {
-	jupyterPath := []string{s.data()}
+func (s *Clone) Environ() []string {
+	jupyterPath := []string{s.Data()}
 	if old := os.Getenv("JUPYTER_PATH"); old != "" {
 		jupyterPath = append(jupyterPath, old)
 	}
@@ -216,7 +228,7 @@ func (s *setup) environ() []string {
 		"GOEXPERIMENT="+withExperiment(os.Getenv("GOEXPERIMENT"), "simd"),
 	)
 	// Cells that compute are linked in half the time without XLA.
-	if _, set := os.LookupEnv("CGO_ENABLED"); !set && !notebook.XLAMayRun() {
+	if _, set := os.LookupEnv("CGO_ENABLED"); !set && !machine.XLAMayRun() {
 		env = append(env, "CGO_ENABLED=0")
 	}
 	// -mod=mod is refused in a workspace, which is how cells see this module.
@@ -257,16 +269,16 @@ func withExperiment(list, name string) string {
 	return list + "," + name
 }
 
-// logged runs a program with its output in build/setup.log, and shows the end
+// Logged runs a program with its output in build/setup.log, and shows the end
 // of that when it fails.
-func (s *setup) logged(env []string, name string, args ...string) error {
+func (s *Clone) Logged(env []string, name string, args ...string) error {
 	return s.loggedUntil(context.Background(), env, name, args...)
 }
 
 // loggedUntil is logged for a program that is ended with what it has started
 // when ctx ends.
-func (s *setup) loggedUntil(ctx context.Context, env []string, name string, args ...string) error {
-	log, err := os.OpenFile(s.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+func (s *Clone) loggedUntil(ctx context.Context, env []string, name string, args ...string) error {
+	log, err := os.OpenFile(s.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
 	if err != nil {
 		return err
 	}
@@ -274,8 +286,8 @@ func (s *setup) loggedUntil(ctx context.Context, env []string, name string, args
 	fmt.Fprintf(log, "$ %s %s\n", name, strings.Join(args, " "))
 	var output strings.Builder
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = s.clone
-	cmd.Env = append(s.environ(), env...)
+	cmd.Dir = s.Dir
+	cmd.Env = append(s.Environ(), env...)
 	if ctx.Done() != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
@@ -285,7 +297,7 @@ func (s *setup) loggedUntil(ctx context.Context, env []string, name string, args
 	err = cmd.Run()
 	fmt.Fprint(log, output.String())
 	if err != nil {
-		return fmt.Errorf("%s %s failed (%v), see %s:\n%s", filepath.Base(name), firstOf(args), err, s.log(), lastLines(output.String(), 12))
+		return fmt.Errorf("%s %s failed (%v), see %s:\n%s", filepath.Base(name), firstOf(args), err, s.Log(), LastLines(output.String(), 12))
 	}
 	return nil
 }
@@ -297,9 +309,17 @@ func firstOf(args []string) string {
 	return args[0]
 }
 
-// lastLines returns the last n lines of a text, indented.
-func lastLines(text string, n int) string {
+// LastLines returns the last n lines of a text, indented.
+func LastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	lines = lines[max(0, len(lines)-n):]
 	return "   " + strings.Join(lines, "\n   ")
+}
+
+// Relative shows a path as seen from the clone, where it lies in it.
+func (s *Clone) Relative(path string) string {
+	if rel, err := filepath.Rel(s.Dir, path); err == nil && !strings.HasPrefix(rel, "..") {
+		return rel
+	}
+	return path
 }

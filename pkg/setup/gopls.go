@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"context"
@@ -15,18 +15,18 @@ const (
 	goplsVersion = "v0.21.1" // builds with the Go of go.mod
 )
 
-func (s *setup) hasGopls() bool {
+func (s *Clone) HasGopls() bool {
 	info, err := buildinfo.ReadFile(filepath.Join(s.bin(), "gopls"))
 	return err == nil && info.Main.Version == goplsVersion
 }
 
-// buildGopls builds gopls, unless it is there, or until ctx ends. It is there when it
+// BuildGopls builds gopls, unless it is there, or until ctx ends. It is there when it
 // is whole: a kernel that runs finds it at the next question.
-func (s *setup) buildGopls(ctx context.Context) error {
-	if s.hasGopls() {
+func (s *Clone) BuildGopls(ctx context.Context) error {
+	if s.HasGopls() {
 		return nil
 	}
-	dir, err := os.MkdirTemp(filepath.Join(s.clone, "build"), "gopls-*")
+	dir, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "gopls-*")
 	if err != nil {
 		return err
 	}

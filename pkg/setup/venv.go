@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ var ofAVenv = regexp.MustCompile(`/\.venv/bin/python[\w.]*$`)
 // repairVenv makes the clone's .venv usable again after the clone was moved or
 // copied: pip writes the folder's old place into every program it installs. Links
 // to a Python that is gone are removed, so that a new one can take their place.
-func (s *setup) repairVenv() error {
+func (s *Clone) repairVenv() error {
 	bin := filepath.Join(s.venv(), "bin")
 	entries, err := os.ReadDir(bin)
 	if err != nil {
@@ -91,8 +91,8 @@ func interpreterOf(path string) string {
 // knownJupyter is what findJupyter found last, "" where something has changed
 // since: the Python that runs it was upgraded or removed, or it lies in a clone
 // that this one was copied from.
-func (s *setup) knownJupyter() string {
-	raw, err := os.ReadFile(filepath.Join(s.data(), "program"))
+func (s *Clone) knownJupyter() string {
+	raw, err := os.ReadFile(filepath.Join(s.Data(), "program"))
 	path, print, _ := strings.Cut(strings.TrimSpace(string(raw)), "\n")
 	own := strings.HasPrefix(path, s.venv()+string(filepath.Separator))
 	if err != nil || !isProgram(path) || print != fingerprint(path) || !own && strings.Contains(path, "/.venv/bin/") {

@@ -7,7 +7,7 @@ reads: a key that does not exist ends the run with a sentence that names the nea
 
 papermill imports this module through the entry point of an engine, because it has
 none for translators. "make jupyter" installs it beside its papermill; for another
-papermill: pip install ./pkg/cmd/launch/papermill
+papermill: pip install ./pkg/setup/papermill
 """
 import json
 import os

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"os"
@@ -8,7 +8,7 @@ import (
 )
 
 // venvOf makes a .venv whose Python is a shell, with a Jupyter that answers.
-func venvOf(t *testing.T, s *setup) {
+func venvOf(t *testing.T, s *Clone) {
 	t.Helper()
 	bin := filepath.Join(s.venv(), "bin")
 	if err := os.MkdirAll(bin, 0o777); err != nil {
@@ -31,10 +31,10 @@ func TestACloneIsMovedTogetherWithItsVenv(t *testing.T) {
 		t.Fatal(err)
 	}
 	moved := filepath.Join(t.TempDir(), "moved")
-	if err := os.Rename(s.clone, moved); err != nil {
+	if err := os.Rename(s.Dir, moved); err != nil {
 		t.Fatal(err)
 	}
-	s = &setup{clone: moved}
+	s = &Clone{Dir: moved}
 	said := printed(t, func() {
 		for range 2 {
 			if err := s.findJupyter(); err != nil {
@@ -42,8 +42,8 @@ func TestACloneIsMovedTogetherWithItsVenv(t *testing.T) {
 			}
 		}
 	})
-	if want := filepath.Join(moved, ".venv", "bin", "jupyter"); s.jupyter != want || strings.Count(said, "its 2 programs are mended") != 1 {
-		t.Errorf("got %q and said %q, want %q and once that two programs are mended", s.jupyter, said, want)
+	if want := filepath.Join(moved, ".venv", "bin", "jupyter"); s.Jupyter != want || strings.Count(said, "its 2 programs are mended") != 1 {
+		t.Errorf("got %q and said %q, want %q and once that two programs are mended", s.Jupyter, said, want)
 	}
 	for name, want := range map[string]string{
 		"long": "#!" + moved + "/.venv/bin/python\nexit 3\n",
@@ -60,10 +60,10 @@ func TestAVenvIsMovedToAPathThatIsNoInterpreters(t *testing.T) {
 	s := clone(t)
 	venvOf(t, s)
 	moved := filepath.Join(t.TempDir(), "with a blank")
-	if err := os.Rename(s.clone, moved); err != nil {
+	if err := os.Rename(s.Dir, moved); err != nil {
 		t.Fatal(err)
 	}
-	s = &setup{clone: moved}
+	s = &Clone{Dir: moved}
 	printed(t, func() {
 		if err := s.repairVenv(); err != nil {
 			t.Fatal(err)
@@ -86,8 +86,8 @@ func TestACopyOfACloneUsesItsOwnJupyter(t *testing.T) {
 	if err := s.findJupyter(); err != nil {
 		t.Fatal(err)
 	}
-	twin := &setup{clone: filepath.Join(t.TempDir(), "twin")}
-	if err := os.CopyFS(twin.clone, os.DirFS(s.clone)); err != nil {
+	twin := &Clone{Dir: filepath.Join(t.TempDir(), "twin")}
+	if err := os.CopyFS(twin.Dir, os.DirFS(s.Dir)); err != nil {
 		t.Fatal(err)
 	}
 	printed(t, func() {
@@ -95,15 +95,15 @@ func TestACopyOfACloneUsesItsOwnJupyter(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if want := filepath.Join(twin.venv(), "bin", "jupyter"); twin.jupyter != want {
-		t.Errorf("got %s, want %s", twin.jupyter, want)
+	if want := filepath.Join(twin.venv(), "bin", "jupyter"); twin.Jupyter != want {
+		t.Errorf("got %s, want %s", twin.Jupyter, want)
 	}
 }
 
 // The Python that a .venv was made with is gone, and with it all that was installed.
 func TestAVenvOfAPythonThatIsGoneIsMadeAnew(t *testing.T) {
 	s := clone(t)
-	bin, system, calls := filepath.Join(s.venv(), "bin"), t.TempDir(), filepath.Join(s.clone, "calls")
+	bin, system, calls := filepath.Join(s.venv(), "bin"), t.TempDir(), filepath.Join(s.Dir, "calls")
 	if err := os.MkdirAll(bin, 0o777); err != nil {
 		t.Fatal(err)
 	}
@@ -136,9 +136,9 @@ esac
 			t.Fatal(err)
 		}
 	})
-	if s.jupyter = s.workingJupyter(); s.jupyter != filepath.Join(bin, "jupyter") {
+	if s.Jupyter = s.workingJupyter(); s.Jupyter != filepath.Join(bin, "jupyter") {
 		text, _ := os.ReadFile(calls)
-		t.Errorf("found %q after %q; calls:\n%s", s.jupyter, said, text)
+		t.Errorf("found %q after %q; calls:\n%s", s.Jupyter, said, text)
 	}
 	if _, err := os.Stat(filepath.Join(s.venv(), "notes.txt")); err != nil {
 		t.Error("what somebody had put into the folder is gone")
@@ -152,7 +152,7 @@ func TestAnUpgradedPythonIsAskedAgain(t *testing.T) {
 	write(t, python, "#!/bin/sh\nexec /bin/sh \"$@\"\n", 0o755)
 	program := filepath.Join(dir, "jupyter")
 	write(t, program, "#!"+python+"\nexit 0\n", 0o755)
-	if err := os.WriteFile(filepath.Join(s.data(), "program"), []byte(program+"\n"+fingerprint(program)), 0o666); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Data(), "program"), []byte(program+"\n"+fingerprint(program)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.knownJupyter(); got != program {
