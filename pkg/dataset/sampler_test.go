@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -249,13 +248,4 @@ func TestASamplerForLargerPatchesLeavesSmallPicturesOut(t *testing.T) {
 	if n := set.Train(32, 3, 1).Len(); n != 3 {
 		t.Errorf("%d patches, want the 3 of the only picture large enough", n)
 	}
-}
-
-func ExampleSampler_Patch() {
-	set := &Set{pairs: []pair{{stem: "a", degraded: held(rgb.New(64, 64)), clean: held(rgb.New(64, 64))}}}
-	s := set.Train(16, 10, 42)
-	degraded, clean := make([]float32, 3*16*16), make([]float32, 3*16*16)
-	s.Patch(3, 7, degraded, clean) // patch 7 of epoch 3, whatever was asked for before
-	fmt.Println(s.Len(), degraded[0], clean[0])
-	// Output: 10 -1 -1
 }

@@ -3,13 +3,11 @@ package experiment_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"time"
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
-	"rekindle/pkg/history"
 )
 
 // settings returns a configuration whose experiments lie in a folder that is
@@ -77,16 +75,4 @@ func ExampleExperiment_Lock() {
 	// first: <nil>
 	// second is refused: true
 	// released: <nil>
-}
-
-func ExampleHistory() {
-	var h history.History
-	h.Append(history.Epoch{TrainLoss: 0.51, ValLoss: math.NaN(), LR: 1e-4}) // not validated
-	h.Append(history.Epoch{TrainLoss: 0.48, ValLoss: 0.47, LR: 1e-4})
-	raw, err := h.ValLoss.MarshalJSON()
-	fmt.Println(string(raw), err)
-	fmt.Println(h.Best())
-	// Output:
-	// [null,0.47] <nil>
-	// 2 0.47 true
 }

@@ -57,7 +57,7 @@ func (e *Experiment) RestoredDir() string { return filepath.Join(e.Dir, "restore
 // ConfigPath is the configuration that the experiment began with.
 func (e *Experiment) ConfigPath() string { return filepath.Join(e.Dir, "config.json") }
 
-// HistoryPath is the [History].
+// HistoryPath is the file of a history.History.
 func (e *Experiment) HistoryPath() string { return filepath.Join(e.Dir, "history.json") }
 
 // DataPath names the pictures that the experiment was trained on, see package

@@ -236,16 +236,6 @@ func TestScoresDoNotDependOnTheNumberOfCores(t *testing.T) {
 	}
 }
 
-func ExampleCompare() {
-	clean, restored := rgb.New(32, 32), rgb.New(32, 32)
-	for i := range restored.Pix {
-		restored.Pix[i] = 2 // two levels too bright
-	}
-	s, _ := Compare(restored, clean)
-	fmt.Printf("%.2f dB, mean error %.4f\n", s.PSNR, s.MAE)
-	// Output: 42.11 dB, mean error 0.0078
-}
-
 // The size of a picture of the DIV2K data set.
 func BenchmarkCompare(b *testing.B) {
 	x, y := noise(2040, 1356, 1), noise(2040, 1356, 2)

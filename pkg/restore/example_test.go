@@ -16,7 +16,9 @@ import (
 // network that a file holds. The Restorer can be shared, by the requests to a web
 // server for instance.
 func Example() {
-	r, err := restore.Open(weights())
+	path := weights()
+	defer os.RemoveAll(filepath.Dir(path))
+	r, err := restore.Open(path)
 	check(err)
 	fmt.Println(r.About.Network, r.About.Options.Features)
 
