@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
 )
 
 const gonbModule = "github.com/janpfeifer/gonb"
@@ -73,7 +72,7 @@ func PublishIdle(msg Message) error {
 	interruption := msg.Kernel().SubscribeInterrupt(func(kernel.SubscriptionId) { cancel() })
 	defer msg.Kernel().UnsubscribeInterrupt(interruption)
 	if msg.Kernel().Interrupted.Load() {
-		return errInterrupted
+		return s.interrupted()
 	}
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
@@ -81,11 +80,18 @@ func PublishIdle(msg Message) error {
 `},
 	{"internal/goexec/execcode.go",
 		"	output, err := cmd.CombinedOutput()\n	if err != nil {\n		klog.Errorf(\"Failed %q:",
-		"	output, err := cmd.CombinedOutput()\n	if msg.Kernel().Interrupted.Load() {\n		return errInterrupted\n	}\n	if err != nil {\n		klog.Errorf(\"Failed %q:"},
+		"	output, err := cmd.CombinedOutput()\n	if msg.Kernel().Interrupted.Load() {\n		return s.interrupted()\n	}\n	if err != nil {\n		klog.Errorf(\"Failed %q:"},
 	{"internal/goexec/execcode.go",
 		"// Compile compiles the currently generate go files",
 		`// errInterrupted is for a cell that was stopped before its program ran.
 var errInterrupted = errors.New("❌ Interrupted while this cell was compiled: nothing of it has run. Run it again when you want it")
+
+// interrupted leaves a mark by which heavy cells know that they were queued behind this
+// one (package cell of Rekindle).
+func (s *State) interrupted() error {
+	_ = os.WriteFile(path.Join(s.TempDir, "rekindle_interrupted.json"), []byte("{}"), 0o666)
+	return errInterrupted
+}
 
 // Compile compiles the currently generate go files`},
 	{"internal/goexec/execcode.go", "import (\n", "import (\n	\"context\"\n	\"time\"\n"},

@@ -32,6 +32,7 @@ func TestScenarios(t *testing.T) {
 		{"out of memory in the first epoch, the kernel restarted", outOfMemoryAtOnce},
 		{"interrupted in the middle of an epoch", interrupted},
 		{"interrupted before the first validation", interruptedEarly},
+		{"interrupted while it is compiled", interruptedCompiling},
 		{"SKIP_TRAINING with nothing on disk", skipWithNothing},
 		{"an experiment by name", byName},
 		{"the latest experiment among others", latest},

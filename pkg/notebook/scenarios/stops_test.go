@@ -123,6 +123,25 @@ func interruptedEarly(t *testing.T, m *machine) {
 	n.hasNoBest(exp, all)
 }
 
+// interruptedCompiling presses the stop button during Run All before the program of the
+// training cell is built: a second or more, as its text is new.
+func interruptedCompiling(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	upTo := slices.Index(n.ids, "training")
+	n.works(n.run(n.ids[:upTo]...))
+	n.edit("training", "%%\n", "%%\nprintln(\"compiled anew\")\n")
+	n.start(n.ids[upTo:]...)
+	time.Sleep(200 * time.Millisecond)
+	n.interrupt()
+	all := n.wait(n.ids[upTo:]...)
+	n.fails(all.of("training"), "Interrupted while this cell was compiled")
+	for _, cell := range []string{"inference", "evaluation"} {
+		n.works(outputs{all.of(cell)})
+		n.says(all.of(cell), "is passed over; run this cell by itself to do it")
+	}
+	n.says(all.of("summary"), "TRAINING SUMMARY")
+}
+
 // killed plays kill -9 on the program of the training cell.
 func killed(t *testing.T, m *machine) {
 	n := open(t, m, strings.Replace(tiny, `"patches_per_image": 1,`, `"patches_per_image": 40,`, 1))
