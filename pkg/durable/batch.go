@@ -50,12 +50,11 @@ func (b *Batch) Commit() error {
 	}
 	err := b.flush(files)
 	for _, f := range files {
-		if err == nil {
-			err = os.Rename(f.Name(), f.path)
-		}
+		rename := func() error { return os.Rename(f.Name(), f.path) }
 		if err != nil {
-			os.Remove(f.Name())
+			rename = nil
 		}
+		err = errors.Join(err, f.end(rename))
 	}
 	if err != nil {
 		return err
@@ -88,7 +87,7 @@ func (b *Batch) flush(files []*File) error {
 // Close removes the files that wait for their names.
 func (b *Batch) Close() {
 	for _, f := range b.files {
-		os.Remove(f.Name())
+		_ = f.end(nil)
 	}
 	b.files = nil
 	b.dir.Close()

@@ -5,7 +5,8 @@
 // Every write goes to a temporary file in the same folder, is flushed to the
 // disk (fsync), renamed over the final name, and then the folder itself is
 // flushed. A temporary file left behind by a killed process begins with
-// [TempPrefix]; [Sweep] removes such leftovers.
+// [TempPrefix]; [Sweep] removes such leftovers. A program that has to end at once
+// calls [Abandon].
 //
 //	err := durable.WriteFile("history.json", data)
 package durable
@@ -17,7 +18,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 )
 
@@ -37,16 +37,22 @@ var chmod = (*os.File).Chmod
 
 // Create starts a file that will appear as path. The folder must exist.
 func Create(path string) (*File, error) {
-	// With so much of its name a person recognises the file, and the longest names that there are stay within the limit.
-	const recognised = 100
-	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix+Shortened(filepath.Base(path), maxName-recognised)+"-*")
-	if err != nil {
-		return nil, err
+	for {
+		f, err := begin(path)
+		if err != nil {
+			return nil, err
+		}
+		// CreateTemp makes files that only their owner can read; results are for everyone the umask allows.
+		// File systems without such rights (vfat, exFAT) may refuse, and hold the file all the same.
+		_ = chmod(f.File, 0o666&^umask())
+		// Its lock tells Sweep that somebody writes it. Where a Sweep came between, it is gone already.
+		if locked, _ := TryLock(f.File); locked {
+			if _, err := os.Lstat(f.Name()); err == nil {
+				return f, nil
+			}
+		}
+		f.Abort()
 	}
-	// CreateTemp makes files that only their owner can read; results are for everyone the umask allows.
-	// File systems without such rights (vfat, exFAT) may refuse, and hold the file all the same.
-	_ = chmod(f, 0o666&^umask())
-	return &File{File: f, path: path}, nil
 }
 
 // Commit flushes the content, gives the file its final name and flushes the
@@ -84,11 +90,10 @@ func (f *File) commit(rename func(from, to string) error) error {
 	}
 	f.done = true
 	if err := f.Close(); err != nil {
-		os.Remove(f.Name())
+		_ = f.end(nil)
 		return err
 	}
-	if err := rename(f.Name(), f.path); err != nil {
-		os.Remove(f.Name())
+	if err := f.end(func() error { return rename(f.Name(), f.path) }); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(f.path))
@@ -102,7 +107,7 @@ func (f *File) Abort() {
 	}
 	f.done = true
 	f.Close()
-	os.Remove(f.Name())
+	_ = f.end(nil)
 }
 
 // WriteFile replaces path by data, all or nothing.
@@ -170,6 +175,9 @@ func MayOnlyRead(err error) bool {
 	return errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrPermission) // the latter is EACCES and EPERM
 }
 
+// Full reports whether err says that a disk has no room left, or a quota.
+func Full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
 // SyncDir flushes a folder, so that renames in it are on the disk. File
 // systems that cannot flush folders (some network mounts) are forgiven.
 func SyncDir(dir string) error {
@@ -180,23 +188,6 @@ func SyncDir(dir string) error {
 	defer d.Close()
 	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
 		return err
-	}
-	return nil
-}
-
-// Sweep removes the unfinished files that killed processes left in dir. Call it
-// only while holding whatever lock guards the folder.
-func Sweep(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), TempPrefix) {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }

@@ -164,7 +164,11 @@ func Experiment(exp *experiment.Experiment, format, path string, say func(line s
 	}
 	err = noFolder
 	if err == nil {
+		_ = durable.Sweep(filepath.Dir(path)) // of what a killed export left; whether anything can be written there shows below
 		err = kind.write(state, path)
+	}
+	if durable.Full(err) {
+		return nil, fmt.Errorf("export: the disk of %s is full (%w); make room there, or name a place on another one: make export OUT=file, or rekindle export -out file", filepath.Dir(path), err)
 	}
 	if durable.MayOnlyRead(err) {
 		return nil, fmt.Errorf("export: nothing can be written to %s (%w); name another place: make export OUT=file, or rekindle export -out file", filepath.Dir(path), err)

@@ -416,3 +416,32 @@ func TestAnExperimentThatMayOnlyBeReadIsExportedElsewhere(t *testing.T) {
 		t.Errorf("elsewhere: %v, %v", made, err)
 	}
 }
+
+func TestAFullDiskIsNamedAndKeepsTheExportBefore(t *testing.T) {
+	exp := trained(t, checkpoint.Best)
+	for _, format := range Formats() {
+		small := disk.Small(t, "4m")
+		path := filepath.Join(small, "net."+format)
+		if err := os.WriteFile(path, []byte("of before"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		makeRoom := disk.Fill(t, small)
+		_, err := Experiment(exp, format, path, silent)
+		if !durable.Full(err) || !strings.Contains(err.Error(), "the disk of "+small+" is full") || !strings.Contains(err.Error(), "make export OUT=file") {
+			t.Errorf("%s: %v", format, err)
+		}
+		makeRoom()
+		if there, _ := os.ReadDir(small); len(there) != 1 {
+			t.Errorf("%s: it leaves %v", format, there)
+		}
+		if raw, _ := os.ReadFile(path); string(raw) != "of before" {
+			t.Errorf("%s: the export before holds %d bytes", format, len(raw))
+		}
+		if _, err := Experiment(exp, format, path, silent); err != nil {
+			t.Errorf("%s: with room again: %v", format, err)
+		}
+		if raw, _ := os.ReadFile(path); len(raw) < 1000 {
+			t.Errorf("%s: then it has %d bytes", format, len(raw))
+		}
+	}
+}

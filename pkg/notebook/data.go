@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/derived"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/rgb"
 )
@@ -34,12 +34,19 @@ type builtIn struct{ train, val, side int }
 //
 // What it refuses, or has not finished, no later cell uses.
 func PrepareData(cfg config.Config) {
-	ctx, stop := signal.NotifyContext(context.Background(), cell.StopSignals()...)
+	ctx, stop := interrupt.Context()
 	defer stop()
 	// As small as it can be for a network to learn from it in minutes: more pictures gain
 	// little before training takes much longer.
-	cell.Check(prepareData(ctx, cfg, builtIn{train: 32, val: 8, side: 320}))
+	set := builtIn{train: 32, val: 8, side: 320}
+	_, err := interrupt.Do(ctx, func() (any, error) { return nil, prepareData(ctx, cfg, set) })
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = errUnfinished
+	}
+	cell.Check(err)
 }
+
+var errUnfinished = errors.New("interrupted; run the cell again to complete the data")
 
 const dataCell = `"5. Degraded Datasets"`
 
@@ -267,7 +274,7 @@ func drawLeaves(ctx context.Context, name, dir string, n, side int, seed int64) 
 	defer count.End()
 	err := deadleaves.Folder(ctx, unfinished, n, side, side, seed, count.Set)
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("interrupted; run the cell again to complete the data")
+		return errUnfinished
 	}
 	if err == nil {
 		err = os.Rename(unfinished, dir)
@@ -291,7 +298,7 @@ func (p part) makeDegraded(ctx context.Context, d degrade.Degradation) error {
 	case errors.Is(err, derived.ErrMixed):
 		return fmt.Errorf("%w; move them away to have copies made in their place, or put all degraded pictures of your own into another folder and name it: %sDegradedDir", err, p.name)
 	case ctx.Err() != nil:
-		return fmt.Errorf("interrupted; run the cell again to complete the data")
+		return errUnfinished
 	case err != nil:
 		return err
 	case made == 0:

@@ -1,9 +1,7 @@
 package notebook
 
 import (
-	"context"
-	"os/signal"
-
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/notebook/progress"
 	"rekindle/pkg/watch"
@@ -18,7 +16,7 @@ func Watch(root, name string) {
 	cell.Check(cell.EnterClone())
 	exp, err := watch.Choose(root, name)
 	cell.Check(err)
-	ctx, stop := signal.NotifyContext(context.Background(), cell.StopSignals()...)
+	ctx, stop := interrupt.Context()
 	defer stop()
 	v := watch.Look(exp, nil)
 	cell.Say("👀 %s %s", v.Name(), v.State())

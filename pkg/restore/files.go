@@ -240,8 +240,8 @@ type FileDone struct {
 // Files restores files. A result that is there already stays, and nothing is done
 // for it, so that a second call goes on where the first was stopped; o.Overwrite
 // makes it anew. Each result is whole or not there. A picture that cannot be
-// restored does not keep the others from it: they are in failed. The error is
-// ctx's when it has ended; what was finished until then stays.
+// restored does not keep the others from it: they are in failed. A full disk ends it.
+// The error is ctx's when it has ended; what was finished until then stays.
 func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (failed []FileDone, err error) {
 	report := func(d FileDone) {
 		if d.Err != nil {
@@ -281,7 +281,12 @@ func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (faile
 	for _, d := range unreadable {
 		report(d)
 	}
+	swept := map[string]bool{}
 	for _, w := range todo {
+		if dir := filepath.Dir(w.To); !swept[dir] {
+			swept[dir] = true
+			_ = durable.Sweep(dir) // of what a killed call left; whether anything can be written there shows below
+		}
 		d := r.file(ctx, w.Work, o.Overwrite, o.Tiles, func(of int64) {
 			if o.Pixels != nil {
 				o.Pixels(done + of)
@@ -289,6 +294,9 @@ func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (faile
 		})
 		if ctx.Err() != nil && errors.Is(d.Err, ctx.Err()) {
 			return failed, ctx.Err()
+		}
+		if durable.Full(d.Err) { // for the next ones, too
+			return failed, fmt.Errorf("the disk of %s is full (%w); make room there: what is restored stays, and the same call goes on with the rest", filepath.Dir(w.To), d.Err)
 		}
 		if done += w.pixels; o.Pixels != nil {
 			o.Pixels(done)

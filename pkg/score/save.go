@@ -49,6 +49,7 @@ func (r Report) Save(name string) error {
 	if err != nil {
 		return fmt.Errorf("score: %w", err)
 	}
+	_ = durable.Sweep(filepath.Dir(asJSON)) // of what a killed call left; whether anything can be written there shows below
 	for _, f := range []struct {
 		path string
 		data []byte

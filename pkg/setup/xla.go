@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -17,8 +16,8 @@ import (
 	"time"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/machine"
-	"rekindle/pkg/notebook/cell"
 )
 
 // notAgain is for how long a download that failed is not tried again, unless
@@ -57,7 +56,7 @@ func (s *Clone) installXLA() error {
 	if !s.wantsXLA() {
 		return nil
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), cell.StopSignals()...)
+	ctx, stop := interrupt.Context()
 	defer stop()
 	type part struct {
 		name, gain string

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
@@ -150,7 +151,7 @@ func compile(s *setup.Clone) error {
 func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, cell.StopSignals()...)
+	signal.Notify(signals, interrupt.Signals()...)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return false, err
@@ -175,7 +176,7 @@ func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
 // stays until it ends. It calls started when the program is.
 func passSignals(cmd *exec.Cmd, started func()) error {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, cell.StopSignals()...)
+	signal.Notify(signals, interrupt.Signals()...)
 	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/export"
+	"rekindle/pkg/interrupt"
 )
 
 const exportHelp = `Write a trained network as a file for other programs.
@@ -21,7 +22,7 @@ and how to use them. fp16 is safetensors with 16-bit numbers, half the size.
 
 `
 
-func runExport(_ context.Context, args []string, s streams) error {
+func runExport(ctx context.Context, args []string, s streams) error {
 	flags := newFlags("export", exportHelp, s)
 	name := flags.String("experiment", "latest", "\"latest\", a name such as 20251230_153045_v1, or a folder")
 	root := flags.String("dir", config.Default().ExperimentsDir, "folder of all experiments")
@@ -38,7 +39,7 @@ func runExport(_ context.Context, args []string, s streams) error {
 	if len(found) > 1 {
 		return fmt.Errorf("-experiment %s means %d experiments; name one, such as %s", *name, len(found), found[0].Dir)
 	}
-	made, err := export.Experiment(found[0], *format, *path, warn)
+	made, err := interrupt.AtOnce(ctx, func() (*export.Exported, error) { return export.Experiment(found[0], *format, *path, warn) })
 	if err != nil {
 		return err
 	}

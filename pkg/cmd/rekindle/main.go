@@ -14,7 +14,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"syscall"
+
+	"rekindle/pkg/durable"
+	"rekindle/pkg/interrupt"
 )
 
 // streams are where a command writes: results, and what is about them.
@@ -26,16 +28,17 @@ type streams struct {
 // wrong with its arguments.
 type command struct {
 	name, about string
+	stopped     string // what is said when it was interrupted: what became of its work
 	run         func(ctx context.Context, args []string, s streams) error
 }
 
 var commands = []command{
-	{"restore", "restore pictures with a trained network", runRestore},
-	{"score", "measure what a network makes of noise, as papers do", runScore},
-	{"export", "write a trained network for other programs: ONNX, safetensors", runExport},
-	{"list", "list experiments: what was trained, how far, how well", runList},
-	{"watch", "watch a training run that goes on elsewhere", runWatch},
-	{"photographs", "gather the pictures that the network which comes with this program was trained with", runPhotographs},
+	{"restore", "restore pictures with a trained network", "what is restored stays, and the same call goes on with the rest", runRestore},
+	{"score", "measure what a network makes of noise, as papers do", "no scores were written", runScore},
+	{"export", "write a trained network for other programs: ONNX, safetensors", "nothing half-written is left, and the same call exports it", runExport},
+	{"list", "list experiments: what was trained, how far, how well", "nothing was changed", runList},
+	{"watch", "watch a training run that goes on elsewhere", "training goes on", runWatch},
+	{"photographs", "gather the pictures that the network which comes with this program was trained with", "what is there stays, and the same call goes on with the rest", runPhotographs},
 }
 
 var (
@@ -44,14 +47,19 @@ var (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl+C ends it at once
+	ctx, _ := interrupt.Context()
+	context.AfterFunc(ctx, func() { // a second Ctrl+C ends it at once
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, interrupt.Signals()...)
+		<-again
+		durable.Abandon()
+		os.Exit(interrupt.Status(ctx))
+	})
 	os.Exit(run(ctx, os.Args[1:], streams{os.Stdout, os.Stderr}))
 }
 
 // run is the program without its process; it returns the exit status: 0, 1 for
-// what failed, 2 for a wrong call, 130 for an interruption.
+// what failed, 2 for a wrong call, 128 and the signal's number for an interruption.
 func run(ctx context.Context, args []string, s streams) int {
 	name := ""
 	if len(args) > 0 {
@@ -66,7 +74,7 @@ func run(ctx context.Context, args []string, s streams) int {
 		if c.name != name {
 			continue
 		}
-		err := c.run(ctx, args[1:], s)
+		_, err := interrupt.Do(ctx, func() (any, error) { return nil, c.run(ctx, args[1:], s) })
 		switch {
 		case err == nil, errors.Is(err, flag.ErrHelp):
 			return 0
@@ -75,7 +83,8 @@ func run(ctx context.Context, args []string, s streams) int {
 		case errors.Is(err, errFailed):
 			return 1
 		case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-			return 130 // as of a process that SIGINT has killed
+			fmt.Fprintf(s.messages, "⏹️  Stopped; %s\n", c.stopped)
+			return interrupt.Status(ctx)
 		}
 		fmt.Fprintf(s.messages, "❌ %v\n", err)
 		return 1

@@ -157,9 +157,6 @@ func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restore
 	}
 	bad := len(failed)
 	switch {
-	case err != nil && ctx.Err() != nil:
-		fmt.Fprintf(s.messages, "⏹️  Stopped; %d restored pictures stay. The same call goes on with the rest\n", restored)
-		return err
 	case err != nil:
 		return err
 	case bad > 0:

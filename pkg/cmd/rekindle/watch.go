@@ -97,7 +97,7 @@ func watchInLines(ctx context.Context, v *watch.View, out io.Writer) (*watch.Vie
 // watchOnScreen shows the run in place, in as many lines as it takes; the last
 // state stays on the terminal.
 func watchOnScreen(ctx context.Context, v *watch.View, out *os.File) (*watch.View, error) {
-	end, err := tea.NewProgram(screen{view: v, columns: 80}, tea.WithContext(ctx), tea.WithOutput(out)).Run()
+	end, err := tea.NewProgram(screen{view: v, columns: 80}, tea.WithContext(ctx), tea.WithoutSignalHandler(), tea.WithOutput(out)).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return v, ctx.Err()
 	}

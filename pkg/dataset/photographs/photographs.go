@@ -22,10 +22,12 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"golang.org/x/image/draw"
 
 	"rekindle/pkg/dataset/deadleaves"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/fetch"
 	"rekindle/pkg/rgb"
 )
@@ -49,6 +51,16 @@ func Gather(ctx context.Context, dir string, say func(line string)) error {
 	g := gathering{ctx: ctx, dir: dir}
 	for _, part := range []string{"train", "val", "downloads"} {
 		if err := os.MkdirAll(filepath.Join(dir, part), 0o777); err != nil {
+			return fmt.Errorf("photographs: %w", err)
+		}
+	}
+	unlock, err := durable.LockFolder(ctx, dir, func() { say(fmt.Sprintf("⏳ Another process gathers them in %s; waiting for it", dir)) })
+	if err != nil {
+		return fmt.Errorf("photographs: %w", err)
+	}
+	defer unlock()
+	for _, part := range []string{"train", "val"} {
+		if err := durable.Sweep(filepath.Join(dir, part)); err != nil {
 			return fmt.Errorf("photographs: %w", err)
 		}
 	}
@@ -119,6 +131,7 @@ func (g gathering) archive(a archive, say func(line string)) error {
 		return err
 	}
 	cmd := exec.CommandContext(g.ctx, "dpkg-deb", "--fsys-tarfile", at)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl+C is for this program, which ends that one
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -128,7 +141,11 @@ func (g gathering) archive(a archive, say func(line string)) error {
 	}
 	err = g.pictures(tar.NewReader(out), a.pictures)
 	_, _ = io.Copy(io.Discard, out)
-	if e := cmd.Wait(); err == nil && e != nil {
+	e := cmd.Wait()
+	if err := g.ctx.Err(); err != nil {
+		return err
+	}
+	if err == nil && e != nil {
 		err = fmt.Errorf("photographs: dpkg-deb %s: %w", at, e)
 	}
 	return err
@@ -182,13 +199,16 @@ func (g gathering) shrink(number int, raw []byte) error {
 		if long < side*9/8 || held[number] && i < len(sides)-1 {
 			continue
 		}
+		if err := g.ctx.Err(); err != nil {
+			return err
+		}
 		to := image.NewRGBA(image.Rect(0, 0, im.W*side/long, im.H*side/long))
 		draw.CatmullRom.Scale(to, to.Bounds(), source, source.Bounds(), draw.Src, nil)
 		if err := rgb.FromImage(to).SavePNG(g.file(number, side)); err != nil {
 			return err
 		}
 	}
-	return g.ctx.Err()
+	return nil
 }
 
 // draw makes what no camera did: dead leaves, of which every twentieth is for
@@ -204,6 +224,9 @@ func (g gathering) draw(say func(line string)) error {
 		return err
 	}
 	for i, name := range names {
+		if err := g.ctx.Err(); err != nil {
+			return err
+		}
 		part := "train"
 		if i%20 == 19 {
 			part = "val"
@@ -218,6 +241,9 @@ func (g gathering) draw(say func(line string)) error {
 	}
 	r := rand.New(rand.NewPCG(5, 6))
 	for i := range texts {
+		if err := g.ctx.Err(); err != nil {
+			return err
+		}
 		im, err := text(width, height, r)
 		if err == nil {
 			err = rgb.FromImage(im).SavePNG(filepath.Join(g.dir, "train", fmt.Sprintf("text_%02d.png", i)))
@@ -226,5 +252,5 @@ func (g gathering) draw(say func(line string)) error {
 			return err
 		}
 	}
-	return g.ctx.Err()
+	return nil
 }

@@ -66,13 +66,15 @@ func Enter(socket *os.File) error {
 	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_TSYNC | unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	listener, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&all)))
 	if e != 0 {
-		return fmt.Errorf("faults: this kernel or container does not ask about system calls: %w", e)
+		return fmt.Errorf("faults: %s: %w", notAsked, e)
 	}
 	if err := unix.Sendmsg(int(socket.Fd()), []byte{1}, unix.UnixRights(int(listener)), nil, 0); err != nil {
 		return fmt.Errorf("faults: %w", err)
 	}
 	return errors.Join(unix.Close(int(listener)), socket.Close())
 }
+
+const notAsked = "this kernel or container does not ask about system calls"
 
 // What the kernel and the parent say to each other (linux/seccomp.h).
 type question struct {

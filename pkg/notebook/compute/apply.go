@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"slices"
 
+	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/export"
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/metrics"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
@@ -29,22 +31,26 @@ func RestoreSamples(cfg config.Config) {
 		return
 	}
 	exp := notebook.Experiment(cfg)
-	state, err := loadBest(exp)
-	cell.Check(err)
-	r, err := newRestorer(cfg, exp, state)
-	cell.Check(err)
+	ctx, stop := interruptible()
+	defer stop()
+	check := func(err error) {
+		endInterrupted(ctx, err, "Interrupted; the samples are as they were before")
+		cell.Check(err)
+	}
+	state, err := interrupt.Do(ctx, func() (*checkpoint.State, error) { return loadBest(exp) })
+	check(err)
+	r, err := interrupt.Do(ctx, func() (*restore.Restorer, error) { return newRestorer(cfg, exp, state) })
+	check(err)
 	if isBest(state) {
 		cell.Say("✅ Loaded best model from epoch %d", state.Epoch)
 	} else {
 		cell.Say("✅ Loaded the weights of %s", state.Cursor)
 	}
 
-	ctx, stop := interruptible()
-	defer stop()
 	set, err := notebook.OpenValidation(cfg, cfg.PatchSize, cell.Warn)
 	cell.Check(err)
-	rows, err := restoredPatches(ctx, r, set, cfg)
-	cell.Check(err)
+	rows, err := interrupt.Do(ctx, func() ([]plots.Row, error) { return restoredPatches(ctx, r, set, cfg) })
+	check(err)
 	png, err := plots.Grid("Validation patches", rows)
 	cell.Check(err)
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
@@ -117,7 +123,10 @@ func spread(patches, perImage, n int) []int {
 // as "onnx" or "safetensors", into its folder export.
 func Export(cfg config.Config, format string) {
 	exp := notebook.Experiment(cfg)
-	made, err := export.Experiment(exp, format, "", cell.Warn)
+	ctx, stop := interruptible()
+	defer stop()
+	made, err := interrupt.AtOnce(ctx, func() (*export.Exported, error) { return export.Experiment(exp, format, "", cell.Warn) })
+	endInterrupted(ctx, err, "Export interrupted; nothing half-written is left, so run the cell again when you like")
 	cell.Check(err)
 	cell.Say("✅ %s exported to %s: %s", made.From, cell.Short(made.Path), made.About)
 }

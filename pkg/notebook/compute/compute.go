@@ -20,6 +20,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/model"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
@@ -58,6 +59,9 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	var result *train.Result
 	chat := withTelegram(nil, exp, cfg)
 	defer func() {
+		if result == nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = errNotBegun
+		}
 		if errors.Is(err, errNotBegun) || result != nil && result.Outcome == train.Interrupted {
 			cell.Interrupted()
 		}
@@ -67,15 +71,15 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 	if err := exp.Prepare(); err != nil {
 		return err
 	}
-	data, err := unlessStopped(ctx, func() (*notebook.Data, error) { return open(cfg, cell.Warn) })
+	data, err := interrupt.Do(ctx, func() (*notebook.Data, error) { return open(cfg, cell.Warn) })
 	if err != nil {
 		return err
 	}
-	id, err := unlessStopped(ctx, data.Identity)
+	id, err := interrupt.Do(ctx, data.Identity)
 	if err != nil {
 		return err
 	}
-	engine, err := unlessStopped(ctx, func() (*backend.Engine, error) { return backend.Open(cfg.Device) })
+	engine, err := interrupt.Do(ctx, func() (*backend.Engine, error) { return backend.Open(cfg.Device) })
 	if err != nil {
 		return err
 	}
@@ -98,27 +102,6 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 
 var errNotBegun = errors.New("interrupted before training began; nothing was changed, so run the cell again when you like")
 
-// unlessStopped returns what f returns, or errNotBegun as soon as somebody wants the
-// program to stop. f then goes on for as long as the program lives.
-func unlessStopped[T any](ctx context.Context, f func() (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		value, err := f()
-		done <- result{value, err}
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		var none T
-		return none, errNotBegun
-	}
-}
-
 func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 	switch r.Outcome {
 	case train.Completed:
@@ -134,12 +117,12 @@ func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 }
 
 // interruptible returns a context that ends when somebody wants the program to
-// stop with one of [cell.StopSignals], or when the parent process, the
+// stop with one of [interrupt.Signals], or when the parent process, the
 // kernel, has vanished. A broken pipe must not kill the program before it has
 // saved, so it is ignored.
 func interruptible() (context.Context, context.CancelFunc) {
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), cell.StopSignals()...)
+	ctx, stop := interrupt.Context()
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()
 	go func() {
@@ -158,6 +141,13 @@ func interruptible() (context.Context, context.CancelFunc) {
 		}
 	}()
 	return ctx, func() { cancel(); stop() }
+}
+
+// endInterrupted ends a cell that was interrupted with a sentence.
+func endInterrupted(ctx context.Context, err error, sentence string) {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		cell.Check(errors.New(sentence))
+	}
 }
 
 // loadBest reads the best checkpoint of an experiment, made from the newest one

@@ -1,7 +1,6 @@
 package compute
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -16,6 +15,7 @@ import (
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/restore"
@@ -30,8 +30,14 @@ func Evaluate(cfg config.Config) {
 		return
 	}
 	exp := notebook.Experiment(cfg)
-	state, err := loadBest(exp)
-	cell.Check(err)
+	ctx, stop := interruptible()
+	defer stop()
+	check := func(err error) {
+		endInterrupted(ctx, err, "Evaluation interrupted; pictures and scores are as they were before it")
+		cell.Check(err)
+	}
+	state, err := interrupt.Do(ctx, func() (*checkpoint.State, error) { return loadBest(exp) })
+	check(err)
 	set, err := notebook.OpenValidation(cfg, 1, cell.Warn)
 	if errors.Is(err, cell.ErrNothing) { // only looking, and the pictures are elsewhere
 		if e, none := experiment.LoadEvaluation(exp.MetricsPath()); none == nil {
@@ -42,18 +48,16 @@ func Evaluate(cfg config.Config) {
 	}
 	cell.Check(err)
 	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
-	from, err := madeFrom(cfg, state, set, options)
-	cell.Check(err)
+	from, err := interrupt.Do(ctx, func() (string, error) { return madeFrom(cfg, state, set, options) })
+	check(err)
 	if e := stored(exp, from); e != nil {
 		cell.Say("⏭️  The weights of epoch %d are evaluated already with these pictures and options; to do it again, delete %s", e.Epoch, cell.Short(exp.MetricsPath()))
 		notebook.ShowScores(e)
 		return
 	}
-	r, err := newRestorer(cfg, exp, state)
-	cell.Check(err)
+	r, err := interrupt.Do(ctx, func() (*restore.Restorer, error) { return newRestorer(cfg, exp, state) })
+	check(err)
 	cell.Say("🔍 Evaluating the weights of %s in tiles of %d with %d pixels of overlap", state.Cursor, cfg.PatchSize, cfg.TileOverlap)
-	ctx, stop := interruptible()
-	defer stop()
 	if cfg.SelfEnsemble {
 		cell.Say("   SelfEnsemble: the mean of eight restorations of each picture, which takes eight times as long")
 	}
@@ -63,18 +67,16 @@ func Evaluate(cfg config.Config) {
 		cell.Warn(draft.Warning)
 	}
 	count := cell.NewCounter("restored")
-	e, err := r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, count.Set)
+	e, err := interrupt.Do(ctx, func() (*experiment.Evaluation, error) {
+		return r.Evaluate(ctx, set, draft.Dir, options, cfg.MaxEvalImages, count.Set)
+	})
 	count.End()
 	if err == nil {
 		e.Epoch, e.MadeFrom = state.Epoch, from
 		err = draft.Commit(e)
 	}
 	err = errors.Join(err, draft.Close())
-	if errors.Is(err, context.Canceled) {
-		cell.Say("⚠️  Evaluation interrupted; pictures and scores are as they were before it")
-		return
-	}
-	cell.Check(err)
+	check(err)
 	notebook.ShowScores(e)
 	if n := len(draft.Kept); n > 0 {
 		cell.Say("ℹ️  What no evaluation has made stays in %s: %s", cell.Short(exp.RestoredDir()), strings.Join(draft.Kept[:min(n, 5)], ", "))
