@@ -121,6 +121,7 @@ type header struct {
 	turn   Turn
 	tiff   *directory // of a TIFF
 	png    *pngHeader // of a PNG
+	cut    bool       // of a WebP: pixels are said to lie behind the end of the file
 }
 
 // headerOf reads what a file says of its picture, and refuses kinds that are not
@@ -246,6 +247,9 @@ func (h *header) decode(f io.ReaderAt, size int64, max int) (im image.Image, err
 	}
 	if most := mostPixels(h.Format, size); int64(h.W)*int64(h.H) > most {
 		return nil, fmt.Errorf("%w: its header claims %d x %d pixels, more than %d bytes can hold", ErrDamaged, h.W, h.H, size)
+	}
+	if h.cut { // the decoder would make room for them
+		return nil, fmt.Errorf("%w: its pixels end before the file says", ErrDamaged)
 	}
 	// Decoders of others, on files of others.
 	defer func() {

@@ -67,7 +67,8 @@ func (h *header) readJPEG(f io.Reader) {
 	}
 }
 
-// readWebP reads the chunks beside the pixels of a WebP file.
+// readWebP reads the chunks beside the pixels of a WebP file, and whether those with
+// pixels lie in it.
 func (h *header) readWebP(f io.ReaderAt, size int64) {
 	var total int64
 	for at := int64(12); at+8 <= size; {
@@ -77,9 +78,12 @@ func (h *header) readWebP(f io.ReaderAt, size int64) {
 		}
 		n := int64(binary.LittleEndian.Uint32(head[4:]))
 		kind := string(head[:4])
-		if kind == "ICCP" || kind == "EXIF" || kind == "XMP " {
-			if total += n; at+8+n > size || total > most {
-				return
+		switch beyond := at+8+n > size; kind {
+		case "VP8 ", "VP8L", "ALPH":
+			h.cut = h.cut || beyond
+		case "ICCP", "EXIF", "XMP ":
+			if total += n; beyond || total > most {
+				break
 			}
 			body := make([]byte, n)
 			if _, err := f.ReadAt(body, at+8); err != nil {
