@@ -13,7 +13,7 @@ import (
 )
 
 // BenchmarkStep measures whole optimizer steps, clipping, running statistics
-// and measures included, and step.Evaluation, at two sizes.
+// and measures included, and evaluation, at two sizes.
 func BenchmarkStep(b *testing.B) {
 	for _, c := range []struct{ features, batch, patch int }{{16, 8, 64}, {32, 4, 128}} {
 		net, err := model.New("unet", model.Options{Features: c.features, Bilinear: true})
