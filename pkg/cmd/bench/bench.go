@@ -2,16 +2,12 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"time"
 
 	"rekindle/pkg/backend"
-	"rekindle/pkg/machine"
+	"rekindle/pkg/cmd/internal/measure"
 )
 
 // bench gathers the lines of the report.
@@ -19,8 +15,8 @@ type bench struct {
 	short   bool
 	dir     string // scratch, removed at the end
 	engines []engine
-	peer    *peer   // nil: no PyTorch
-	load    float64 // before the first measurement
+	peer    *measure.Peer // nil: no PyTorch
+	load    float64       // before the first measurement
 	lines   []line
 }
 
@@ -50,34 +46,22 @@ func enginesHere() (list []engine, err error) {
 type line struct {
 	what, unit   string
 	engine       string // "" where none takes part
-	ours, theirs figure
+	ours, theirs measure.Figure
 	versus       string // what stands in the other column, "" for PyTorch
 	bound        string // of our figure or of the ratio, in words
 }
 
-// figure is a median and the best of several measurements; n 0: not measured.
-type figure struct {
-	median, best float64
-	n            int
-}
-
-func newBench(python string, short bool) (*bench, error) {
-	dir, err := os.MkdirTemp("", "rekindle-bench-")
+func newBench(ctx context.Context, python string, short bool) (*bench, error) {
+	engines, err := enginesHere()
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{short: short, dir: dir, load: load()}
-	if b.engines, err = enginesHere(); err == nil {
-		b.peer, err = findPeer(python, dir)
+	b := &bench{short: short, engines: engines, load: load()}
+	if b.peer, err = measure.FindPeer(ctx, python); err != nil {
+		fmt.Printf("⚠️  no PyTorch (make peers installs it), only Rekindle's side is measured: %v\n", err)
 	}
-	if err != nil {
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	if b.peer == nil {
-		fmt.Println("⚠️  no PyTorch (make peers installs it): only Rekindle's side is measured")
-	}
-	return b, nil
+	b.dir, err = os.MkdirTemp("", "rekindle-bench-")
+	return b, err
 }
 
 func (b *bench) close() { os.RemoveAll(b.dir) }
@@ -87,95 +71,41 @@ func (b *bench) add(l line) {
 	fmt.Println(l.text())
 }
 
-// side measures once and returns one or more durations.
-type side func() ([]time.Duration, error)
+// side measures once.
+type side func() (measure.Turns, error)
 
 // asking is PyTorch's side, nil without PyTorch.
-func (b *bench) asking(ctx context.Context, format string, args ...any) side {
+func (b *bench) asking(ctx context.Context, turns int, request string) side {
 	if b.peer == nil {
 		return nil
 	}
-	return func() ([]time.Duration, error) {
-		m, err := b.peer.ask(ctx, fmt.Sprintf(format, args...))
-		return m.durations(), err
-	}
+	return func() (measure.Turns, error) { return b.peer.Ask(ctx, "cpu", measure.Enough{Turns: turns}, request) }
 }
 
 // timed is a side that runs f once.
 func timed(f func() error) side {
-	return func() ([]time.Duration, error) {
+	return func() (measure.Turns, error) {
 		began := time.Now()
 		err := f()
-		return []time.Duration{time.Since(began)}, err
+		return measure.Turns{Seconds: []float64{time.Since(began).Seconds()}}, err
 	}
 }
 
 // pairs lets two sides take turns until the time is up, at least thrice (once
 // in short mode), after a turn of each that does not count: it compiles and
 // fills caches. theirs may be nil.
-func (b *bench) pairs(ctx context.Context, budget time.Duration, ours, theirs side) (mine, other figure, err error) {
-	least := 3
+func (b *bench) pairs(ctx context.Context, budget time.Duration, ours, theirs side) (mine, other measure.Figure, err error) {
+	counted := measure.Enough{Turns: 3, Time: budget}
 	if b.short {
-		least, budget = 1, budget/10
+		counted = measure.Enough{Turns: 1, Time: budget / 10}
 	}
-	var first, second []time.Duration
-	var began time.Time
-	for i := 0; i <= least || time.Since(began) < budget; i++ {
-		if i == 1 {
-			first, second, began = nil, nil, time.Now()
-		}
-		if err := ctx.Err(); err != nil {
-			return figure{}, figure{}, err
-		}
-		d, err := ours()
-		if err != nil {
-			return figure{}, figure{}, err
-		}
-		first = append(first, d...)
-		if theirs != nil {
-			if d, err = theirs(); err != nil {
-				return figure{}, figure{}, err
-			}
-			second = append(second, d...)
+	var turns []measure.Turns
+	for _, e := range []measure.Enough{{Turns: 1}, counted} {
+		if turns, err = measure.InTurn(ctx, e, ours, theirs); err != nil {
+			return mine, other, err
 		}
 	}
-	return summarise(first), summarise(second), nil
-}
-
-// summarise gives seconds.
-func summarise(list []time.Duration) figure {
-	if len(list) == 0 {
-		return figure{}
-	}
-	slices.Sort(list)
-	return figure{list[len(list)/2].Seconds(), list[0].Seconds(), len(list)}
-}
-
-// measured is what a process of its own prints about the one thing that it did,
-// several times, after a turn that does not count.
-type measured struct {
-	Seconds []float64
-	Peak    int64 // bytes it held at most
-}
-
-func (m measured) durations() (list []time.Duration) {
-	for _, s := range m.Seconds {
-		list = append(list, time.Duration(s*float64(time.Second)))
-	}
-	return list
-}
-
-// alone runs a program that measures itself. Nothing else of ours runs meanwhile.
-func alone(cmd *exec.Cmd) (m measured, err error) {
-	cmd.Stderr = os.Stderr
-	raw, err := cmd.Output()
-	if err == nil {
-		err = json.Unmarshal(raw, &m)
-	}
-	if err != nil {
-		return m, fmt.Errorf("%s: %w", strings.Join(cmd.Args[1:], " "), err)
-	}
-	return m, nil
+	return turns[0].Figure(), turns[1].Figure(), nil
 }
 
 // compare measures one thing on every engine and with PyTorch, each in processes
@@ -185,54 +115,24 @@ func (b *bench) compare(ctx context.Context, what, unit, request string, bounds 
 	if b.short {
 		rounds, times = 1, 3
 	}
-	self, err := os.Executable()
+	sides := []func() (measure.Turns, error){b.asking(ctx, times, request)}
+	for _, e := range b.engines {
+		sides = append(sides, func() (measure.Turns, error) {
+			return measure.Ask(ctx, e.device, measure.Enough{Turns: times}, request)
+		})
+	}
+	turns, err := measure.InTurn(ctx, measure.Enough{Turns: rounds}, sides...)
 	if err != nil {
 		return err
 	}
-	seconds, peaks := map[string][]time.Duration{}, map[string]int64{}
-	note := func(who string, m measured, err error) error {
-		seconds[who] = append(seconds[who], m.durations()...)
-		peaks[who] = max(peaks[who], m.Peak)
-		return err
-	}
-	for range rounds {
-		for _, e := range b.engines {
-			cmd := exec.CommandContext(ctx, self, "-once", fmt.Sprintf("%s %d", request, times), "-device", e.device)
-			m, err := alone(cmd)
-			if err := note(e.device, m, err); err != nil {
-				return err
-			}
-		}
-		if b.peer != nil {
-			m, err := b.peer.ask(ctx, fmt.Sprintf("%s %d", request, times))
-			if err := note("", m, err); err != nil {
-				return err
-			}
-		}
-	}
-	var theirs, theirPeak figure
-	if b.peer != nil {
-		theirs, theirPeak = summarise(seconds[""]), megabytes(peaks[""])
-	}
-	for _, e := range b.engines {
-		b.add(line{what: what, unit: unit, engine: e.choice.Name, ours: summarise(seconds[e.device]), theirs: theirs, bound: bounds[e.device].time})
-		b.add(line{what: "peak memory, " + what, unit: "MB", engine: e.choice.Name, ours: megabytes(peaks[e.device]), theirs: theirPeak, bound: bounds[e.device].memory})
+	theirs := turns[0]
+	for i, e := range b.engines {
+		ours := turns[i+1]
+		b.add(line{what: what, unit: unit, engine: e.choice.Name, ours: ours.Figure(), theirs: theirs.Figure(), bound: bounds[e.device].time})
+		b.add(line{what: "peak memory, " + what, unit: "MB", engine: e.choice.Name, ours: ours.Megabytes(), theirs: theirs.Megabytes(), bound: bounds[e.device].memory})
 	}
 	return nil
 }
 
 // bound is what is wanted of an engine beside PyTorch, in words.
 type bound struct{ time, memory string }
-
-func megabytes(bytes int64) figure {
-	mb := float64(bytes) / machine.MB
-	return figure{mb, mb, 1}
-}
-
-// per turns seconds into n of something per second.
-func (f figure) per(n float64) figure {
-	if f.n > 0 {
-		f.median, f.best = n/f.median, n/f.best
-	}
-	return f
-}

@@ -46,9 +46,9 @@ func (b *bench) checkpoints(ctx context.Context) error {
 		versus       string
 	}{
 		{"saving a checkpoint of " + size, saving, writing, "a plain write"},
-		{"saving a checkpoint of " + size, saving, b.asking(ctx, "save %s %s 3", path, filepath.Join(b.dir, "theirs.pth")), "torch.save"},
+		{"saving a checkpoint of " + size, saving, b.asking(ctx, 3, "save "+path+" "+filepath.Join(b.dir, "theirs.pth")), "torch.save"},
 		{"loading a checkpoint of " + size, loading, reading, "a plain read"},
-		{"loading a checkpoint of " + size, loading, b.asking(ctx, "load %s 3", path), "torch.load"},
+		{"loading a checkpoint of " + size, loading, b.asking(ctx, 3, "load "+path), "torch.load"},
 	} {
 		ours, theirs, err := b.pairs(ctx, 10*time.Second, c.ours, c.theirs)
 		if err != nil {

@@ -18,20 +18,21 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"rekindle/pkg/cmd/internal/measure"
 )
 
 func main() {
 	short := flag.Bool("short", false, "few repetitions and small sizes, nothing written unless -out is given")
 	out := flag.String("out", "", "file for the table (docs/benchmarks.md, or none with -short)")
 	python := flag.String("python", "", "the Python that has PyTorch (that of make peers, else python3)")
-	once := flag.String("once", "", "measure one thing, such as \"step 16 8 64 10\" (the program calls itself with it)")
-	device := flag.String("device", "go", "the engine of -once, as the configuration's Device")
+	once := flag.String("once", "", "measure one thing, such as \"cpu 10 0 step 16 8 64\" (the program calls itself with it)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	err := error(nil)
 	if *once != "" {
-		err = measureOnce(ctx, *device, *once)
+		err = measure.Once(ctx, *once)
 	} else {
 		err = run(ctx, *short, *out, *python)
 	}
@@ -45,7 +46,7 @@ func run(ctx context.Context, short bool, out, python string) error {
 	if out == "" && !short {
 		out = "docs/benchmarks.md"
 	}
-	b, err := newBench(python, short)
+	b, err := newBench(ctx, python, short)
 	if err != nil {
 		return err
 	}

@@ -12,17 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"rekindle/pkg/cmd/internal/measure"
 	"rekindle/pkg/machine"
 )
-
-// ratio is how many times the other side's figure ours is, by medians or by the
-// best of both; 0 where there is no other side.
-func ratio(ours, theirs float64) float64 {
-	if theirs == 0 {
-		return 0
-	}
-	return ours / theirs
-}
 
 func (l line) against() string {
 	if l.versus == "" {
@@ -31,11 +23,11 @@ func (l line) against() string {
 	return l.versus
 }
 
-func (l line) scaled(f figure) string {
-	if f.n == 0 {
+func (l line) scaled(f measure.Figure) string {
+	if f.N == 0 {
 		return "–"
 	}
-	v := f.median
+	v := f.Median
 	if l.unit == "ms" {
 		v *= 1000
 	}
@@ -46,10 +38,10 @@ func (l line) scaled(f figure) string {
 }
 
 func (l line) ratios() (medians, best string) {
-	if l.theirs.n == 0 {
+	if l.theirs.N == 0 {
 		return "–", "–"
 	}
-	return fmt.Sprintf("%.2f", ratio(l.ours.median, l.theirs.median)), fmt.Sprintf("%.2f", ratio(l.ours.best, l.theirs.best))
+	return fmt.Sprintf("%.2f", l.ours.Median/l.theirs.Median), fmt.Sprintf("%.2f", l.ours.Best/l.theirs.Best)
 }
 
 // text is a line for people who watch.
@@ -76,14 +68,15 @@ func (b *bench) report(began time.Time) string {
 		fmt.Fprintf(&t, "Engine %s.\n", e.choice)
 	}
 	if b.peer != nil {
-		fmt.Fprintf(&t, "%s.\n", b.peer.version)
+		fmt.Fprintf(&t, "%s.\n", b.peer.Version)
 	}
-	t.WriteString("\n| What | Engine | Rekindle | The other | Which | Ratio | Of the fastest | Wanted | Repetitions |\n|---|---|---:|---:|---|---:|---:|---|---:|\n")
+	var rows [][]string
 	for _, l := range b.lines {
 		medians, best := l.ratios()
-		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %s | %s | %d, %d |\n", l.what, l.engine, l.scaled(l.ours), l.scaled(l.theirs), l.against(), medians, best, l.bound, l.ours.n, l.theirs.n)
+		rows = append(rows, []string{l.what, l.engine, l.scaled(l.ours), l.scaled(l.theirs), l.against(), medians, best, l.bound, fmt.Sprintf("%d, %d", l.ours.N, l.theirs.N)})
 	}
-	return t.String()
+	columns := []string{"What", "Engine", "Rekindle:", "The other:", "Which", "Ratio:", "Of the fastest:", "Wanted", "Repetitions:"}
+	return t.String() + "\n" + measure.Table(columns, rows)
 }
 
 // simd says whether the vector instructions of Go's experiment are compiled in.

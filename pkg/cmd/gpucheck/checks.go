@@ -9,12 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/gomlx/compute/dtypes"
 
 	"rekindle/pkg/backend"
 	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/cmd/internal/measure"
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/machine"
@@ -97,23 +97,23 @@ func sameNumbers(ctx context.Context, s setting) (string, error) {
 	var worstLoss, worstWeight float64
 	for _, name := range model.Names() {
 		for _, bilinear := range []bool{true, false} {
-			cfg := small()
+			cfg := measure.Small()
 			cfg.Model, cfg.ModelBilinear, cfg.NumEpochs, cfg.ModelDepth = name, bilinear, 1, shallow(name)
 			if !bilinear && options(name, true) == options(name, false) {
 				continue // the same once more
 			}
 			cfg.PatchesPerImage = 5 // batches of 4, 4 and 2: XLA fills the last one up
-			l, err := newLaboratory(2, 48, cfg)
+			l, err := measure.NewLab(2, 48, 48, cfg)
 			if err != nil {
 				return "", err
 			}
-			defer l.close()
+			defer l.Close()
 			var here, there record
-			_, a, _, err := l.train(ctx, engine, l.cfg, nil, &here)
+			_, a, _, err := l.Train(ctx, engine, l.Config, nil, &here)
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", name, err)
 			}
-			_, b, _, err := l.train(ctx, plain, l.cfg, nil, &there)
+			_, b, _, err := l.Train(ctx, plain, l.Config, nil, &there)
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", name, err)
 			}
@@ -166,22 +166,22 @@ func interrupted(ctx context.Context, s setting) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l, err := newLaboratory(4, 64, small())
+	l, err := measure.NewLab(4, 64, 64, measure.Small())
 	if err != nil {
 		return "", err
 	}
-	defer l.close()
-	_, straight, _, err := l.train(ctx, engine, l.cfg, nil, &record{})
+	defer l.Close()
+	_, straight, _, err := l.Train(ctx, engine, l.Config, nil, &record{})
 	if err != nil {
 		return "", err
 	}
-	_, again, _, err := l.train(ctx, engine, l.cfg, nil, &record{})
+	_, again, _, err := l.Train(ctx, engine, l.Config, nil, &record{})
 	if err != nil {
 		return "", err
 	}
 	part, cancel := context.WithCancel(ctx)
 	defer cancel()
-	_, _, exp, err := l.train(part, engine, l.cfg, nil, &record{onBatch: func(n int) {
+	_, _, exp, err := l.Train(part, engine, l.Config, nil, &record{onBatch: func(n int) {
 		if n == 4 {
 			cancel()
 		}
@@ -189,9 +189,9 @@ func interrupted(ctx context.Context, s setting) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cfg := l.cfg
+	cfg := l.Config
 	cfg.ResumeFromCheckpoint = true
-	_, pieces, _, err := l.train(ctx, engine, cfg, exp, &record{})
+	_, pieces, _, err := l.Train(ctx, engine, cfg, exp, &record{})
 	if err != nil {
 		return "", err
 	}
@@ -212,19 +212,19 @@ func outOfMemory(ctx context.Context, s setting) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cfg := small()
+	cfg := measure.Small()
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 32, 64, 128, 128, 1
 	if s.tiny {
 		cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage = 8, 32, 64, 32
 		now, _ := machine.ProcessMemory()
 		cfg.MemoryLimitMB = int(now/machine.MB) + 150 // there is no device whose memory could run out
 	}
-	l, err := newLaboratory(1, 192, cfg)
+	l, err := measure.NewLab(1, 192, 192, cfg)
 	if err != nil {
 		return "", err
 	}
-	defer l.close()
-	result, state, exp, err := l.train(ctx, engine, l.cfg, nil, &record{says: true})
+	defer l.Close()
+	result, state, exp, err := l.Train(ctx, engine, l.Config, nil, &record{says: true})
 	if result == nil {
 		return "", fmt.Errorf("it was not taken for out of memory: %w", err)
 	}
@@ -235,15 +235,15 @@ func outOfMemory(ctx context.Context, s setting) (string, error) {
 	if state == nil || !strings.Contains(filepath.Base(result.Checkpoint), "emergency") {
 		return "", fmt.Errorf("the emergency checkpoint is %q", result.Checkpoint)
 	}
-	smaller := l.cfg
+	smaller := l.Config
 	smaller.ResumeFromCheckpoint, smaller.BatchSize, smaller.PatchesPerImage = true, 2, 8
-	result, _, _, err = l.train(ctx, engine, smaller, exp, &record{says: true})
+	result, _, _, err = l.Train(ctx, engine, smaller, exp, &record{says: true})
 	if err != nil || result.Outcome != train.Completed {
 		return "", fmt.Errorf("resuming with BatchSize 2 in the same process did not go on: %w", err)
 	}
-	halving := l.cfg
+	halving := l.Config
 	halving.OOMPolicy, halving.PatchesPerImage = "halve", halving.BatchSize
-	result, _, _, err = l.train(ctx, engine, halving, nil, &record{says: true})
+	result, _, _, err = l.Train(ctx, engine, halving, nil, &record{says: true})
 	if err != nil || result.Outcome != train.Completed {
 		return "", fmt.Errorf("OOMPolicy halve did not go on: %w", err)
 	}
@@ -256,24 +256,24 @@ func mixedQuality(ctx context.Context, s setting) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cfg := small()
+	cfg := measure.Small()
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 32, 16, 64, 200, 6
 	if s.tiny {
 		cfg.ModelFeatures, cfg.PatchesPerImage, cfg.NumEpochs = 4, 4, 1
 	}
-	l, err := newLaboratory(8, 256, cfg)
+	l, err := measure.NewLab(8, 256, 256, cfg)
 	if err != nil {
 		return "", err
 	}
-	defer l.close()
+	defer l.Close()
 	psnr := func(mixed bool) (float64, error) {
-		cfg := l.cfg
+		cfg := l.Config
 		cfg.UseAMP = mixed
-		_, state, _, err := l.train(ctx, engine, cfg, nil, &record{})
+		_, state, _, err := l.Train(ctx, engine, cfg, nil, &record{})
 		if err != nil {
 			return 0, err
 		}
-		return l.score(ctx, engine, cfg, state)
+		return score(ctx, l, engine, cfg, state)
 	}
 	full, err := psnr(false)
 	if err != nil {
@@ -294,7 +294,7 @@ func mixedQuality(ctx context.Context, s setting) (string, error) {
 }
 
 // score is the mean PSNR of the restored validation pictures, in float32.
-func (l *laboratory) score(ctx context.Context, engine *backend.Engine, cfg config.Config, s *checkpoint.State) (float64, error) {
+func score(ctx context.Context, l *measure.Lab, engine *backend.Engine, cfg config.Config, s *checkpoint.State) (float64, error) {
 	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	if err != nil {
 		return 0, err
@@ -311,7 +311,7 @@ func (l *laboratory) score(ctx context.Context, engine *backend.Engine, cfg conf
 	if err != nil {
 		return 0, err
 	}
-	dir := filepath.Join(l.dir, "restored")
+	dir := filepath.Join(l.Dir, "restored")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 0, err
 	}
@@ -331,17 +331,17 @@ func divided(ctx context.Context, s setting) (string, error) {
 	if engine.Name() != "xla" {
 		return "not asked: only XLA divides", nil
 	}
-	l, err := newLaboratory(4, 64, small())
+	l, err := measure.NewLab(4, 64, 64, measure.Small())
 	if err != nil {
 		return "", err
 	}
-	defer l.close()
+	defer l.Close()
 	var whole, parts record
-	if _, _, _, err := l.train(ctx, engine, l.cfg, nil, &whole); err != nil {
+	if _, _, _, err := l.Train(ctx, engine, l.Config, nil, &whole); err != nil {
 		return "", err
 	}
-	l.devices = engine.NumDevices()
-	if _, _, _, err := l.train(ctx, engine, l.cfg, nil, &parts); err != nil {
+	l.Devices = engine.NumDevices()
+	if _, _, _, err := l.Train(ctx, engine, l.Config, nil, &parts); err != nil {
 		return "", err
 	}
 	if len(parts.losses) != len(whole.losses) {
@@ -351,7 +351,7 @@ func divided(ctx context.Context, s setting) (string, error) {
 	for i, loss := range whole.losses {
 		off = max(off, math.Abs(parts.losses[i]-loss)/loss)
 	}
-	answer := fmt.Sprintf("over %d: losses within %.1e", l.devices, off)
+	answer := fmt.Sprintf("over %d: losses within %.1e", l.Devices, off)
 	if !(off <= 5e-3) {
 		return answer, errors.New("more than rounding explains")
 	}
@@ -388,14 +388,14 @@ func opensInPyTorch(ctx context.Context, s setting) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cfg := small()
+	cfg := measure.Small()
 	cfg.NumEpochs = 1
-	l, err := newLaboratory(1, 48, cfg)
+	l, err := measure.NewLab(1, 48, 48, cfg)
 	if err != nil {
 		return "", err
 	}
-	defer l.close()
-	result, _, _, err := l.train(ctx, engine, l.cfg, nil, &record{})
+	defer l.Close()
+	result, _, _, err := l.Train(ctx, engine, l.Config, nil, &record{})
 	if err != nil {
 		return "", err
 	}
@@ -411,6 +411,3 @@ print("PyTorch", torch.__version__, "read", len(c["model_state_dict"]), "tensors
 	}
 	return lines[len(lines)-1], nil
 }
-
-// since is for people.
-func since(began time.Time) string { return fmt.Sprintf("%.1f s", time.Since(began).Seconds()) }

@@ -17,9 +17,9 @@ import (
 func TestChecksWorkOnTheGoEngine(t *testing.T) {
 	t.Setenv("GOMLX_BACKEND", "")
 	s := setting{device: "go", python: "/nonexistent", tiny: true}
-	for _, name := range []string{"engine", "convolution", "numbers", "resume", "memory", "mixed", "recomputing", "first-step"} {
+	for _, name := range []string{"engine", "convolution", "numbers", "resume", "memory", "mixed", "recomputing", "again"} {
 		t.Run(name, func(t *testing.T) {
-			for _, c := range append(checks, check{name: "first-step", run: firstStep}) {
+			for _, c := range checks {
 				if c.name == name {
 					answer, err := c.run(t.Context(), s)
 					if err != nil {
@@ -81,7 +81,12 @@ func TestTheMemoryCheckHasTheSamePoolOnEveryGPU(t *testing.T) {
 // that waits for a process of its own.
 const hangs = "REKINDLE_TEST_HANGS"
 
+// Asked for one measurement, it is the program.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "-once" {
+		main()
+		return
+	}
 	if os.Getenv(hangs) != "" {
 		cmd := exec.Command("sleep", "60")
 		cmd.Stdout = os.Stdout

@@ -29,6 +29,7 @@ import (
 	"syscall"
 	"time"
 
+	"rekindle/pkg/cmd/internal/measure"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
 )
@@ -85,6 +86,7 @@ func main() {
 	flag.StringVar(&s.python, "python", "python3", "the Python that has PyTorch")
 	flag.BoolVar(&s.tiny, "tiny", false, "the smallest sizes, to see that the checks themselves work")
 	one := flag.String("check", "", "run this check only, in this process")
+	once := flag.String("once", "", "measure one thing, such as \"auto 10 0 step 16 8 64\" (the program calls itself with it)")
 	out := flag.String("out", "", "file for the table, as Markdown, written after each check")
 	budget := flag.Duration("budget", 9*time.Minute+30*time.Second, "time for all checks together; those that it does not reach are not run")
 	flag.Parse()
@@ -92,6 +94,13 @@ func main() {
 	defer stop()
 	if *one != "" {
 		os.Exit(runHere(ctx, *one, s))
+	}
+	if *once != "" {
+		if err := measure.Once(ctx, *once); err != nil {
+			fmt.Fprintln(os.Stderr, "❌", err)
+			os.Exit(1)
+		}
+		return
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, *budget, fmt.Errorf("the budget of %v is used up", *budget))
 	defer cancel()
@@ -163,7 +172,7 @@ const mark = "RESULT "
 
 // runHere answers one check in this process and returns its exit status.
 func runHere(ctx context.Context, name string, s setting) int {
-	for _, c := range append(checks, check{name: "first-step", run: firstStep}) {
+	for _, c := range checks {
 		if c.name != name {
 			continue
 		}
@@ -326,9 +335,9 @@ func report(rows []result, s setting) string {
 	if s.tiny {
 		b.WriteString("A rehearsal at the smallest sizes (-tiny): the figures say nothing about speed.\n")
 	}
-	b.WriteString("\n| Question | | Answer | Seconds |\n|---|---|---|---:|\n")
+	var lines [][]string
 	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s | %s | %s | %.0f |\n", r.Asks, r.verdict(), strings.ReplaceAll(r.Answer, "|", "/"), r.Seconds)
+		lines = append(lines, []string{r.Asks, r.verdict(), r.Answer, fmt.Sprintf("%.0f", r.Seconds)})
 	}
-	return b.String()
+	return b.String() + "\n" + measure.Table([]string{"Question", "", "Answer", "Seconds:"}, lines)
 }

@@ -1,9 +1,11 @@
-"""The PyTorch side of the benchmark: a U-Net, loss and optimizer equal to
-Rekindle's, written for this comparison alone.
+"""PyTorch's side of what is measured: a U-Net, loss and optimizer equal to
+Rekindle's, written for this comparison alone, and on a GPU with what PyTorch
+recommends for speed there.
 
-It does what its arguments ask for, several times, and prints a line of JSON:
-how long each took and the most memory it held. Without arguments it says which
-PyTorch this is."""
+Arguments are DEVICE TURNS SECONDS and what request() takes. It does that so many
+times after the first, at least, and for so long, and prints a line of JSON: how long
+each turn took and the most memory it held. Without arguments it says which PyTorch
+this is."""
 import json
 import os
 import sys
@@ -12,6 +14,7 @@ import time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
 
 class Double(nn.Sequential):
     def __init__(self, i, m, o):
@@ -46,12 +49,9 @@ def window():
     return g / g.sum()
 
 
-WINDOW = window()
-
-
-def ssim(a, b):
+def ssim(a, b, window):
     def blur(x):
-        for w in (WINDOW.view(1, 1, 11, 1), WINDOW.view(1, 1, 1, 11)):
+        for w in (window.view(1, 1, 11, 1), window.view(1, 1, 1, 11)):
             x = F.conv2d(x, w.expand(3, -1, -1, -1), groups=3)
         return x
 
@@ -64,31 +64,42 @@ def ssim(a, b):
 class Training:
     """Optimizer steps on one batch, with everything a training loop measures."""
 
-    def __init__(self, features, batch, patch):
+    def __init__(self, device, features, batch, patch, mixed=""):
         torch.manual_seed(1)
-        self.net = UNet(features)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-4, weight_decay=1e-5)
-        self.clean = torch.rand(batch, 3, patch, patch) * 2 - 1
-        self.degraded = (self.clean + 0.4 * torch.randn_like(self.clean)).clamp(-1, 1)
+        gpu = device in ("auto", "cuda") and torch.cuda.is_available()
+        self.mixed, self.device = mixed == "mixed", "cuda" if gpu else "cpu"
+        torch.backends.cudnn.benchmark = True
+        self.layout = torch.channels_last if gpu else torch.contiguous_format
+        self.net = UNet(int(features)).to(self.device, memory_format=self.layout)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-4, weight_decay=1e-5, fused=gpu)
+        self.window = window().to(self.device)
+        clean = torch.rand(int(batch), 3, int(patch), int(patch)) * 2 - 1
+        self.batch = [clean, (clean + 0.4 * torch.randn_like(clean)).clamp(-1, 1)]
+        if gpu:  # as a data loader gives them
+            self.batch = [x.pin_memory() for x in self.batch]
 
-    def loss(self):
-        y = self.net(self.degraded)
-        l1, s = (y - self.clean).abs().mean(), ssim((y + 1) / 2, (self.clean + 1) / 2)
-        return 0.84 * l1 + 0.16 * (1 - s), l1, s
+    def upload(self):
+        return (x.to(self.device, non_blocking=True).contiguous(memory_format=self.layout) for x in self.batch)
 
     def step(self):
         self.net.train()
-        loss, l1, s = self.loss()
+        clean, degraded = self.upload()
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.mixed):
+            y = self.net(degraded)
+        y = y.float()
+        l1, s = (y - clean).abs().mean(), ssim((y + 1) / 2, (clean + 1) / 2, self.window)
+        loss = 0.84 * l1 + 0.16 * (1 - s)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
-        return loss.item(), l1.item(), s.item()
+        return torch.stack((loss, l1, s)).tolist()
 
     @torch.no_grad()
     def infer(self):
         self.net.eval()
-        return self.net(self.degraded)
+        _, degraded = self.upload()
+        return self.net(degraded).cpu()
 
 
 class Restoration:
@@ -130,11 +141,11 @@ def sync(path, write):
         os.fsync(f.fileno())
 
 
-def request(name, *args):
-    """step|infer FEATURES BATCH PATCH, restore FEATURES WIDTH HEIGHT TILE OVERLAP,
-    load PATH, save FROM TO: something to call."""
+def request(device, name, *args):
+    """step FEATURES BATCH PATCH [mixed], infer FEATURES BATCH PATCH, restore FEATURES
+    WIDTH HEIGHT TILE OVERLAP, load PATH, save FROM TO: something to call."""
     if name in ("step", "infer"):
-        return getattr(Training(*map(int, args)), name)
+        return getattr(Training(device, *args), name)
     if name == "restore":
         return Restoration(*map(int, args)).restore
     if name == "load":
@@ -145,19 +156,21 @@ def request(name, *args):
     raise SystemExit(f"unknown request {name!r}")
 
 
-def measure(call, times):
-    """Seconds of each turn, after one that does not count."""
-    seconds = []
-    for _ in range(times + 1):
+def measure(call, turns, seconds):
+    """Seconds of the first turn, and of each other: at least so many, and for so long."""
+    took = []
+    while len(took) <= turns or sum(took[1:]) < seconds:
         began = time.perf_counter()
         call()
-        seconds.append(time.perf_counter() - began)
-    return seconds[1:]
+        took.append(time.perf_counter() - began)
+    return took
 
 
 def peak():
-    """Bytes this process held at most. Not getrusage, whose figure begins with
-    that of the process that started this one."""
+    """Bytes held at most, on the GPU where it computed there. Not getrusage, whose
+    figure begins with that of the process that started this one."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_reserved()
     with open("/proc/self/status") as f:
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
 
@@ -165,8 +178,8 @@ def peak():
 THREADS = len(os.sched_getaffinity(0))
 torch.set_num_threads(THREADS)
 if len(sys.argv) > 1:
-    *what, times = sys.argv[1:]
-    seconds = measure(request(*what), int(times))
-    print(json.dumps({"seconds": seconds, "peak": peak()}))
+    device, turns, seconds, *what = sys.argv[1:]
+    first, *others = measure(request(device, *what), int(turns), float(seconds))
+    print(json.dumps({"first": first, "seconds": others, "peak": peak()}))
 else:
     print(json.dumps({"torch": torch.__version__, "python": sys.version.split()[0], "threads": THREADS}))
