@@ -9,6 +9,7 @@ import (
 	"rekindle/pkg/dataset/div2k"
 	"rekindle/pkg/fetch"
 	"rekindle/pkg/machine"
+	"rekindle/pkg/meter"
 	"rekindle/pkg/notebook/cell"
 )
 
@@ -18,14 +19,15 @@ import (
 const DIV2KVariable = "REKINDLE_DIV2K"
 
 // DownloadDIV2K brings the photographs of DIV2K into the configuration's clean
-// folders, unless they are there. It shows how far it is: on a terminal in one
-// line, in a notebook with a line for every tenth.
+// folders, unless they are there. It shows how far it is: on a terminal with a bar,
+// in a notebook with a line now and then.
 func DownloadDIV2K(ctx context.Context, cfg config.Config) error {
-	err := div2k.Get(ctx, div2k.Parts(cfg.TrainCleanDir, cfg.ValCleanDir), div2k.Options{
-		From:  os.Getenv(DIV2KVariable),
-		Say:   func(line string) { cell.Say("%s", line) },
-		Meter: fetch.NewMeter(cell.Out, !cell.InNotebook() && machine.IsTerminal(os.Stdout)),
-	})
+	bar := meter.Meter{To: cell.Out, Terminal: !cell.InNotebook() && machine.IsTerminal(os.Stdout), Bytes: true}
+	defer bar.End()
+	err := div2k.Get(ctx, div2k.Parts(cfg.TrainCleanDir, cfg.ValCleanDir), div2k.Options{From: os.Getenv(DIV2KVariable), Job: fetch.Job{
+		Say:      func(line string) { bar.Aside(func() { cell.Say("%s", line) }) },
+		Progress: bar.Set,
+	}})
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("DIV2K: %w", err)
 	}

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/figures"
+	"rekindle/pkg/machine"
+	"rekindle/pkg/meter"
 	"rekindle/pkg/restore"
 )
 
@@ -126,24 +129,29 @@ func parseShard(s string) (k, n int, err error) {
 }
 
 func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restorer, work []restore.Work) error {
-	var b bar
-	restored := 0
+	f, _ := s.messages.(*os.File)
+	bar := meter.Meter{To: s.messages, Terminal: f != nil && machine.IsTerminal(f)}
+	restored, wanted, total := 0, 0, int64(0)
 	failed, err := r.Files(ctx, work, restore.FileOptions{
 		Overwrite: o.overwrite, Tiles: o.tiles,
 		Begin: func(pictures, there int, pixels int64) {
 			if there > 0 {
 				fmt.Fprintf(s.out, "⏭️  %d of %d are there already; OVERWRITE=1 restores them again\n", there, len(work))
 			}
-			b.begin(s.messages, pictures, pixels)
+			wanted, total = pictures, pixels
+			bar.Set("restoring", 0, pixels)
 		},
-		Pixels: func(done int64) { b.set(done) },
+		Pixels: func(done int64) { bar.Set("restoring", done, total) },
 		Done: func(d restore.FileDone) {
 			if d.Err != nil {
 				return // named at the end
 			}
 			restored++
-			b.aside(func() {
-				fmt.Fprintf(s.out, "✅ %s  %dx%d  %.1f s%s", d.To, d.W, d.H, d.Seconds, b.left(restored))
+			bar.Aside(func() {
+				fmt.Fprintf(s.out, "✅ %s  %dx%d  %.1f s", d.To, d.W, d.H, d.Seconds)
+				if !bar.Terminal && restored < wanted {
+					fmt.Fprintf(s.out, "  %d of %d, %s left", restored, wanted, figures.Duration(bar.Left()))
+				}
 				if d.Lost != "" {
 					fmt.Fprintf(s.out, "  (%s)", d.Lost)
 				}
@@ -151,7 +159,7 @@ func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restore
 			})
 		},
 	})
-	b.end()
+	bar.End()
 	for _, d := range failed {
 		fmt.Fprintf(s.messages, "❌ %v\n", d.Err)
 	}
@@ -164,15 +172,4 @@ func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restore
 		return errFailed
 	}
 	return nil
-}
-
-// duration is a time in words, as exact as anybody wants it.
-func duration(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()+0.5))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()+0.5))
-	}
-	return fmt.Sprintf("%.1f h", d.Hours())
 }

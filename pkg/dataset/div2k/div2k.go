@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"rekindle/pkg/dataset/deadleaves"
@@ -50,16 +51,13 @@ func Parts(trainDir, valDir string) []Part {
 
 // Options is how [Get] goes about it.
 type Options struct {
-	From  string            // folder on a web server that has the archives; "": [Home]
-	Say   func(line string) // lines for people; nil: silent
-	Meter *fetch.Meter      // shows the bytes; nil: nothing does
-	Fetch fetch.Job         // its Report and Say are set here
-
-	free func(path string) (int64, error) // nil: machine.FreeDisk
+	fetch.Job
+	From string                           // folder on a web server that has the archives; "": [Home]
+	Free func(path string) (int64, error) // space on a disk; nil: [machine.FreeDisk]
 }
 
 // Get brings what is missing of the parts. Where a folder holds the built-in
-// drawn set, that is moved aside, to the same name with "_drawn"; other pictures
+// drawn set, that is moved aside, to the same name with ".drawn-1"; other pictures
 // are never touched, and an error. The archive is removed when its pictures are
 // in place. When several processes call it, one works and the others wait.
 func Get(ctx context.Context, parts []Part, o Options) error {
@@ -69,13 +67,15 @@ func Get(ctx context.Context, parts []Part, o Options) error {
 	if o.Say == nil {
 		o.Say = func(string) {}
 	}
-	if o.free == nil {
-		o.free = machine.FreeDisk
+	if o.Free == nil {
+		o.Free = machine.FreeDisk
 	}
 	var missing []Part
 	for _, p := range parts {
-		p.Archive.URL = strings.TrimSuffix(o.From, "/") + "/" + p.Name + ".zip"
 		complete, err := p.look()
+		if err == nil && !complete {
+			err = p.enoughSpace(o.Free)
+		}
 		if err != nil {
 			return err
 		}
@@ -83,14 +83,10 @@ func Get(ctx context.Context, parts []Part, o Options) error {
 			o.Say(fmt.Sprintf("✅ %s: its %d pictures are in %s", p.Name, p.pictures(), p.Dir))
 			continue
 		}
+		p.Archive.URL = strings.TrimSuffix(o.From, "/") + "/" + p.Name + ".zip"
 		missing = append(missing, p)
 	}
-	for i, p := range missing {
-		if i == 0 {
-			if err := enoughSpace(missing, o.free); err != nil {
-				return err
-			}
-		}
+	for _, p := range missing {
 		if err := o.get(ctx, p); err != nil {
 			return err
 		}
@@ -127,12 +123,11 @@ func (p Part) look() (complete bool, err error) {
 
 // wanted says whether a name is that of one of the pictures.
 func (p Part) wanted(name string) bool {
-	var n int
-	_, err := fmt.Sscanf(name, "%04d.png", &n)
+	n, err := strconv.Atoi(strings.TrimSuffix(name, ".png"))
 	return err == nil && name == fmt.Sprintf("%04d.png", n) && p.First <= n && n <= p.Last
 }
 
-// places are where things lie while they are unfinished.
+// places are the folder for the pictures, and where things lie while they are unfinished.
 type places struct{ dir, downloads, archive, unpacked string }
 
 func (p Part) places() places {
@@ -144,112 +139,55 @@ func (p Part) places() places {
 	return places{dir, downloads, filepath.Join(downloads, p.Name+".zip"), filepath.Join(downloads, p.Name)}
 }
 
-func (p Part) limits() fetch.Limits {
-	// Pictures are compressed already, so an archive hardly shrinks them.
-	return fetch.Limits{Wanted: p.wanted, Files: p.pictures(), Bytes: 2*p.Archive.Size + 1<<20}
-}
-
-// enoughSpace compares the free space with what the work takes at its height:
-// the pictures of the parts before, an archive and its pictures.
-func enoughSpace(parts []Part, free func(string) (int64, error)) error {
-	byFolder := map[string]int64{} // finished pictures in it
-	for _, p := range parts {
-		at := p.places()
-		pictures := p.Archive.Size // about as large as the archive
-		need := byFolder[at.downloads] + max(0, p.Archive.Size-fetch.Arrived(at.archive)) + pictures
-		byFolder[at.downloads] += pictures
-		have, err := free(at.downloads)
-		if errors.Is(err, machine.ErrUnknown) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if have < need {
-			return fmt.Errorf("%s needs %s under %s while it is unpacked, and there are %s; free some space, or name a folder on a larger disk", p.Name, fetch.Size(need), at.downloads, fetch.Size(have))
-		}
+// enoughSpace compares the free space with what is missing of the archive, and its
+// pictures, which are about as large.
+func (p Part) enoughSpace(free func(string) (int64, error)) error {
+	at := p.places()
+	need := 2*p.Archive.Size - fetch.Arrived(at.archive)
+	have, err := free(at.downloads)
+	switch {
+	case errors.Is(err, machine.ErrUnknown):
+		return nil
+	case err == nil && have < need:
+		err = fmt.Errorf("%s needs %s under %s while it is unpacked, and there are %s; free some space, or name a folder on a larger disk", p.Name, fetch.Size(need), at.downloads, fetch.Size(have))
 	}
-	return nil
+	return err
 }
 
 // get brings one part.
 func (o Options) get(ctx context.Context, p Part) error {
 	at := p.places()
-	unlock, err := o.lock(ctx, p, at.downloads)
+	if err := os.MkdirAll(filepath.Dir(at.downloads), 0o777); err != nil {
+		return err
+	}
+	around, err := os.Open(filepath.Dir(at.downloads))
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer around.Close()
+	if err := durable.Lock(ctx, around, func() {
+		o.Say(fmt.Sprintf("⏳ %s: another process is at work in %s; waiting for it", p.Name, at.downloads))
+	}); err != nil {
+		return err
+	}
 	if complete, err := p.look(); complete || err != nil { // the other process may have done it
 		return err
 	}
-	if o.Meter == nil {
-		o.Meter = fetch.NewMeter(discard{}, false)
-	}
-	defer o.Meter.End()
-	job := o.Fetch
-	job.Report = o.Meter.Set
-	job.Say = func(line string) {
-		o.Meter.End()
-		o.Say("   " + line)
-	}
 	o.Say(fmt.Sprintf("📥 %s: %s from %s", p.Name, fetch.Size(p.Archive.Size), p.Archive.URL))
-	o.Meter.Begin(p.Name + ".zip")
-	if err := job.Download(ctx, p.Archive, at.archive); err != nil {
+	if err := os.MkdirAll(at.downloads, 0o777); err != nil {
 		return err
 	}
-	if err := o.unpack(ctx, p, at, job); err != nil {
+	if err := o.Download(ctx, p.Archive, at.archive); err != nil {
 		return err
 	}
-	o.Meter.End()
+	n, err := o.Unzip(ctx, at.archive, at.unpacked, p.wanted)
+	if err == nil && n != p.pictures() {
+		err = fmt.Errorf("%s has %d pictures, want %d", at.archive, n, p.pictures())
+	}
+	if err != nil {
+		return err
+	}
 	return o.finish(p, at)
-}
-
-// lock makes the folder and waits until no other process works in it.
-func (o Options) lock(ctx context.Context, p Part, dir string) (unlock func(), err error) {
-	for {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return nil, err
-		}
-		unlock, err := durable.LockFolder(ctx, dir, func() {
-			o.Say(fmt.Sprintf("⏳ %s: another process is at work in %s; waiting for it", p.Name, dir))
-		})
-		if !errors.Is(err, fs.ErrNotExist) { // else a process that is done has just removed it
-			return unlock, err
-		}
-	}
-}
-
-// discard is for a meter that nobody reads.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
-// unpack brings the pictures out of the archive, into a folder of their own.
-func (o Options) unpack(ctx context.Context, p Part, at places, job fetch.Job) error {
-	total, err := fetch.Unpacked(at.archive, p.limits())
-	if err != nil {
-		return err
-	}
-	have, err := o.free(at.downloads)
-	unknown := errors.Is(err, machine.ErrUnknown)
-	if err != nil && !unknown {
-		return err
-	}
-	if names, err := rgb.List(at.unpacked); err != nil || len(names) == 0 { // what is there already needs no more space
-		if have < total && !unknown {
-			return fmt.Errorf("the pictures of %s need %s under %s, and there are %s; free some space and try again", p.Name, fetch.Size(total), at.downloads, fetch.Size(have))
-		}
-	}
-	o.Meter.Begin(p.Name + ": unpacked")
-	n, err := job.Unzip(ctx, at.archive, at.unpacked, p.limits())
-	if err != nil {
-		return err
-	}
-	if n != p.pictures() {
-		return fmt.Errorf("%s has %d pictures, want %d", at.archive, n, p.pictures())
-	}
-	return nil
 }
 
 // finish gives the pictures their folder and tidies up.
@@ -260,7 +198,7 @@ func (o Options) finish(p Part, at places) error {
 	case err != nil:
 		return err
 	case len(names) > 0: // the drawn set, or look would have refused it
-		aside, err := setAside(at.dir)
+		aside, err := durable.Quarantine(at.dir, "drawn")
 		if err != nil {
 			return err
 		}
@@ -280,25 +218,6 @@ func (o Options) finish(p Part, at places) error {
 	if err := os.Remove(at.archive); err != nil {
 		return err
 	}
-	// With nothing else unfinished in it, the folder is of no use any more. A
-	// process that waits for the lock in it will find the pictures.
-	if entries, err := os.ReadDir(at.downloads); err == nil && len(entries) == 1 {
-		_ = os.RemoveAll(at.downloads)
-	}
+	_ = os.Remove(at.downloads) // unless something else is unfinished in it
 	return nil
-}
-
-// setAside renames a folder to the first free of "train_drawn", "train_drawn_2" …
-func setAside(dir string) (to string, err error) {
-	for n := 1; ; n++ {
-		to = dir + "_drawn"
-		if n > 1 {
-			to = fmt.Sprintf("%s_drawn_%d", dir, n)
-		}
-		if _, err := os.Lstat(to); errors.Is(err, fs.ErrNotExist) {
-			return to, os.Rename(dir, to)
-		} else if err != nil {
-			return "", err
-		}
-	}
 }

@@ -110,12 +110,11 @@ func picture(seed int) *rgb.Image {
 func (w *world) options() Options {
 	return Options{
 		From: w.URL + "/cvl/",
-		Say: func(line string) {
+		Job: fetch.Job{Pause: time.Millisecond, Say: func(line string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			fmt.Fprintln(&w.said, line)
-		},
-		Fetch: fetch.Job{Pause: func(int) time.Duration { return time.Millisecond }},
+		}},
 	}
 }
 
@@ -171,16 +170,16 @@ func TestGetBringsWhatIsMissingOnce(t *testing.T) {
 
 func TestTheDrawnSetIsMovedAside(t *testing.T) {
 	w := newWorld(t)
-	for _, dir := range []string{"data/raw/train", "data/raw/train_drawn"} { // the second from an earlier time
+	for _, dir := range []string{"data/raw/train", "data/raw/train.drawn-1"} { // the second from an earlier time
 		if err := deadleaves.Folder(t.Context(), dir, 3, 32, 32, 1, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.get(t)
-	if names, err := rgb.List("data/raw/train_drawn_2"); err != nil || len(names) != 3 {
+	if names, err := rgb.List("data/raw/train.drawn-2"); err != nil || len(names) != 3 {
 		t.Errorf("got %v, %v; want the three drawn pictures", names, err)
 	}
-	if !strings.Contains(w.said.String(), "drawn pictures that were in data/raw/train are in data/raw/train_drawn_2") {
+	if !strings.Contains(w.said.String(), "drawn pictures that were in data/raw/train are in data/raw/train.drawn-2") {
 		t.Errorf("said %q", &w.said)
 	}
 }
@@ -267,17 +266,14 @@ func TestAFolderWithSomethingElseIsNamed(t *testing.T) {
 
 func TestTooLittleSpaceIsSaidBeforeAnythingIsFetched(t *testing.T) {
 	w := newWorld(t)
-	// At its height: the training pictures, the validation archive and its
-	// pictures, or the training archive and its pictures.
-	train, val := w.parts[0].Archive.Size, w.parts[1].Archive.Size
-	need := max(2*train, train+2*val)
+	need := 2 * w.parts[0].Archive.Size // and its pictures
 	o := w.options()
-	o.free = func(string) (int64, error) { return need - 1, nil }
+	o.Free = func(string) (int64, error) { return need - 1, nil }
 	err := Get(context.Background(), w.parts, o)
 	if err == nil || !strings.Contains(err.Error(), "needs "+fetch.Size(need)) || !strings.Contains(err.Error(), "larger disk") || w.sent.Load() > 0 {
 		t.Errorf("got %v after %d bytes", err, w.sent.Load())
 	}
-	o.free = func(string) (int64, error) { return need, nil }
+	o.Free = func(string) (int64, error) { return need, nil }
 	if err := Get(context.Background(), w.parts, o); err != nil {
 		t.Errorf("with just enough space: %v", err)
 	}
@@ -312,7 +308,7 @@ func play(from string) int {
 		p.Archive = fetch.File{Size: n, SHA256: sum}
 		parts = append(parts, p)
 	}
-	if err := Get(context.Background(), parts, Options{From: from, Say: func(line string) { fmt.Println(line) }}); err != nil {
+	if err := Get(context.Background(), parts, Options{From: from, Job: fetch.Job{Say: func(line string) { fmt.Println(line) }}}); err != nil {
 		fmt.Println(err)
 		return 1
 	}
