@@ -10,7 +10,6 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"rekindle/pkg/durable"
@@ -180,11 +179,7 @@ func (c Config) SamplesPerStep() int { return c.BatchSize * max(1, c.Accumulatio
 
 // Save writes the configuration as indented JSON, all or nothing.
 func (c Config) Save(path string) error {
-	raw, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	if err := durable.WriteFile(path, append(raw, '\n')); err != nil {
+	if err := durable.WriteJSON(path, c); err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
 	return nil

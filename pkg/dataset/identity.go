@@ -1,9 +1,7 @@
 package dataset
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -114,11 +112,7 @@ func identify(scenes []scene) (Pictures, error) {
 
 // Save writes the identity for people to read, all or nothing.
 func (id Identity) Save(path string) error {
-	raw, err := json.MarshalIndent(id, "", "  ")
-	if err == nil {
-		err = durable.WriteFile(path, append(raw, '\n'))
-	}
-	if err != nil {
+	if err := durable.WriteJSON(path, id); err != nil {
 		return fmt.Errorf("dataset: %w", err)
 	}
 	return nil
@@ -126,12 +120,8 @@ func (id Identity) Save(path string) error {
 
 // LoadIdentity reads what [Identity.Save] wrote.
 func LoadIdentity(path string) (id Identity, err error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
+	if err := durable.ReadJSON(path, &id); err != nil {
 		return id, fmt.Errorf("dataset: %w", err)
-	}
-	if err := json.Unmarshal(raw, &id); err != nil {
-		return id, fmt.Errorf("dataset: %s: %w", path, err)
 	}
 	return id, nil
 }

@@ -97,11 +97,7 @@ func (s *Summary) Summarise() {
 
 // Save writes evaluation_metrics.json, all or nothing.
 func (e *Evaluation) Save(path string) error {
-	raw, err := json.MarshalIndent(e, "", "  ")
-	if err != nil {
-		return fmt.Errorf("experiment: %w", err)
-	}
-	if err := durable.WriteFile(path, append(raw, '\n')); err != nil {
+	if err := durable.WriteJSON(path, e); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
 	return nil

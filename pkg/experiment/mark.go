@@ -39,14 +39,10 @@ func MakerIn(kernel string) Maker {
 
 // sign writes config.json, with the name that the experiment is to have.
 func (e *Experiment) sign(name string, cfg config.Config, maker Maker) error {
-	raw, err := json.MarshalIndent(struct {
+	if err := durable.WriteJSON(e.ConfigPath(), struct {
 		Mark mark `json:"rekindle"`
 		config.Config
-	}{mark{name, maker}, cfg}, "", "  ")
-	if err != nil {
-		return fmt.Errorf("experiment: %w", err)
-	}
-	if err := durable.WriteFile(e.ConfigPath(), append(raw, '\n')); err != nil {
+	}{mark{name, maker}, cfg}); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
 	return nil

@@ -67,11 +67,7 @@ func (e *Experiment) RemoveProgress() error {
 // LoadProgress reads where a run is; fs.ErrNotExist where none is under way.
 func (e *Experiment) LoadProgress() (Progress, error) {
 	var p Progress
-	raw, err := os.ReadFile(e.ProgressPath())
-	if err == nil {
-		err = json.Unmarshal(raw, &p)
-	}
-	if err != nil {
+	if err := durable.ReadJSON(e.ProgressPath(), &p); err != nil {
 		return p, fmt.Errorf("experiment: %w", err)
 	}
 	return p, nil

@@ -62,11 +62,7 @@ func (e *Experiment) SaveStats(s Stats) error {
 			return err
 		}
 	}
-	raw, err := json.MarshalIndent(s, "", "  ")
-	if err != nil {
-		return fmt.Errorf("experiment: %w", err)
-	}
-	if err := durable.WriteFile(e.StatsPath(), append(raw, '\n')); err != nil {
+	if err := durable.WriteJSON(e.StatsPath(), s); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
 	return nil

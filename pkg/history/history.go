@@ -252,11 +252,7 @@ func (h *History) Covers(path string) (bool, error) {
 
 // Save writes the history, all or nothing.
 func (h *History) Save(path string) error {
-	raw, err := json.MarshalIndent(h, "", "  ")
-	if err != nil {
-		return fmt.Errorf("history: %w", err)
-	}
-	if err := durable.WriteFile(path, append(raw, '\n')); err != nil {
+	if err := durable.WriteJSON(path, h); err != nil {
 		return fmt.Errorf("history: %w", err)
 	}
 	return nil

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 
 	"rekindle/pkg/durable"
@@ -61,17 +58,10 @@ func median(list []float64) float64 {
 
 // load reads the rows that were measured.
 func load(path string) (rows []row, err error) {
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	if err := durable.ReadJSON(path, &rows); !errors.Is(err, fs.ErrNotExist) {
+		return rows, err
 	}
-	if err == nil {
-		err = json.Unmarshal(raw, &rows)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return rows, nil
+	return nil, nil
 }
 
 // put adds what was measured to the file, in the place of an older measurement of
@@ -93,9 +83,5 @@ func put(path string, r row) error {
 	}
 	slices.SortFunc(r.Numbers, func(a, b numbers) int { return int(a.Sigma - b.Sigma) })
 	rows[i] = r
-	raw, err := json.MarshalIndent(rows, "", " ")
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(path, append(raw, '\n'))
+	return durable.WriteJSON(path, rows)
 }

@@ -13,7 +13,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -44,8 +43,11 @@ func main() {
 }
 
 func run(ctx context.Context, l *laboratory, only, kept, out string) error {
-	results, err := load(kept)
-	if err != nil {
+	results := map[string]*result{}
+	if err := durable.ReadJSON(kept, &results); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(kept), 0o777); err != nil { // before anything is measured
 		return err
 	}
 	for _, r := range recipes {
@@ -59,7 +61,7 @@ func run(ctx context.Context, l *laboratory, only, kept, out string) error {
 		}
 		fmt.Printf("   %s\n", m)
 		results[r.name] = m
-		if err := save(kept, results); err != nil {
+		if err := durable.WriteJSON(kept, results); err != nil {
 			return err
 		}
 	}
@@ -78,32 +80,6 @@ type result struct {
 
 func (r result) String() string {
 	return fmt.Sprintf("%d steps of %.0f ms of processor time: %.2f dB on photographs, %.2f dB on built-in pictures", r.Steps, r.StepCPU*1e3, r.Photos, r.Built)
-}
-
-func load(path string) (map[string]*result, error) {
-	results := map[string]*result{}
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return results, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, &results)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return results, nil
-}
-
-func save(path string, results map[string]*result) error {
-	raw, err := json.MarshalIndent(results, "", " ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return err
-	}
-	return durable.WriteFile(path, append(raw, '\n'))
 }
 
 // page is docs/recipes.md.
