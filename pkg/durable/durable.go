@@ -12,6 +12,7 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -32,9 +33,6 @@ type File struct {
 	done bool
 }
 
-// chmod is a variable for the sake of tests: no file system at hand refuses it.
-var chmod = (*os.File).Chmod
-
 // Create starts a file that will appear as path. The folder must exist.
 func Create(path string) (*File, error) {
 	for {
@@ -44,7 +42,7 @@ func Create(path string) (*File, error) {
 		}
 		// CreateTemp makes files that only their owner can read; results are for everyone the umask allows.
 		// File systems without such rights (vfat, exFAT) may refuse, and hold the file all the same.
-		_ = chmod(f.File, 0o666&^umask())
+		_ = f.Chmod(0o666 &^ umask())
 		// Its lock tells Sweep that somebody writes it. Where a Sweep came between, it is gone already.
 		if locked, _ := TryLock(f.File); locked {
 			if _, err := os.Lstat(f.Name()); err == nil {
@@ -111,16 +109,21 @@ func (f *File) Abort() {
 }
 
 // WriteFile replaces path by data, all or nothing.
-func WriteFile(path string, data []byte) error {
+func WriteFile(path string, data []byte) error { return WriteFrom(path, bytes.NewReader(data)) }
+
+// WriteFrom replaces path by what from holds, all or nothing.
+func WriteFrom(path string, from io.Reader) error { return write(path, from, (*File).Commit) }
+
+func write(path string, from io.Reader, commit func(*File) error) error {
 	f, err := Create(path)
 	if err != nil {
 		return err
 	}
 	defer f.Abort()
-	if _, err := f.Write(data); err != nil {
+	if _, err := io.Copy(f, from); err != nil {
 		return err
 	}
-	return f.Commit()
+	return commit(f)
 }
 
 // Copy replaces to by the content of from, all or nothing.
@@ -135,15 +138,7 @@ func copyFile(from, to string, commit func(*File) error) error {
 		return err
 	}
 	defer in.Close()
-	out, err := Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if _, err := io.Copy(out, in); err != nil {
-		return err
-	}
-	return commit(out)
+	return write(to, in, commit)
 }
 
 // Link gives a file that is on the disk another name, replacing what has it, all or
@@ -155,7 +150,7 @@ func Link(from, to string) error {
 		return err
 	}
 	f.Abort() // its name is free
-	if err := link(from, f.Name()); err != nil {
+	if err := os.Link(from, f.Name()); err != nil {
 		return Copy(from, to)
 	}
 	err = os.Rename(f.Name(), to)
@@ -165,9 +160,6 @@ func Link(from, to string) error {
 	}
 	return SyncDir(filepath.Dir(to))
 }
-
-// link is a variable for the sake of tests.
-var link = os.Link
 
 // MayOnlyRead reports whether err says that nothing may be written there: a disk that
 // is mounted read-only, a snapshot, a folder of another user.

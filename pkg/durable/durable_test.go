@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -146,85 +145,4 @@ func TestAFileIsCreatedBesideNoOther(t *testing.T) {
 		t.Errorf("the file that was there holds %q now", got)
 	}
 	assertFolder(t, dir, "from", "to")
-}
-
-func TestAFileSystemWithoutRightsHoldsFiles(t *testing.T) {
-	chmod = func(*os.File, os.FileMode) error { return syscall.EPERM }
-	defer func() { chmod = (*os.File).Chmod }()
-	path := filepath.Join(t.TempDir(), "a")
-	if err := WriteFile(path, []byte("content")); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := os.ReadFile(path); string(got) != "content" {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestAFileSystemWithoutLocksLetsEverybodyIn(t *testing.T) {
-	defer func() { flock = syscall.Flock }()
-	f, err := os.Create(filepath.Join(t.TempDir(), "lock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, errno := range []syscall.Errno{syscall.ENOTSUP, syscall.ENOLCK, syscall.ENOSYS, syscall.EINVAL, syscall.EIO, syscall.EPROTONOSUPPORT, syscall.EPERM} {
-		flock = func(int, int) error { return errno }
-		if got, err := TryLock(f); !got || !errors.Is(err, ErrNoLocks) || !errors.Is(err, errno) {
-			t.Errorf("%v: got %v, %v", errno, got, err)
-		}
-		unlock, err := LockFolder(context.Background(), filepath.Dir(f.Name()), func() { t.Error("waited for nobody") })
-		if err != nil {
-			t.Fatalf("%v: %v", errno, err)
-		}
-		unlock()
-	}
-	flock = func(int, int) error { return syscall.EWOULDBLOCK }
-	if got, err := TryLock(f); got || err != nil {
-		t.Errorf("somebody has it: got %v, %v", got, err)
-	}
-}
-
-func TestALinkIsAnotherNameThatLivesOnItsOwn(t *testing.T) {
-	for _, links := range []bool{true, false} {
-		if !links { // as on vfat
-			link = func(_, to string) error { return &os.LinkError{Op: "link", New: to, Err: syscall.EPERM} }
-			defer func() { link = os.Link }()
-		}
-		dir := t.TempDir()
-		a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-		write := func(path, text string) {
-			t.Helper()
-			if err := WriteFile(path, []byte(text)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		holds := func(path, want string) {
-			t.Helper()
-			if got, err := os.ReadFile(path); err != nil || string(got) != want {
-				t.Errorf("links %v: %s holds %q (%v), want %q", links, filepath.Base(path), got, err, want)
-			}
-		}
-		write(a, "one")
-		write(b, "old")
-		for range 2 { // the second time b is a name of a already
-			if err := Link(a, b); err != nil {
-				t.Fatal(err)
-			}
-			holds(b, "one")
-		}
-		x, _ := os.Stat(a)
-		y, _ := os.Stat(b)
-		if os.SameFile(x, y) != links {
-			t.Errorf("links %v: one file is %v", links, !links)
-		}
-		write(a, "two")
-		holds(b, "one")
-		if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
-			t.Errorf("links %v: left behind: %v, %v", links, entries, err)
-		}
-		if err := Link(filepath.Join(dir, "none"), b); err == nil {
-			t.Errorf("links %v: a file that is not there was linked", links)
-		}
-		holds(b, "one")
-	}
 }

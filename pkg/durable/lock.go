@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// flock is a variable for the sake of tests: no file system at hand lacks it.
-var flock = syscall.Flock
-
 // ErrNoLocks is returned where a file system has no locks, in whatever words it says so.
 var ErrNoLocks = errors.New("this file system has no locks")
 
@@ -22,7 +19,7 @@ var ErrNoLocks = errors.New("this file system has no locks")
 // they are in.
 func TryLock(f *os.File) (bool, error) {
 	for {
-		err := flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		switch {
 		case err == nil:
 			return true, nil

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"rekindle/pkg/internal/faults"
 )
 
 // TestMain is also a program that is told to end while it writes: there is no way back
@@ -107,15 +109,32 @@ func TestSweepSparesWhatIsBeingWritten(t *testing.T) {
 	if err := Sweep(dir); err != nil || unfinishedIn(dir) != "a folder" {
 		t.Errorf("with locks %v and %q are left, want a and the folder", err, unfinishedIn(dir))
 	}
+}
 
-	defer func() { flock = syscall.Flock }()
-	flock = func(int, int) error { return syscall.ENOLCK }
+func TestWithoutLocksSweepTakesWhatIsOld(t *testing.T) {
+	if !within(t, func(c faults.Call) syscall.Errno {
+		if c.Name == "flock" {
+			return syscall.ENOLCK
+		}
+		return 0
+	}) {
+		return
+	}
+	dir := t.TempDir()
+	begin := func(name string) *File {
+		f, err := Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(f.Abort)
+		return f
+	}
 	long := time.Now().Add(-2 * abandonedAfter)
-	if err := os.Chtimes(create("c").Name(), long, long); err != nil {
+	if err := os.Chtimes(begin("c").Name(), long, long); err != nil {
 		t.Fatal(err)
 	}
-	create("d")
-	if err := Sweep(dir); err != nil || unfinishedIn(dir) != "a d folder" {
+	begin("d")
+	if err := Sweep(dir); err != nil || unfinishedIn(dir) != "d" {
 		t.Errorf("without locks %v and %q are left, want what is younger than %v", err, unfinishedIn(dir), abandonedAfter)
 	}
 }

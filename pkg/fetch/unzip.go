@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -77,13 +76,5 @@ func extract(e *zip.File, to string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := durable.Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if _, err := io.Copy(out, in); err != nil {
-		return err
-	}
-	return out.Commit()
+	return durable.WriteFrom(to, in)
 }

@@ -1,6 +1,10 @@
 package loss
 
-import "github.com/gomlx/gomlx/core/graph"
+import (
+	"github.com/gomlx/gomlx/core/graph"
+
+	"rekindle/pkg/nn/lowering"
+)
 
 // similarity is the SSIM formula: its window, and its two constants for a data
 // range of 1.
@@ -33,8 +37,8 @@ func (f similarity) sums(a, b *graph.Node) (absolute, ssim *graph.Node) {
 	gap := 1 - weight
 
 	var s, d, S, D, M, P, Q, V, W, perMean, perVariance, luminance, structure *graph.Node
-	forward := func(a, b *graph.Node) (absolute, ssim *graph.Node) {
-		s, d = graph.Add(a, b), graph.Sub(a, b)
+	forward := func(in []*graph.Node) []*graph.Node {
+		s, d = graph.Add(in[0], in[1]), graph.Sub(in[0], in[1])
 		S, D = f.forward(s), f.forward(d)
 		M = graph.AddScalar(S, 2*weight)
 		P, Q = graph.AddScalar(graph.Square(M), 8*f.c1), graph.Square(D)
@@ -44,11 +48,12 @@ func (f similarity) sums(a, b *graph.Node) (absolute, ssim *graph.Node) {
 		perMean, perVariance = graph.Reciprocal(graph.Add(P, Q)), graph.Reciprocal(graph.Add(V, W))
 		luminance = graph.Mul(graph.Sub(P, Q), perMean)
 		structure = graph.Mul(graph.Sub(V, W), perVariance)
-		return sum(graph.Abs(d)), sum(graph.Mul(luminance, structure))
+		return []*graph.Node{sum(graph.Abs(d)), sum(graph.Mul(luminance, structure))}
 	}
 	// The derivatives of luminance are 2Q/(P+Q)^2 by P and -2P/(P+Q)^2 by Q,
 	// those of structure likewise with V' and W.
-	backward := func(byAbsolute, bySSIM *graph.Node) (gradA, gradB *graph.Node) {
+	backward := func(_, _, dout []*graph.Node) []*graph.Node {
+		byAbsolute, bySSIM := dout[0], dout[1]
 		var gradS, gradD *graph.Node
 		if bySSIM != nil {
 			mean := graph.Mul(graph.Mul(structure, perMean), perMean)
@@ -64,46 +69,17 @@ func (f similarity) sums(a, b *graph.Node) (absolute, ssim *graph.Node) {
 			gradD = plus(gradD, graph.Mul(graph.Sign(d), byAbsolute))
 		}
 		if gradS == nil {
-			return gradD, graph.Neg(gradD)
+			return []*graph.Node{gradD, graph.Neg(gradD)}
 		}
-		return graph.Add(gradS, gradD), graph.Sub(gradS, gradD)
+		return []*graph.Node{graph.Add(gradS, gradD), graph.Sub(gradS, gradD)}
 	}
-	return withGradient(a, b, forward, backward)
+	// Automatic gradients would transpose and copy more.
+	out := lowering.WithPartialGradient([]*graph.Node{a, b}, forward, backward)
+	return out[0], out[1]
 }
 
 // sum adds all values: along rows, then along columns, because a float32 that
 // adds hundreds of thousands of values one by one keeps few correct digits.
 func sum(x *graph.Node) *graph.Node {
 	return graph.ReduceAllSum(graph.ReduceSum(graph.ReduceSum(x, -1), -1))
-}
-
-// withGradient is forward, with gradients written down by backward instead of
-// found by automatic differentiation, which would transpose and copy more. The
-// gradient of an output that the result does not depend on is nil.
-func withGradient(a, b *graph.Node, forward, backward func(a, b *graph.Node) (*graph.Node, *graph.Node)) (first, second *graph.Node) {
-	// On the way back the gradients meet the outputs first: there they are
-	// noted. At the inputs they are replaced; those computed in between are dead
-	// code. A gradient at an output after one at an input is a new way back:
-	// somebody differentiates the same graph once more.
-	var incoming, outgoing [2]*graph.Node
-	at := func(x *graph.Node, i int) *graph.Node {
-		return graph.IdentityWithCustomGradient(x, func(_, _ *graph.Node) *graph.Node {
-			if outgoing[0] == nil {
-				outgoing[0], outgoing[1] = backward(incoming[0], incoming[1])
-			}
-			return outgoing[i]
-		})
-	}
-	note := func(x *graph.Node, i int) *graph.Node {
-		return graph.IdentityWithCustomGradient(x, func(_, v *graph.Node) *graph.Node {
-			if outgoing[0] != nil {
-				clear(incoming[:])
-				clear(outgoing[:])
-			}
-			incoming[i] = v
-			return v
-		})
-	}
-	first, second = forward(at(a, 0), at(b, 1))
-	return note(first, 0), note(second, 1)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -281,15 +280,7 @@ func unzip(f *zip.File, to string) error {
 		return err
 	}
 	defer from.Close()
-	out, err := durable.Create(to)
-	if err != nil {
-		return err
-	}
-	defer out.Abort()
-	if _, err := io.Copy(out, from); err != nil {
-		return err
-	}
-	return out.Commit()
+	return durable.WriteFrom(to, from)
 }
 
 // goXLALimit ends go-xla's installer where a proxy never answers.

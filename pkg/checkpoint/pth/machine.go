@@ -138,10 +138,14 @@ func (m *machine) do(op byte) error {
 		return m.octets(op)
 	case opTuple, opTuple1, opTuple2, opTuple3:
 		return m.tuple(op)
-	case opAppend, opAppends, opAddItems:
-		return m.appendItems(op)
-	case opSetItem, opSetItems:
-		return m.setItems(op)
+	case opAppend:
+		return m.appendItems(1)
+	case opAppends, opAddItems:
+		return m.appendItems(0)
+	case opSetItem:
+		return m.setItems(2)
+	case opSetItems:
+		return m.setItems(0)
 	case opBinPut, opLongBinPut, opMemoize:
 		return m.store(op)
 	case opBinGet, opLongBinGet:
@@ -191,51 +195,47 @@ func (m *machine) tuple(op byte) error {
 	return err
 }
 
-func (m *machine) appendItems(op byte) (err error) {
-	var items []any
-	if op != opAppend {
+// addition is what an instruction adds to the object below it: n items, 0 for those
+// up to the mark.
+func (m *machine) addition(n int) (items []any, to any, err error) {
+	if n == 0 {
 		items, err = m.popToMark()
 	} else {
-		items, err = m.popN(1)
+		items, err = m.popN(n)
 	}
+	if err != nil {
+		return nil, nil, err
+	}
+	to, err = m.top()
+	return items, to, err
+}
+
+func (m *machine) appendItems(n int) error {
+	items, to, err := m.addition(n)
 	if err != nil {
 		return err
 	}
-	v, err := m.top()
-	if err != nil {
-		return err
+	switch to := to.(type) {
+	case *Opaque:
+	case *list:
+		to.items = append(to.items, items...)
+	default:
+		return damaged("the pickle appends to %s", kind(to))
 	}
-	if _, skipped := v.(*Opaque); skipped {
-		return nil
-	}
-	l, ok := v.(*list)
-	if !ok {
-		return damaged("the pickle appends to %s", kind(v))
-	}
-	l.items = append(l.items, items...)
 	return nil
 }
 
-func (m *machine) setItems(op byte) (err error) {
-	var items []any
-	if op == opSetItems {
-		items, err = m.popToMark()
-	} else {
-		items, err = m.popN(2)
-	}
+func (m *machine) setItems(n int) error {
+	items, to, err := m.addition(n)
 	if err != nil {
 		return err
 	}
-	v, err := m.top()
-	if err != nil {
-		return err
-	}
-	if _, skipped := v.(*Opaque); skipped {
+	if _, skipped := to.(*Opaque); skipped {
 		return nil
 	}
-	d, ok := v.(*Dict)
+	d, ok := to.(*Dict)
 	if !ok || len(items)%2 != 0 {
-		return damaged("the pickle sets %d keys and values of %s", len(items), kind(v))
+		return damaged("the pickle sets %d keys and values of %s", len(items), kind(to))
 	}
 	for i := 0; i < len(items); i += 2 {
 		switch items[i].(type) {

@@ -2,8 +2,8 @@
 
 // Package faults is a file system that fails now and then, for tests.
 //
-// System calls of a child process that create, write, flush, rename, link and
-// remove files fail when its parent says so. Nothing in the programs under test
+// System calls of a child process that create, write, flush, lock, rename, link and
+// remove files and change their rights fail when its parent says so. Nothing in the programs under test
 // knows of it: the kernel asks the parent (seccomp's user notification, Linux 5.19
 // and newer, no privileges). The child calls [Enter] before it begins, and the parent
 // [Watch] with the other end of a socket:
@@ -29,14 +29,14 @@ import (
 
 // Call is a system call that is about to be made.
 type Call struct {
-	Name string // "write", "fsync", "openat", "renameat", "linkat", "unlinkat" or "mkdirat"
+	Name string // "write", "fsync", "fchmod", "flock", "openat", "renameat", "linkat", "unlinkat" or "mkdirat"
 	Path string // of the file, absolute if the child's paths are; of a rename or link the new name
 	New  bool   // openat would create the file
 }
 
 var calls = map[uint32]string{
 	unix.SYS_WRITE: "write", unix.SYS_PWRITE64: "write", unix.SYS_FSYNC: "fsync", unix.SYS_OPENAT: "openat",
-	unix.SYS_RENAMEAT: "renameat", unix.SYS_LINKAT: "linkat", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_MKDIRAT: "mkdirat",
+	unix.SYS_FCHMOD: "fchmod", unix.SYS_FLOCK: "flock", unix.SYS_RENAMEAT: "renameat", unix.SYS_LINKAT: "linkat", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_MKDIRAT: "mkdirat",
 }
 
 // Socket is a pair of connected sockets, for the parent and for the child.
@@ -144,7 +144,7 @@ func Watch(socket *os.File, decide func(Call) syscall.Errno) error {
 func (q *question) call() Call {
 	c := Call{Name: calls[uint32(q.nr)]}
 	switch c.Name {
-	case "write", "fsync":
+	case "write", "fsync", "fchmod", "flock":
 		c.Path, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", q.pid, int32(q.args[0])))
 	case "renameat", "linkat":
 		c.Path = q.path(q.args[2], q.args[3])
