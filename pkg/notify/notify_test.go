@@ -135,13 +135,9 @@ func TestAServerThatHangsHoldsNothingUp(t *testing.T) {
 	for i := range 3 * queued {
 		chat.Send(fmt.Sprint(i))
 	}
-	if took := time.Since(began); took > 100*time.Millisecond {
-		t.Errorf("sending took %v", took)
-	}
-	began = time.Now()
 	chat.Close(200 * time.Millisecond)
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("closing took %v", took)
+	if took := time.Since(began); took > patience {
+		t.Errorf("it took %v, as long as waiting for an answer", took)
 	}
 	if got := c.all(); len(got) != 1 {
 		t.Errorf("complaints %q, want one", got)
@@ -220,7 +216,6 @@ func TestTheLastMessageArrives(t *testing.T) {
 				chat.Send(fmt.Sprint(i + 1))
 				time.Sleep(20 * time.Millisecond) // as epochs do
 			}
-			began := time.Now()
 			chat.Close(c.wait)
 			got := s.received()
 			if last := fmt.Sprintf("42: %d", c.messages); len(got) == 0 || got[len(got)-1] != last {
@@ -228,9 +223,6 @@ func TestTheLastMessageArrives(t *testing.T) {
 			}
 			if lost := len(got) < c.messages; lost != c.lost || (len(said.all()) == 1) != c.lost {
 				t.Errorf("received %q of %d, complaints %q", got, c.messages, said.all())
-			}
-			if took := time.Since(began); took > c.wait+500*time.Millisecond {
-				t.Errorf("closing took %v", took)
 			}
 		})
 	}
@@ -242,11 +234,11 @@ func TestAnEndThatHurriesWaitsNoLonger(t *testing.T) {
 	defer close(release)
 	chat := NewChat(account(s), c.add)
 	chat.Send("a")
-	began := time.Now()
 	time.AfterFunc(100*time.Millisecond, func() { chat.Within(200 * time.Millisecond) })
-	chat.Close(20 * time.Second)
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("closing took %v", took)
+	began := time.Now()
+	chat.Close(time.Minute)
+	if took := time.Since(began); took > patience {
+		t.Errorf("closing took %v, as long as waiting for an answer", took)
 	}
 }
 

@@ -79,12 +79,8 @@ func TestAStepThatTakesLongIsGivenUp(t *testing.T) {
 	hang := make(chan struct{})
 	defer close(hang)
 	time.AfterFunc(10*time.Millisecond, cancel)
-	start := time.Now()
 	if _, err := within(ctx, &memory{}, 10*time.Millisecond, func() (int, error) { <-hang; return 1, nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
-	}
-	if took := time.Since(start); took > 3*time.Second {
-		t.Errorf("giving up took %v; the program is killed 5 s after the signal", took)
 	}
 }
 

@@ -157,7 +157,7 @@ func TestNoOutputHoldsTheToken(t *testing.T) {
 	}
 }
 
-func TestAServerThatHangsCostsAnInterruptedRunLessThanASecond(t *testing.T) {
+func TestAServerThatHangsDoesNotHoldAnInterruptedRunUp(t *testing.T) {
 	cfg, exp := small(t)
 	cfg.NotifyEvery = 1
 	release := make(chan struct{})
@@ -174,7 +174,7 @@ func TestAServerThatHangsCostsAnInterruptedRunLessThanASecond(t *testing.T) {
 	began := time.Now()
 	n.Start(1, 2, 3)
 	n.finish(interrupted, nil, errors.New("the disk is full"))
-	if took := time.Since(began); took > 1500*time.Millisecond {
+	if took := time.Since(began); took > patience {
 		t.Errorf("it took %v", took)
 	}
 	if text := printed.String(); !strings.Contains(text, "Messages to Telegram were lost") || strings.Contains(text, "secret") {

