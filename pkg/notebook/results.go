@@ -51,6 +51,15 @@ func History(cfg config.Config) (history *history.History, bestEpoch int, bestVa
 	return history, bestEpoch, bestValLoss
 }
 
+func currentHistory(cfg config.Config) (*experiment.Experiment, *history.History, error) {
+	exp, err := current(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	history, err := exp.History()
+	return exp, history, err
+}
+
 // PlotCurves draws the history of the current experiment, saves the picture in
 // its folder and shows it.
 func PlotCurves(cfg config.Config) {
@@ -58,11 +67,7 @@ func PlotCurves(cfg config.Config) {
 }
 
 func plotCurves(cfg config.Config) error {
-	exp, err := current(cfg)
-	if err != nil {
-		return err
-	}
-	history, err := exp.History()
+	exp, history, err := currentHistory(cfg)
 	if err != nil {
 		return err
 	}
@@ -86,11 +91,7 @@ func Summary(cfg config.Config) {
 }
 
 func summary(cfg config.Config) error {
-	exp, err := current(cfg)
-	if err != nil {
-		return err
-	}
-	history, err := exp.History()
+	exp, history, err := currentHistory(cfg)
 	if err != nil {
 		return err
 	}

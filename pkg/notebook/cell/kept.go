@@ -72,9 +72,5 @@ func (k *Kept[T]) Save(value T) error {
 		k.here = &value
 		return nil
 	}
-	raw, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(path, raw)
+	return durable.WriteJSON(path, value)
 }
