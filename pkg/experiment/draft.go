@@ -51,8 +51,10 @@ func (e *Experiment) Draft() (*Draft, error) {
 // clean removes what a killed evaluation left: its own pictures. Those of somebody
 // else that it had already moved away go back.
 func (d *Draft) clean() error {
-	if err := os.RemoveAll(d.Dir); err != nil {
-		return err
+	for _, left := range []string{d.Dir, d.exp.ScoresCSVPath() + draftSuffix, d.exp.MetricsPath() + draftSuffix} {
+		if err := os.RemoveAll(left); err != nil {
+			return err
+		}
 	}
 	pictures, old := d.exp.RestoredDir(), d.exp.RestoredDir()+oldSuffix
 	if _, err := os.Lstat(old); errors.Is(err, fs.ErrNotExist) {
@@ -141,7 +143,7 @@ func (d *Draft) Commit(scores *Evaluation) error {
 		return fmt.Errorf("experiment: %w", err)
 	}
 	// On the disk before anything is removed: it may be full.
-	csv, metrics := filepath.Join(d.exp.Dir, durable.TempPrefix+"scores.csv"), filepath.Join(d.exp.Dir, durable.TempPrefix+"scores.json")
+	csv, metrics := d.exp.ScoresCSVPath()+draftSuffix, d.exp.MetricsPath()+draftSuffix
 	defer func() { _ = errors.Join(os.Remove(csv), os.Remove(metrics)) }() // they have their names by then
 	if err := errors.Join(scores.SaveCSV(csv), scores.Save(metrics)); err != nil {
 		return err

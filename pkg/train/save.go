@@ -117,7 +117,7 @@ func (w *saver) preflight(s *checkpoint.State) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	if err := durable.Sweep(dir); err != nil {
+	if err := errors.Join(durable.Sweep(w.exp.Dir), durable.Sweep(dir)); err != nil {
 		return fmt.Errorf("train: the folder for checkpoints cannot be written: %w", err)
 	}
 	began := time.Now()

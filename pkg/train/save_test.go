@@ -1,6 +1,7 @@
 package train
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rekindle/pkg/checkpoint"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/internal/bitwise"
 )
 
@@ -233,5 +235,24 @@ func TestSessionsWithALimitAddUpToTheStraightRun(t *testing.T) {
 			}
 		}
 		bitwise.SameTraining(t, newest(t, exp), want)
+	}
+}
+
+// TestWhatKilledRunsLeftUnfinishedIsRemoved begins a run where one was killed while it
+// wrote its history, and another a checkpoint.
+func TestWhatKilledRunsLeftUnfinishedIsRemoved(t *testing.T) {
+	cfg := tiny(t)
+	cfg.NumEpochs = 1
+	exp := newExperiment(t, cfg)
+	for _, path := range []string{exp.HistoryPath(), exp.Checkpoints().Path(checkpoint.Last)} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), durable.TempPrefix+filepath.Base(path)+"-1"), []byte("half"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	for _, dir := range []string{exp.Dir, exp.CheckpointsDir()} {
+		if left, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")); len(left) > 0 {
+			t.Errorf("%q is left", left)
+		}
 	}
 }

@@ -284,7 +284,7 @@ func (s *soak) look(before *checkpoint.State, session string) {
 	if err := filepath.WalkDir(s.exp.Dir, func(_ string, _ fs.DirEntry, err error) error { files++; return err }); err != nil {
 		s.Error(err)
 	}
-	if s.files = max(s.files, files); files > 60 {
+	if s.files = max(s.files, files); files > 40 {
 		s.Errorf("%s: %d files in the experiment's folder", session, files)
 	}
 	s.newest = now
