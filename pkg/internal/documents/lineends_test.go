@@ -19,7 +19,7 @@ func TestACloneOnWindowsHasTheSameLineEnds(t *testing.T) {
 	}
 	root, dir := filepath.Join("..", "..", ".."), t.TempDir()
 	ours, clone := filepath.Join(dir, "ours"), filepath.Join(dir, "clone")
-	files := []string{".gitattributes", "Makefile", "go.mod", "README.md", ".ci/run", "docs/slurm.sh", "pkg/cmd/bench/peer.py", "notebooks/compare.ipynb"}
+	files := []string{".gitattributes", "Makefile", "go.mod", "README.md", ".ci/run", "docs/slurm.sh", "pkg/cmd/internal/measure/peer.py", "notebooks/compare.ipynb"}
 	for _, name := range files {
 		raw, err := os.ReadFile(filepath.Join(root, name))
 		must(t, err)
