@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"rekindle/pkg/durable"
@@ -24,9 +25,9 @@ const (
 )
 
 // Periodic is the name of the checkpoint kept every SaveEvery epochs.
-func Periodic(epoch int) string { return fmt.Sprintf(periodic, epoch) }
+func Periodic(epoch int) string { return fmt.Sprintf("%s%03d.pth", periodicPrefix, epoch) }
 
-const periodic = "checkpoint_epoch_%03d.pth"
+const periodicPrefix = "checkpoint_epoch_"
 
 // Emergency is the name of what is saved when a run stops in the middle of an
 // epoch; why is "oom", "interrupt" or another short word.
@@ -213,8 +214,8 @@ func (dir Folder) Prune(epoch, keep int) error {
 	}
 	var epochs []int
 	for _, f := range files {
-		var n int
-		if _, err := fmt.Sscanf(f.Name(), periodic, &n); err == nil && f.Name() == Periodic(n) && n <= epoch {
+		number := strings.TrimSuffix(strings.TrimPrefix(f.Name(), periodicPrefix), ".pth")
+		if n, err := strconv.Atoi(number); err == nil && f.Name() == Periodic(n) && n <= epoch {
 			epochs = append(epochs, n)
 		}
 	}

@@ -280,12 +280,15 @@ func (s *soak) look(before *checkpoint.State, session string) {
 			s.Errorf("%s: epoch %d has losses of %v and %v", session, i+1, loss, now.History.ValLoss[i])
 		}
 	}
-	files := 0
-	if err := filepath.WalkDir(s.exp.Dir, func(_ string, _ fs.DirEntry, err error) error { files++; return err }); err != nil {
+	var files []string
+	if err := filepath.WalkDir(s.exp.Dir, func(path string, _ fs.DirEntry, err error) error {
+		files = append(files, strings.TrimPrefix(path, s.exp.Dir))
+		return err
+	}); err != nil {
 		s.Error(err)
 	}
-	if s.files = max(s.files, files); files > 40 {
-		s.Errorf("%s: %d files in the experiment's folder", session, files)
+	if s.files = max(s.files, len(files)); len(files) > 40 {
+		s.Errorf("%s: %d files in the experiment's folder: %q", session, len(files), files)
 	}
 	s.newest = now
 }
