@@ -34,7 +34,7 @@ func kernelIn(t *testing.T) (cfg config.Config, printed *strings.Builder) {
 }
 
 // small is a built-in set that is soon drawn.
-var small = builtIn{train: 5, val: 2, side: 64}
+var small = builtIn{[2]int{5, 2}, 64}
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
 

@@ -23,7 +23,10 @@ import (
 )
 
 // builtIn is how many pictures of what side, in pixels, the built-in set has.
-type builtIn struct{ train, val, side int }
+type builtIn struct {
+	pictures [2]int // to train on, to validate with
+	side     int
+}
 
 // PrepareData makes whatever is missing of the data. Where there are no
 // photographs and the clean folders are the default ones, the built-in set is
@@ -38,7 +41,7 @@ func PrepareData(cfg config.Config) {
 	defer stop()
 	// As small as it can be for a network to learn from it in minutes: more pictures gain
 	// little before training takes much longer.
-	set := builtIn{train: 32, val: 8, side: 320}
+	set := builtIn{[2]int{32, 8}, 320}
 	_, err := interrupt.Do(ctx, func() (any, error) { return nil, prepareData(ctx, cfg, set) })
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = errUnfinished
@@ -118,7 +121,7 @@ func prepareData(ctx context.Context, cfg config.Config, drawn builtIn) error {
 		}
 	}
 	for i, p := range all {
-		err := p.make(ctx, degradation, [2]int{drawn.train, drawn.val}[i], drawn.side)
+		err := p.make(ctx, degradation, drawn.pictures[i], drawn.side)
 		if err := p.mark(err); err != nil {
 			return err
 		}

@@ -33,8 +33,8 @@ func TestWithoutPhotographsTheBuiltInSetIsDrawnOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.TrainSet.Images() != small.train || d.ValSet.Images() != small.val {
-		t.Errorf("got %d and %d pictures, want %d and %d", d.TrainSet.Images(), d.ValSet.Images(), small.train, small.val)
+	if d.TrainSet.Images() != small.pictures[0] || d.ValSet.Images() != small.pictures[1] {
+		t.Errorf("got %d and %d pictures, want %d and %d", d.TrainSet.Images(), d.ValSet.Images(), small.pictures[0], small.pictures[1])
 	}
 	if err := showSamplesOf(t, cfg); err != nil {
 		t.Error(err)

@@ -36,7 +36,7 @@ func TestDIV2KIsAskedForOnlyWhereTheConfigurationSaysSo(t *testing.T) {
 	if *asked != 1 {
 		t.Errorf("asked the server %d times, want once", *asked)
 	}
-	if names, err := rgb.List(cfg.TrainCleanDir); err != nil || len(names) != small.train {
+	if names, err := rgb.List(cfg.TrainCleanDir); err != nil || len(names) != small.pictures[0] {
 		t.Errorf("the drawn set is no longer whole after a download that failed: %d pictures, %v", len(names), err)
 	}
 }

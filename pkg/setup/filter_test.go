@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rekindle/pkg/internal/standin"
 	"rekindle/pkg/notebook/ipynb"
 )
 
@@ -22,11 +23,11 @@ func TestGitSeesWhatWasEditedAndNotWhatWasRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	// This test's own program is the filter.
-	write(t, filepath.Join(s.bin(), "launch"), "#!/bin/sh\n[ -n \"$2\" ] || exit 0\nREKINDLE_TEST_FILTER=\"$2\" exec "+quoted(program)+" -test.run='^TestActAsFilter$'\n", 0o777)
-	write(t, filepath.Join(s.Dir, ".gitattributes"), "/notebooks/**/*.ipynb filter=rekindle\n", 0o666)
-	write(t, filepath.Join(s.Dir, ".gitignore"), "/build/\n", 0o666)
+	standin.Write(t, filepath.Join(s.bin(), "launch"), "#!/bin/sh\n[ -n \"$2\" ] || exit 0\nREKINDLE_TEST_FILTER=\"$2\" exec "+quoted(program)+" -test.run='^TestActAsFilter$'\n", 0o777)
+	standin.Write(t, filepath.Join(s.Dir, ".gitattributes"), "/notebooks/**/*.ipynb filter=rekindle\n", 0o666)
+	standin.Write(t, filepath.Join(s.Dir, ".gitignore"), "/build/\n", 0o666)
 	const file = "notebooks/unet/a.ipynb"
-	write(t, filepath.Join(s.Dir, file), `{"metadata": {}, "nbformat": 4, "nbformat_minor": 5, "cells": [
+	standin.Write(t, filepath.Join(s.Dir, file), `{"metadata": {}, "nbformat": 4, "nbformat_minor": 5, "cells": [
 		{"cell_type": "markdown", "id": "title", "metadata": {}, "source": ["# A"]},
 		{"cell_type": "code", "id": "training", "metadata": {}, "source": ["%%\n", "Train(c)"], "outputs": [], "execution_count": null}]}`, 0o666)
 	load := func() *ipynb.Notebook {

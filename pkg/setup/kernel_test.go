@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"rekindle/pkg/internal/standin"
 )
 
 // kernelOf makes a clone with a kernel that says whose it is, and the user's folder.
@@ -14,8 +16,8 @@ func kernelOf(t *testing.T) *Clone {
 	t.Helper()
 	s := clone(t)
 	gonb := filepath.Join(s.bin(), "gonb")
-	write(t, gonb, "#!/bin/sh\necho \"$0 $*\"; echo \"$GOEXPERIMENT\"; echo \"$PATH\"\n", 0o777)
-	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "--kernel", "{connection_file}", "-raw_error=true", "-go_work=`+s.Dir+`"], "display_name": "Go (gonb)", "language": "go", "interrupt_mode": "message"}`, 0o666)
+	standin.Write(t, gonb, "#!/bin/sh\necho \"$0 $*\"; echo \"$GOEXPERIMENT\"; echo \"$PATH\"\n", 0o777)
+	standin.Write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "--kernel", "{connection_file}", "-raw_error=true", "-go_work=`+s.Dir+`"], "display_name": "Go (gonb)", "language": "go", "interrupt_mode": "message"}`, 0o666)
 	if err := s.installKernel(); err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +27,7 @@ func kernelOf(t *testing.T) *Clone {
 func (s *Clone) offer(t *testing.T, insist bool) string {
 	t.Helper()
 	var err error
-	text := printed(t, func() { err = s.installUserKernel(insist) })
+	text := standin.Printed(t, func() { err = s.installUserKernel(insist) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,7 @@ func TestAGoNBOfTheUsersOwnStaysUnlessAsked(t *testing.T) {
 	t.Setenv("JUPYTER_DATA_DIR", data)
 	spec := filepath.Join(data, "kernels", "gonb", "kernel.json")
 	own := `{"argv": ["/home/me/go/bin/gonb", "--kernel", "{connection_file}"]}`
-	write(t, spec, own, 0o666)
+	standin.Write(t, spec, own, 0o666)
 	now := func() string {
 		raw, err := os.ReadFile(spec)
 		if err != nil {
@@ -132,7 +134,7 @@ func TestAGoNBOfTheUsersOwnStaysUnlessAsked(t *testing.T) {
 	}
 	remove := func() {
 		t.Helper()
-		printed(t, func() {
+		standin.Printed(t, func() {
 			if err := s.RemoveUserKernel(); err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +155,7 @@ func TestAKernelThatWasTakenAwayStaysAway(t *testing.T) {
 	t.Setenv("JUPYTER_DATA_DIR", data)
 	s := kernelOf(t)
 	s.offer(t, false)
-	printed(t, func() {
+	standin.Printed(t, func() {
 		if err := s.RemoveUserKernel(); err != nil {
 			t.Fatal(err)
 		}

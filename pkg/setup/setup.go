@@ -317,9 +317,4 @@ func LastLines(text string, n int) string {
 }
 
 // Relative shows a path as seen from the clone, where it lies in it.
-func (s *Clone) Relative(path string) string {
-	if rel, err := filepath.Rel(s.Dir, path); err == nil && !strings.HasPrefix(rel, "..") {
-		return rel
-	}
-	return path
-}
+func (s *Clone) Relative(path string) string { return cell.Relative(s.Dir, path) }

@@ -2,7 +2,6 @@ package setup
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -11,58 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"rekindle/pkg/internal/standin"
 	"rekindle/pkg/machine"
 )
 
-// clone makes a folder that looks like a clone to this program.
-func clone(t *testing.T) *Clone {
-	t.Helper()
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "go.mod"), "module rekindle\n\nrequire (\n\tgithub.com/janpfeifer/gonb v0.11.4\n)\n", 0o666)
-	write(t, filepath.Join(dir, "n.ipynb"), "{}", 0o666)
-	for _, d := range []string{"pkg/cmd/launch", "build/bin", "build/jupyter"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &Clone{Dir: dir}
-}
-
-func write(t *testing.T, path, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// printed returns what f writes to standard output and standard error.
-func printed(t *testing.T, f func()) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, stderr := os.Stdout, os.Stderr
-	os.Stdout, os.Stderr = w, w
-	defer func() { os.Stdout, os.Stderr = stdout, stderr }()
-	text := make(chan string)
-	go func() {
-		all, _ := io.ReadAll(r)
-		text <- string(all)
-	}()
-	f()
-	w.Close()
-	return <-text
-}
+func clone(t *testing.T) *Clone { return &Clone{Dir: standin.Clone(t)} }
 
 func TestABrokenJupyterOnThePathIsPassedOver(t *testing.T) {
 	s := clone(t)
 	shims, good := t.TempDir(), t.TempDir()
-	write(t, filepath.Join(shims, "jupyter"), "#!/bin/sh\nexit 127\n", 0o777)
-	write(t, filepath.Join(good, "jupyter"), "#!/bin/sh\nexit 0\n", 0o777)
+	standin.Write(t, filepath.Join(shims, "jupyter"), "#!/bin/sh\nexit 127\n", 0o777)
+	standin.Write(t, filepath.Join(good, "jupyter"), "#!/bin/sh\nexit 0\n", 0o777)
 	t.Setenv("PATH", shims+":"+good+":/usr/bin:/bin")
 	if err := s.findJupyter(); err != nil {
 		t.Fatal(err)
@@ -76,7 +34,7 @@ func TestAJupyterThatWasFoundIsNotAskedAgain(t *testing.T) {
 	s := clone(t)
 	program := filepath.Join(t.TempDir(), "jupyter")
 	asked := filepath.Join(s.Dir, "asked")
-	write(t, program, "#!/bin/sh\necho once >> "+asked+"\n", 0o777)
+	standin.Write(t, program, "#!/bin/sh\necho once >> "+asked+"\n", 0o777)
 	t.Setenv("PATH", filepath.Dir(program)+":/usr/bin:/bin")
 	for range 2 {
 		if err := s.findJupyter(); err != nil || s.Jupyter != program {
@@ -106,14 +64,14 @@ func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
 	s := clone(t)
 	calls := filepath.Join(s.Dir, "calls")
 	spec := `{"argv": ["` + filepath.Join(s.bin(), "gonb") + `", "-go_work=` + s.Dir + `"]}`
-	write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\necho \"$@\" >> "+calls+"\nmkdir -p $JUPYTER_DATA_DIR/kernels/gonb\necho '"+spec+"' > $JUPYTER_DATA_DIR/kernels/gonb/kernel.json\n", 0o777)
+	standin.Write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\necho \"$@\" >> "+calls+"\nmkdir -p $JUPYTER_DATA_DIR/kernels/gonb\necho '"+spec+"' > $JUPYTER_DATA_DIR/kernels/gonb/kernel.json\n", 0o777)
 	install := func() {
 		t.Helper()
 		if err := s.installKernel(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	printed(t, func() { install(); install() })
+	standin.Printed(t, func() { install(); install() })
 	raw, err := os.ReadFile(calls)
 	if err != nil {
 		t.Fatal(err)
@@ -126,8 +84,8 @@ func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Dir = moved
-	write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\ntouch "+moved+"/again\n", 0o777)
-	printed(t, install)
+	standin.Write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\ntouch "+moved+"/again\n", 0o777)
+	standin.Printed(t, install)
 	if _, err := os.Stat(filepath.Join(moved, "again")); err != nil {
 		t.Error("the clone moved, and the kernel was not installed again")
 	}
@@ -138,15 +96,15 @@ func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
 func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
 	s := clone(t)
 	tools := t.TempDir()
-	write(t, filepath.Join(tools, "go"), "#!/bin/sh\n", 0o777)
+	standin.Write(t, filepath.Join(tools, "go"), "#!/bin/sh\n", 0o777)
 	t.Setenv("PATH", tools+":/usr/bin:/bin")
 	t.Setenv("GOEXPERIMENT", "jsonv2")
 	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
 	t.Setenv("CGO_ENABLED", "0")
 	t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", t.TempDir())
 	gonb := filepath.Join(s.bin(), "gonb")
-	write(t, gonb, "", 0o777)
-	write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.Dir+`"], "language": "go", "env": {"OLD": "1"}}`, 0o666)
+	standin.Write(t, gonb, "", 0o777)
+	standin.Write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.Dir+`"], "language": "go", "env": {"OLD": "1"}}`, 0o666)
 	for range 2 {
 		if err := s.installKernel(); err != nil {
 			t.Fatal(err)
@@ -176,14 +134,14 @@ func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
 func TestAKernelThatRunsACopyIsNotInstalledAgain(t *testing.T) {
 	s := clone(t)
 	gonb, copied := filepath.Join(s.bin(), "gonb"), filepath.Join(s.Data(), "kernels", "gonb", "gonb")
-	write(t, gonb, "#!/bin/sh\ntouch "+s.Dir+"/again\n", 0o777)
-	write(t, filepath.Join(s.Data(), "kernels", "gonb", "kernel.json"), `{"argv": ["`+copied+`", "-go_work=`+s.Dir+`"]}`, 0o666)
+	standin.Write(t, gonb, "#!/bin/sh\ntouch "+s.Dir+"/again\n", 0o777)
+	standin.Write(t, filepath.Join(s.Data(), "kernels", "gonb", "kernel.json"), `{"argv": ["`+copied+`", "-go_work=`+s.Dir+`"]}`, 0o666)
 	for _, c := range []struct {
 		text string // of the copy
 		want bool
 	}{{"#!/bin/sh\ntouch " + s.Dir + "/again\n", false}, {"an older one", true}} {
-		write(t, copied, c.text, 0o777)
-		printed(t, func() {
+		standin.Write(t, copied, c.text, 0o777)
+		standin.Printed(t, func() {
 			if err := s.installKernel(); err != nil {
 				t.Fatal(err)
 			}
@@ -208,7 +166,7 @@ func TestSetUpsWaitForEachOther(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // nothing can be installed, so the end comes soon
 	done := make(chan struct{})
 	go func() {
-		printed(t, func() { _ = s.All() })
+		standin.Printed(t, func() { _ = s.All() })
 		close(done)
 	}()
 	select {
@@ -243,7 +201,7 @@ func TestCellsAreLinkedWithXLAOnlyWhereItMayRun(t *testing.T) {
 			os.Unsetenv("CGO_ENABLED") // put back by Setenv's cleanup
 		}
 		if c.plugin != "" {
-			write(t, filepath.Join(plugins, c.plugin), "", 0o666)
+			standin.Write(t, filepath.Join(plugins, c.plugin), "", 0o666)
 		}
 		got := ""
 		for _, line := range s.Environ() {
@@ -280,9 +238,9 @@ func TestCellsGetTheToolsTheKernelAndVectorCode(t *testing.T) {
 func TestXLAOnTheCPUKeepsItsMemory(t *testing.T) {
 	s, plugins, _ := bare(t, "")
 	gonb := filepath.Join(s.bin(), "gonb")
-	write(t, gonb, "", 0o777)
+	standin.Write(t, gonb, "", 0o777)
 	kernel := func() string {
-		write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.Dir+`"]}`, 0o666)
+		standin.Write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.Dir+`"]}`, 0o666)
 		if err := s.installKernel(); err != nil {
 			t.Fatal(err)
 		}
@@ -302,7 +260,7 @@ func TestXLAOnTheCPUKeepsItsMemory(t *testing.T) {
 	if machine.HasGPU() {
 		t.Skip("this machine has a GPU")
 	}
-	write(t, filepath.Join(plugins, cpuPlugin), "", 0o666)
+	standin.Write(t, filepath.Join(plugins, cpuPlugin), "", 0o666)
 	for set, want := range map[string]string{
 		"":                       "glibc.malloc.hugetlb=1",
 		"glibc.cpu.x=1":          "glibc.cpu.x=1:glibc.malloc.hugetlb=1",

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"rekindle/pkg/internal/standin"
 )
 
 // venvOf makes a .venv whose Python is a shell, with a Jupyter that answers.
@@ -17,15 +19,15 @@ func venvOf(t *testing.T, s *Clone) {
 	if err := os.Symlink("/bin/sh", filepath.Join(bin, "python")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(bin, "jupyter"), "#!"+bin+"/python\n[ \"$1\" = nbconvert ]\n", 0o755)
+	standin.Write(t, filepath.Join(bin, "jupyter"), "#!"+bin+"/python\n[ \"$1\" = nbconvert ]\n", 0o755)
 }
 
 func TestACloneIsMovedTogetherWithItsVenv(t *testing.T) {
 	s := clone(t)
 	venvOf(t, s)
 	// The long form of the first line, as pip writes it.
-	write(t, filepath.Join(s.venv(), "bin", "long"), "#!/bin/sh\n'''exec' \""+s.venv()+"/bin/python\" \"$0\" \"$@\"\n' '''\nexit 3\n", 0o755)
-	write(t, filepath.Join(s.venv(), "bin", "mine"), "#!/bin/sh\nexit 0\n", 0o755)
+	standin.Write(t, filepath.Join(s.venv(), "bin", "long"), "#!/bin/sh\n'''exec' \""+s.venv()+"/bin/python\" \"$0\" \"$@\"\n' '''\nexit 3\n", 0o755)
+	standin.Write(t, filepath.Join(s.venv(), "bin", "mine"), "#!/bin/sh\nexit 0\n", 0o755)
 	t.Setenv("PATH", "/none")
 	if err := s.findJupyter(); err != nil {
 		t.Fatal(err)
@@ -35,7 +37,7 @@ func TestACloneIsMovedTogetherWithItsVenv(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = &Clone{Dir: moved}
-	said := printed(t, func() {
+	said := standin.Printed(t, func() {
 		for range 2 {
 			if err := s.findJupyter(); err != nil {
 				t.Fatal(err)
@@ -64,7 +66,7 @@ func TestAVenvIsMovedToAPathThatIsNoInterpreters(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = &Clone{Dir: moved}
-	printed(t, func() {
+	standin.Printed(t, func() {
 		if err := s.repairVenv(); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +75,7 @@ func TestAVenvIsMovedToAPathThatIsNoInterpreters(t *testing.T) {
 	if text, err := os.ReadFile(filepath.Join(s.venv(), "bin", "jupyter")); err != nil || string(text) != want {
 		t.Errorf("got %q (%v), want %q", text, err, want)
 	}
-	said := printed(t, func() { _ = s.repairVenv() })
+	said := standin.Printed(t, func() { _ = s.repairVenv() })
 	if said != "" {
 		t.Errorf("mended twice: %q", said)
 	}
@@ -90,7 +92,7 @@ func TestACopyOfACloneUsesItsOwnJupyter(t *testing.T) {
 	if err := os.CopyFS(twin.Dir, os.DirFS(s.Dir)); err != nil {
 		t.Fatal(err)
 	}
-	printed(t, func() {
+	standin.Printed(t, func() {
 		if err := twin.findJupyter(); err != nil {
 			t.Fatal(err)
 		}
@@ -112,11 +114,11 @@ func TestAVenvOfAPythonThatIsGoneIsMadeAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(t, filepath.Join(bin, "jupyter"), "#!"+bin+"/python\nexit 0\n", 0o755)
-	write(t, filepath.Join(bin, "pip"), "#!"+bin+"/python\nexit 0\n", 0o755)
-	write(t, filepath.Join(s.venv(), "notes.txt"), "somebody's", 0o666)
+	standin.Write(t, filepath.Join(bin, "jupyter"), "#!"+bin+"/python\nexit 0\n", 0o755)
+	standin.Write(t, filepath.Join(bin, "pip"), "#!"+bin+"/python\nexit 0\n", 0o755)
+	standin.Write(t, filepath.Join(s.venv(), "notes.txt"), "somebody's", 0o666)
 	// A Python that makes a .venv as the real one does: links that are there, even to nothing, stay.
-	write(t, filepath.Join(system, "python3"), `#!/bin/sh
+	standin.Write(t, filepath.Join(system, "python3"), `#!/bin/sh
 echo "$@" >> '`+calls+`'
 case "$2" in
 venv) [ -L '`+bin+`/python' ] || ln -s '`+system+`/python3' '`+bin+`/python';;
@@ -125,7 +127,7 @@ esac
 `, 0o755)
 	t.Setenv("PATH", system+":/bin")
 	t.Setenv("HOME", t.TempDir())
-	said := printed(t, func() {
+	said := standin.Printed(t, func() {
 		if err := s.installWithPip(); err == nil {
 			t.Error("the real thing would not have succeeded before the links were removed")
 		}
@@ -149,16 +151,16 @@ func TestAnUpgradedPythonIsAskedAgain(t *testing.T) {
 	s := clone(t)
 	dir := t.TempDir()
 	python := filepath.Join(dir, "bin", "python3")
-	write(t, python, "#!/bin/sh\nexec /bin/sh \"$@\"\n", 0o755)
+	standin.Write(t, python, "#!/bin/sh\nexec /bin/sh \"$@\"\n", 0o755)
 	program := filepath.Join(dir, "jupyter")
-	write(t, program, "#!"+python+"\nexit 0\n", 0o755)
+	standin.Write(t, program, "#!"+python+"\nexit 0\n", 0o755)
 	if err := os.WriteFile(filepath.Join(s.Data(), "program"), []byte(program+"\n"+fingerprint(program)), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.knownJupyter(); got != program {
 		t.Errorf("got %q, want %q", got, program)
 	}
-	write(t, python, "#!/bin/sh\nexit 1 # of another version\n", 0o755)
+	standin.Write(t, python, "#!/bin/sh\nexit 1 # of another version\n", 0o755)
 	if got := s.knownJupyter(); got != "" {
 		t.Errorf("after the upgrade %q is still trusted", got)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/internal/standin"
 	"rekindle/pkg/machine"
 )
 
@@ -28,9 +29,9 @@ func bare(t *testing.T, pip string) (s *Clone, plugins, calls string) {
 	s = clone(t)
 	tools := t.TempDir()
 	calls, plugins = filepath.Join(tools, "calls"), filepath.Join(t.TempDir(), "plugins")
-	write(t, filepath.Join(tools, "go"), "#!/bin/sh\n[ \"$1\" = env ] && echo the-compiler -m64 || exit 1\n", 0o777)
-	write(t, filepath.Join(tools, "the-compiler"), "#!/bin/sh\n", 0o777)
-	write(t, filepath.Join(tools, "python3"), `#!/bin/sh
+	standin.Write(t, filepath.Join(tools, "go"), "#!/bin/sh\n[ \"$1\" = env ] && echo the-compiler -m64 || exit 1\n", 0o777)
+	standin.Write(t, filepath.Join(tools, "the-compiler"), "#!/bin/sh\n", 0o777)
+	standin.Write(t, filepath.Join(tools, "python3"), `#!/bin/sh
 [ "$3" = --version ] && exit 0
 echo "$@" >> `+calls+`
 for a; do case "$a" in --dest=*|--target=*) set -- "${a#*=}";; esac; done
@@ -101,7 +102,7 @@ func lines(t *testing.T, path string) int {
 // install calls installXLA and returns what it says.
 func install(t *testing.T, s *Clone) string {
 	t.Helper()
-	return printed(t, func() {
+	return standin.Printed(t, func() {
 		if err := s.installXLA(); err != nil {
 			t.Errorf("set-up ends because of XLA: %v", err)
 		}
@@ -186,7 +187,7 @@ func TestWithoutPipOrCompilerOneLineSaysSo(t *testing.T) {
 	s, plugins, _ := bare(t, "")
 	tools := filepath.SplitList(os.Getenv("PATH"))[0]
 	t.Setenv("PATH", tools) // no python3 but the broken one, no apt-get
-	write(t, filepath.Join(tools, "python3"), "#!/bin/sh\nexit 1\n", 0o777)
+	standin.Write(t, filepath.Join(tools, "python3"), "#!/bin/sh\nexit 1\n", 0o777)
 	if said := install(t, s); !strings.Contains(said, "no Python 3 with pip") || !strings.Contains(said, "apt-get install python3-pip") {
 		t.Errorf("without pip it says %q", said)
 	}
@@ -208,8 +209,8 @@ func TestACompilerComesFromAptGetWhereNobodyIsAsked(t *testing.T) {
 	if err := os.Remove(filepath.Join(tools, "the-compiler")); err != nil {
 		t.Fatal(err)
 	}
-	write(t, filepath.Join(tools, "sudo"), "#!/bin/sh\n[ \"$2\" = true ] && exit 0\nshift; exec \"$@\"\n", 0o777)
-	write(t, filepath.Join(tools, "apt-get"), "#!/bin/sh\ncase \"$*\" in *install*gcc*) printf '#!/bin/sh\\n' > "+tools+"/the-compiler; chmod +x "+tools+"/the-compiler;; esac\n", 0o777)
+	standin.Write(t, filepath.Join(tools, "sudo"), "#!/bin/sh\n[ \"$2\" = true ] && exit 0\nshift; exec \"$@\"\n", 0o777)
+	standin.Write(t, filepath.Join(tools, "apt-get"), "#!/bin/sh\ncase \"$*\" in *install*gcc*) printf '#!/bin/sh\\n' > "+tools+"/the-compiler; chmod +x "+tools+"/the-compiler;; esac\n", 0o777)
 	if said := install(t, s); !strings.Contains(said, "a C compiler with apt-get: gcc libc6-dev") || !has("cpu") {
 		t.Errorf("it says %q, and the plugin is there: %v", said, has("cpu"))
 	}
@@ -230,10 +231,10 @@ func TestNoMeansNo(t *testing.T) {
 func TestAnInterruptedDownloadLeavesNothing(t *testing.T) {
 	s, plugins, calls := bare(t, "cp $WHEEL $1/part; kill -TERM $PARENT; sleep 20")
 	t.Setenv("WHEEL", fakeWheel(t))
-	write(t, filepath.Join(plugins, ".unfinished-pjrt_c_api_cpu_plugin.so-1"), "of a set-up that was killed", 0o666)
+	standin.Write(t, filepath.Join(plugins, ".unfinished-pjrt_c_api_cpu_plugin.so-1"), "of a set-up that was killed", 0o666)
 	t.Setenv("PARENT", strconv.Itoa(syscall.Getpid()))
 	var err error
-	printed(t, func() { err = s.installXLA() })
+	standin.Printed(t, func() { err = s.installXLA() })
 	if !errors.Is(err, ErrInterrupted) {
 		t.Errorf("got %v, want exit status 130", err)
 	}
@@ -243,7 +244,7 @@ func TestAnInterruptedDownloadLeavesNothing(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(s.Dir, "build", "xla-*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-	write(t, filepath.Join(filepath.Dir(calls), "python3"), "#!/bin/sh\n[ \"$3\" = --version ] && exit 0\nfor a; do case \"$a\" in --dest=*) cp $WHEEL \"${a#*=}\";; esac; done\n", 0o777)
+	standin.Write(t, filepath.Join(filepath.Dir(calls), "python3"), "#!/bin/sh\n[ \"$3\" = --version ] && exit 0\nfor a; do case \"$a\" in --dest=*) cp $WHEEL \"${a#*=}\";; esac; done\n", 0o777)
 	if install(t, s); !has("cpu") {
 		t.Error("the next call does not install it")
 	}
@@ -252,7 +253,7 @@ func TestAnInterruptedDownloadLeavesNothing(t *testing.T) {
 func TestGoXLAsInstallerIsTheSecondSource(t *testing.T) {
 	s, plugins, _ := bare(t, "exit 1")
 	tools := filepath.SplitList(os.Getenv("PATH"))[0]
-	write(t, filepath.Join(tools, "go"), `#!/bin/sh
+	standin.Write(t, filepath.Join(tools, "go"), `#!/bin/sh
 [ "$1" = env ] && { echo the-compiler; exit; }
 [ "$1 $2" = "run ./pkg/cmd/xlaplugin" ] || exit 1
 echo a > $3/pjrt_c_api_cpu_v0.114.0_plugin.so; ln -s pjrt_c_api_cpu_v0.114.0_plugin.so $3/pjrt_c_api_cpu_plugin.so
@@ -268,9 +269,9 @@ func TestCUDAIsInstalledWhole(t *testing.T) {
 echo plugin > $1/jax_plugins/xla_cuda13/xla_cuda_plugin.so; echo lib > $1/nvidia/cu13/lib/libcublas.so.13
 `
 	s, plugins, calls := bare(t, layout)
-	write(t, filepath.Join(plugins, "nvidia", "old"), "of an installer that broke off", 0o666)
+	standin.Write(t, filepath.Join(plugins, "nvidia", "old"), "of an installer that broke off", 0o666)
 	var err error
-	said := printed(t, func() { err = s.installWheels(context.Background(), cudaFor(580), plugins) })
+	said := standin.Printed(t, func() { err = s.installWheels(context.Background(), cudaFor(580), plugins) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -291,9 +292,9 @@ echo plugin > $1/jax_plugins/xla_cuda13/xla_cuda_plugin.so; echo lib > $1/nvidia
 
 func TestACUDAThatDoesNotArriveChangesNothing(t *testing.T) {
 	s, plugins, _ := bare(t, "mkdir -p $1/nvidia/cu13; exit 1")
-	write(t, filepath.Join(plugins, "nvidia", "old"), "what was there", 0o666)
+	standin.Write(t, filepath.Join(plugins, "nvidia", "old"), "what was there", 0o666)
 	var err error
-	printed(t, func() { err = s.installWheels(context.Background(), cudaFor(579), plugins) })
+	standin.Printed(t, func() { err = s.installWheels(context.Background(), cudaFor(579), plugins) })
 	if err == nil || !strings.Contains(err.Error(), "jax-cuda12-pjrt") {
 		t.Errorf("got %v, want that pip could not install the plugin for CUDA 12", err)
 	}

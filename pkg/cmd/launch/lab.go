@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/setup"
 )
 
@@ -187,7 +188,7 @@ func (s server) directions(front, clone, notebook string) string {
 		if root == "" { // Notebook 6
 			root = clone
 		}
-		if shown := relative(root, file); !filepath.IsAbs(shown) { // else it is not in the folder that was asked for
+		if shown := cell.Relative(root, file); !filepath.IsAbs(shown) { // else it is not in the folder that was asked for
 			what, path = notebook, map[string]string{"lab": "lab/tree/", "notebook": "notebooks/"}[front]+filepath.ToSlash(shown)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"rekindle/pkg/internal/standin"
 )
 
 func TestArgumentsForJupyterBeginWithADash(t *testing.T) {
@@ -33,8 +35,8 @@ func TestTheNotebooksAddressIsPrinted(t *testing.T) {
 		{"notebook", "nbserver", "", "http://localhost:9001/base/notebooks/n.ipynb\n"},
 	} {
 		s := clone(t)
-		write(t, filepath.Join(filepath.Join(s.Dir, "build", "bin"), "gopls"), "", 0o777)
-		write(t, filepath.Join(s.Data(), "no-gopls"), "not now\nmake gopls", 0o666) // or it would be built
+		standin.Write(t, filepath.Join(filepath.Join(s.Dir, "build", "bin"), "gopls"), "", 0o777)
+		standin.Write(t, filepath.Join(s.Data(), "no-gopls"), "not now\nmake gopls", 0o666) // or it would be built
 		calls := filepath.Join(s.Dir, "calls")
 		jupyter(t, s, `case "$*" in
 --runtime-dir) echo "`+s.Dir+`";;
@@ -46,7 +48,7 @@ echo '{"pid": '$$', "port": 9001, "url": "http://192.0.2.1:9001/base/", "token":
 sleep 4;;
 esac`)
 		var err error
-		text := printed(t, func() { err = lab(s, "n.ipynb", []string{"--port=9000", "--no-browser"}) })
+		text := standin.Printed(t, func() { err = lab(s, "n.ipynb", []string{"--port=9000", "--no-browser"}) })
 		if err != nil {
 			t.Fatal(err)
 		}

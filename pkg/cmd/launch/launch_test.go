@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,58 +10,17 @@ import (
 	"testing"
 	"time"
 
+	"rekindle/pkg/internal/standin"
 	"rekindle/pkg/setup"
 )
 
-// clone makes a folder that looks like a clone to this program.
-func clone(t *testing.T) *setup.Clone {
-	t.Helper()
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "go.mod"), "module rekindle\n\nrequire (\n\tgithub.com/janpfeifer/gonb v0.11.4\n)\n", 0o666)
-	write(t, filepath.Join(dir, "n.ipynb"), "{}", 0o666)
-	for _, d := range []string{"pkg/cmd/launch", "build/bin", "build/jupyter"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return &setup.Clone{Dir: dir}
-}
-
-func write(t *testing.T, path, text string, mode os.FileMode) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// printed returns what f writes to standard output and standard error.
-func printed(t *testing.T, f func()) string {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, stderr := os.Stdout, os.Stderr
-	os.Stdout, os.Stderr = w, w
-	defer func() { os.Stdout, os.Stderr = stdout, stderr }()
-	text := make(chan string)
-	go func() {
-		all, _ := io.ReadAll(r)
-		text <- string(all)
-	}()
-	f()
-	w.Close()
-	return <-text
-}
+func clone(t *testing.T) *setup.Clone { return &setup.Clone{Dir: standin.Clone(t)} }
 
 // jupyter is a program that stands in for Jupyter; cells print into the log.
 func jupyter(t *testing.T, s *setup.Clone, script string) {
 	t.Helper()
 	s.Jupyter = filepath.Join(s.Dir, "jupyter")
-	write(t, s.Jupyter, "#!/bin/bash\n"+script, 0o777)
+	standin.Write(t, s.Jupyter, "#!/bin/bash\n"+script, 0o777)
 }
 
 func TestARunShowsWhatCellsPrintAndSaysWhereTheResultsAre(t *testing.T) {
@@ -70,7 +28,7 @@ func TestARunShowsWhatCellsPrintAndSaysWhereTheResultsAre(t *testing.T) {
 	jupyter(t, s, `echo "epoch 1" >> $REKINDLE_RUN_DIR/log; echo -n "$PWD/experiments/unet/gaussian/x" > $REKINDLE_RUN_DIR/experiment
 touch build/notebooks/n.ipynb`)
 	var err error
-	text := printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +46,7 @@ func TestAFailedCellIsNotBuriedUnderATraceback(t *testing.T) {
 	s := clone(t)
 	jupyter(t, s, `echo "❌ config: BatchSize is 0" >> $REKINDLE_RUN_DIR/log; echo "Traceback (most recent call last)" >&2; exit 1`)
 	var err error
-	text := printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
 	if !errors.Is(err, exitStatus(1)) {
 		t.Errorf("got %v, want exit status 1", err)
 	}
@@ -101,7 +59,7 @@ func TestACellThatDoesNotCompileShowsTheMessages(t *testing.T) {
 	s := clone(t)
 	jupyter(t, s, `echo "undefined: cfgg" >&2; exit 1`)
 	var err error
-	text := printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
 	if err == nil || !strings.Contains(text, "undefined: cfgg") {
 		t.Errorf("got %v and %q, want the compiler's message", err, text)
 	}
@@ -118,7 +76,7 @@ trap 'exit 1' INT; echo started >> $REKINDLE_RUN_DIR/log; while true; do sleep 0
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 	}()
 	var err error
-	text := printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
 	if !errors.Is(err, exitStatus(130)) {
 		t.Errorf("got %v, want exit status 130", err)
 	}
@@ -159,7 +117,7 @@ func TestWrongCallsAreRefused(t *testing.T) {
 
 func TestAFollowerCopiesToTheLastByte(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	write(t, path, "a", 0o666)
+	standin.Write(t, path, "a", 0o666)
 	var out bytes.Buffer
 	f := follow(path, &out)
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
@@ -186,7 +144,7 @@ func TestNotebooksMayHaveAnyName(t *testing.T) {
 		if found, err := filepath.Glob(strings.ReplaceAll(last, "[[]", "\\[")); strings.HasPrefix(last, "-") || err != nil || len(found) > 0 {
 			t.Errorf("%s: %q, %v", file, last, err)
 		}
-		write(t, filepath.Join(s.Dir, file), "{}", 0o666)
+		standin.Write(t, filepath.Join(s.Dir, file), "{}", 0o666)
 		if found, err := filepath.Glob(last); err != nil || len(found) != 1 || filepath.Base(found[0]) != file {
 			t.Errorf("%s is found as %q (%v)", file, found, err)
 		}

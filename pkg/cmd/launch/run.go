@@ -238,11 +238,3 @@ func (f *follower) stop() {
 	close(f.stopping)
 	<-f.stopped
 }
-
-// relative shows a path as seen from the clone, where it lies in it.
-func relative(clone, path string) string {
-	if rel, err := filepath.Rel(clone, path); err == nil && !strings.HasPrefix(rel, "..") {
-		return rel
-	}
-	return path
-}

@@ -1,7 +1,6 @@
 // Package cell is what a program has to know as the cell of a notebook: where it
-// prints and shows pictures, how it ends, which signals ask it to, what its kernel
-// remembers for the cells below, and whether it was queued behind one that was
-// interrupted.
+// prints and shows pictures, how it ends, what its kernel remembers for the cells below,
+// and whether it was queued behind one that was interrupted.
 //
 // GoNB runs each cell as a program of its own. The same functions serve programs that
 // are none: they print to the terminal, and what is to be remembered stays in memory.
@@ -100,6 +99,11 @@ func Short(path string) string {
 	if err != nil {
 		return path
 	}
+	return Relative(dir, path)
+}
+
+// Relative shows a path as seen from a folder, where it lies in it.
+func Relative(dir, path string) string {
 	rel, err := filepath.Rel(dir, path)
 	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
 		return path

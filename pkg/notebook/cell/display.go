@@ -11,7 +11,7 @@ import (
 	"github.com/janpfeifer/gonb/gonbui/protocol"
 )
 
-// inNotebook reports whether GoNB runs this program, and so can show pictures.
+// InNotebook reports whether GoNB runs this program, and so can show pictures.
 func InNotebook() bool { return gonbui.IsNotebook }
 
 // A kernel that is gone never reads from its pipe, and writing to it blocks for
@@ -39,10 +39,10 @@ func withKernel(f func()) {
 
 func send(data *protocol.DisplayData) { withKernel(func() { gonbui.SendData(data) }) }
 
-// flush waits until the front end has everything that was sent.
+// Flush waits until the front end has everything that was sent.
 func Flush() { withKernel(gonbui.Sync) }
 
-// showPNG shows a picture. alt is what it is, in words: for who cannot see it, and for
+// ShowPNG shows a picture. alt is what it is, in words: for who cannot see it, and for
 // pages that notebooks are exported to.
 func ShowPNG(encoded []byte, alt string) {
 	kind, picture := protocol.MIMEImagePNG, encoded
@@ -78,10 +78,10 @@ func asPhoto(encoded []byte) []byte {
 	return b.Bytes()
 }
 
-// display is a place under the cell whose content can be replaced.
+// Display is a place under the cell whose content can be replaced.
 type Display struct{ id string }
 
-// newDisplay takes an identity of its own: one that an earlier run of the cell
+// NewDisplay takes an identity of its own: one that an earlier run of the cell
 // used would be drawn there.
 func NewDisplay() Display { return Display{"rekindle_" + gonbui.UniqueId()} }
 

@@ -1,12 +1,13 @@
 package cell
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"rekindle/pkg/durable"
 )
 
 // Whoever presses Jupyter's stop button during Run All wants an end to it, but GoNB
@@ -47,7 +48,7 @@ var (
 	inQueue   bool
 )
 
-// follows reports whether this cell was queued behind one that was interrupted.
+// Follows reports whether this cell was queued behind one that was interrupted.
 func Follows() bool {
 	queueOnce.Do(func() {
 		path := interruptionPath()
@@ -102,12 +103,11 @@ func PassedOver(cell, doing string) bool {
 	}
 	var i interruption
 	path := interruptionPath()
-	if raw, err := os.ReadFile(path); err != nil || json.Unmarshal(raw, &i) != nil || slices.Contains(i.Passed, cell) {
+	if durable.ReadJSON(path, &i) != nil || slices.Contains(i.Passed, cell) {
 		return false
 	}
 	i.Passed = append(i.Passed, cell)
-	raw, err := json.Marshal(i)
-	if err != nil || os.WriteFile(path, raw, 0o666) != nil {
+	if durable.WriteJSON(path, i) != nil {
 		return false
 	}
 	Say("⏭️  Training was interrupted, so %s is passed over; run this cell by itself to do it", doing)

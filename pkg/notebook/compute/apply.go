@@ -31,12 +31,8 @@ func RestoreSamples(cfg config.Config) {
 		return
 	}
 	exp := notebook.Experiment(cfg)
-	ctx, stop := interruptible()
+	ctx, check, stop := heavy("Interrupted; the samples are as they were before")
 	defer stop()
-	check := func(err error) {
-		endInterrupted(ctx, err, "Interrupted; the samples are as they were before")
-		cell.Check(err)
-	}
 	state, err := interrupt.Do(ctx, func() (*checkpoint.State, error) { return loadBest(exp) })
 	check(err)
 	r, err := interrupt.Do(ctx, func() (*restore.Restorer, error) { return newRestorer(cfg, exp, state) })
@@ -48,13 +44,13 @@ func RestoreSamples(cfg config.Config) {
 	}
 
 	set, err := notebook.OpenValidation(cfg, cfg.PatchSize, cell.Warn)
-	cell.Check(err)
+	check(err)
 	rows, err := interrupt.Do(ctx, func() ([]plots.Row, error) { return restoredPatches(ctx, r, set, cfg) })
 	check(err)
 	png, err := plots.Grid("Validation patches", rows)
-	cell.Check(err)
+	check(err)
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
-	cell.Check(notebook.Picture(path, png, "Inference results"))
+	check(notebook.Picture(path, png, "Inference results"))
 	if err := tensorboard.AddImage(exp, "Samples/validation", state.Epoch, png); err != nil {
 		cell.Say("⚠️  They are not in TensorBoard: %v", err)
 	}
@@ -123,10 +119,9 @@ func spread(patches, perImage, n int) []int {
 // as "onnx" or "safetensors", into its folder export.
 func Export(cfg config.Config, format string) {
 	exp := notebook.Experiment(cfg)
-	ctx, stop := interruptible()
+	ctx, check, stop := heavy("Export interrupted; nothing half-written is left, so run the cell again when you like")
 	defer stop()
 	made, err := interrupt.AtOnce(ctx, func() (*export.Exported, error) { return export.Experiment(exp, format, "", cell.Warn) })
-	endInterrupted(ctx, err, "Export interrupted; nothing half-written is left, so run the cell again when you like")
-	cell.Check(err)
+	check(err)
 	cell.Say("✅ %s exported to %s: %s", made.From, cell.Short(made.Path), made.About)
 }

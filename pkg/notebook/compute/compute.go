@@ -143,11 +143,16 @@ func interruptible() (context.Context, context.CancelFunc) {
 	return ctx, func() { cancel(); stop() }
 }
 
-// endInterrupted ends a cell that was interrupted with a sentence.
-func endInterrupted(ctx context.Context, err error, sentence string) {
-	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-		cell.Check(errors.New(sentence))
-	}
+// heavy is for a cell that has nothing to save when it is interrupted: ctx ends then, and
+// check, which is [cell.Check], ends the cell with a sentence.
+func heavy(sentence string) (ctx context.Context, check func(error), stop func()) {
+	ctx, stop = interruptible()
+	return ctx, func(err error) {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = errors.New(sentence)
+		}
+		cell.Check(err)
+	}, stop
 }
 
 // loadBest reads the best checkpoint of an experiment, made from the newest one
@@ -157,7 +162,7 @@ func loadBest(exp *experiment.Experiment) (*checkpoint.State, error) {
 	if entries, err := dir.List(); err == nil && len(entries) == 0 {
 		return nil, fmt.Errorf("%w: %s has no checkpoint; run the cell under \"9. Training Loop\" first", cell.ErrNothing, exp.Name())
 	}
-	return dir.LoadBest(func(line string) { fmt.Fprintln(cell.Out, line) })
+	return dir.LoadBest(func(line string) { cell.Say("%s", line) })
 }
 
 // isBest reports whether the weights are those of the lowest validation loss, as

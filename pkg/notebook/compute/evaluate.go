@@ -30,12 +30,8 @@ func Evaluate(cfg config.Config) {
 		return
 	}
 	exp := notebook.Experiment(cfg)
-	ctx, stop := interruptible()
+	ctx, check, stop := heavy("Evaluation interrupted; pictures and scores are as they were before it")
 	defer stop()
-	check := func(err error) {
-		endInterrupted(ctx, err, "Evaluation interrupted; pictures and scores are as they were before it")
-		cell.Check(err)
-	}
 	state, err := interrupt.Do(ctx, func() (*checkpoint.State, error) { return loadBest(exp) })
 	check(err)
 	set, err := notebook.OpenValidation(cfg, 1, cell.Warn)
@@ -46,7 +42,7 @@ func Evaluate(cfg config.Config) {
 			return
 		}
 	}
-	cell.Check(err)
+	check(err)
 	options := restore.Options{TileSize: cfg.PatchSize, Overlap: cfg.TileOverlap, BatchSize: cfg.BatchSize, Margin: restore.Margin, SelfEnsemble: cfg.SelfEnsemble}
 	from, err := interrupt.Do(ctx, func() (string, error) { return madeFrom(cfg, state, set, options) })
 	check(err)
@@ -62,7 +58,7 @@ func Evaluate(cfg config.Config) {
 		cell.Say("   SelfEnsemble: the mean of eight restorations of each picture, which takes eight times as long")
 	}
 	draft, err := exp.Draft()
-	cell.Check(err)
+	check(err)
 	if draft.Warning != "" {
 		cell.Warn(draft.Warning)
 	}

@@ -95,7 +95,7 @@ func (n *notified) finish(ctx context.Context, r *train.Result, err error) {
 	}
 	defer context.AfterFunc(ctx, func() { n.chat.Within(hastyGoodbye) })()
 	n.chat.Close(goodbye)
-	n.sayFailure(func(format string, args ...any) { fmt.Fprintf(cell.Out, format+"\n", args...) })
+	n.sayFailure(cell.Say)
 }
 
 func (n *notified) send(format string, args ...any) {

@@ -49,7 +49,7 @@ func restoreWith(network, pictures, results string) error {
 		return err
 	}
 	if network == experiment.Latest && weights == restore.Pretrained {
-		fmt.Fprintln(cell.Out, "ℹ️  "+restore.NothingTrained)
+		cell.Say("ℹ️  %s", restore.NothingTrained)
 	}
 	if pictures == "" {
 		cell.Say("ℹ️  No picture is named: these are drawn ones, with noise. Name a picture or folder of yours in PICTURES")
@@ -131,11 +131,11 @@ func restorePictures(weights, pictures, results string) error {
 				return
 			}
 			count.End()
-			fmt.Fprintf(cell.Out, "✅ %s  %dx%d  %.1f s", cell.Short(d.To), d.W, d.H, d.Seconds)
+			lost := ""
 			if d.Lost != "" {
-				fmt.Fprintf(cell.Out, "  (%s)", d.Lost)
+				lost = "  (" + d.Lost + ")"
 			}
-			fmt.Fprintln(cell.Out)
+			cell.Say("✅ %s  %dx%d  %.1f s%s", cell.Short(d.To), d.W, d.H, d.Seconds, lost)
 		},
 	})
 	count.End()

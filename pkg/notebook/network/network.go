@@ -17,20 +17,20 @@ import (
 func Describe(cfg config.Config) {
 	net, err := model.New(cfg.Model, model.OptionsOf(cfg))
 	cell.Check(err)
-	fmt.Fprintf(cell.Out, "🤖 Model: %s (%s)\n", cfg.Model, net.Shape())
-	fmt.Fprintf(cell.Out, "   Parameters: %s\n", thousands(net.NumParams()))
+	cell.Say("🤖 Model: %s (%s)", cfg.Model, net.Shape())
+	cell.Say("   Parameters: %s", thousands(net.NumParams()))
 	if cfg.UseAMP && (cfg.Device == "go" || cfg.Device == "cpu" || !notebook.HasGPU()) {
-		fmt.Fprintln(cell.Out, "   UseAMP has no effect on a CPU: everything is float32")
+		cell.Say("   UseAMP has no effect on a CPU: everything is float32")
 	}
-	fmt.Fprintf(cell.Out, "\n📉 Loss: %g × %s + %g × (1 − SSIM)%s\n", cfg.LossAlpha, absolute(cfg), cfg.LossBeta, perceptual(cfg))
-	fmt.Fprintf(cell.Out, "\n⚙️  Optimizer: AdamW, learning rate %g, weight decay %g, gradients clipped to a norm of %g\n", cfg.LearningRate, cfg.WeightDecay, cfg.GradientClip)
+	cell.Say("\n📉 Loss: %g × %s + %g × (1 − SSIM)%s", cfg.LossAlpha, absolute(cfg), cfg.LossBeta, perceptual(cfg))
+	cell.Say("\n⚙️  Optimizer: AdamW, learning rate %g, weight decay %g, gradients clipped to a norm of %g", cfg.LearningRate, cfg.WeightDecay, cfg.GradientClip)
 	if cfg.AccumulationSteps > 1 {
-		fmt.Fprintf(cell.Out, "   One step for %d batches of %d\n", cfg.AccumulationSteps, cfg.BatchSize)
+		cell.Say("   One step for %d batches of %d", cfg.AccumulationSteps, cfg.BatchSize)
 	}
 	if cfg.EMADecay > 0 {
-		fmt.Fprintf(cell.Out, "   Validation and pictures use a moving average of the weights, decay %g\n", cfg.EMADecay)
+		cell.Say("   Validation and pictures use a moving average of the weights, decay %g", cfg.EMADecay)
 	}
-	fmt.Fprintf(cell.Out, "\n📅 Schedule: %s over %d epochs, warm-up %d, down to %g\n", cfg.Scheduler, cfg.NumEpochs, cfg.WarmupEpochs, cfg.MinLR)
+	cell.Say("\n📅 Schedule: %s over %d epochs, warm-up %d, down to %g", cfg.Scheduler, cfg.NumEpochs, cfg.WarmupEpochs, cfg.MinLR)
 	describeStart(cfg)
 }
 
@@ -63,14 +63,14 @@ func describeStart(cfg config.Config) {
 	cell.Check(err)
 	switch {
 	case len(entries) == 0:
-		fmt.Fprintln(cell.Out, "\n🆕 Training will start from the beginning")
+		cell.Say("\n🆕 Training will start from the beginning")
 	case entries[0].Err != nil:
-		fmt.Fprintf(cell.Out, "\n⚠️  None of the %d checkpoints can be read\n", len(entries))
+		cell.Say("\n⚠️  None of the %d checkpoints can be read", len(entries))
 	default:
-		fmt.Fprintf(cell.Out, "\n🔄 Newest checkpoint: %s, %d epochs done", entries[0].Name(), entries[0].Epoch)
-		if entries[0].Position > 0 {
-			fmt.Fprintf(cell.Out, " and %d patches of the next", entries[0].Position)
+		next := ""
+		if n := entries[0].Position; n > 0 {
+			next = fmt.Sprintf(" and %d patches of the next", n)
 		}
-		fmt.Fprintln(cell.Out)
+		cell.Say("\n🔄 Newest checkpoint: %s, %d epochs done%s", entries[0].Name(), entries[0].Epoch, next)
 	}
 }

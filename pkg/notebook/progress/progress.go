@@ -3,7 +3,6 @@
 package progress
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"sync"
@@ -163,7 +162,7 @@ func (p *Display) Message(format string, args ...any) {
 	for _, v := range p.text {
 		v.clear()
 	}
-	fmt.Fprintf(cell.Out, format+"\n", args...)
+	cell.Say(format, args...)
 }
 
 // Close ends the display. In a notebook the panel becomes a table of epochs.
