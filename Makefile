@@ -14,7 +14,7 @@
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments
 # make soak     one run in many sessions on a file system that fails now and then: MINUTES=60
-# make fuzz     files of every kind, changed at random: FOR=10m each, or FOR=5s
+# make fuzz     files of every kind, changed at random: FOR=10m each, or FOR=2000x times
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
 # make bench    speed and memory beside PyTorch, written to docs/benchmarks.md; SHORT=1: a minute, nothing written
 # make quality  docs/quality.md from what was measured; NET=file NAME="what it is" measures a network first, PEERS=all EVERY=6 BM3D and others
@@ -109,9 +109,13 @@ torture:
 soak:
 	REKINDLE_SOAK=$(or $(MINUTES),60) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./pkg/train
 
+# Go before 1.27 now and then reports the end of a duration itself as a failure (go.dev/issue/75804): without a failing input it is none.
 fuzz:
-	@grep -rn '^func Fuzz' pkg --include=*_test.go | sed 's|/[^/]*:.*func \(Fuzz[A-Za-z]*\)(.*| \1|' | sort | while read -r package name; do \
-		echo "$$package $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FOR),10m) -fuzzminimizetime 10x $(if $(PARALLEL),-parallel $(PARALLEL)) "./$$package" || exit 1; done
+	@mkdir -p build; grep -rn '^func Fuzz' pkg --include=*_test.go | sed 's|/[^/]*:.*func \(Fuzz[A-Za-z]*\)(.*| \1|' | sort | while read -r package name; do \
+		echo "$$package $$name"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(or $(FOR),10m) -fuzzminimizetime 10x $(if $(PARALLEL),-parallel $(PARALLEL)) "./$$package" 2>&1 | tee build/fuzz.log; \
+		grep -q '^ok' build/fuzz.log && continue; \
+		grep -q 'context deadline exceeded' build/fuzz.log && ! grep -q -e 'Failing input' -e panic build/fuzz.log || exit 1; done
 
 scenarios:
 	REKINDLE_SCENARIOS=1 go test -count=1 -timeout 40m -v ./pkg/notebook/scenarios
