@@ -80,6 +80,9 @@ func Look(exp *experiment.Experiment, before *View) *View {
 		}
 	}
 	var err error
+	v.Progress, err = exp.LoadProgress() // first: how a run ended is written before this goes
+	under := err == nil
+	lacks(err)
 	v.Config, err = config.Load(exp.ConfigPath())
 	lacks(err)
 	if h, err := history.Load(exp.HistoryPath()); err == nil {
@@ -92,9 +95,6 @@ func Look(exp *experiment.Experiment, before *View) *View {
 	v.Config = v.Stats.Applied(v.Config)
 	signed := false
 	v.Owner, signed = exp.Signed()
-	v.Progress, err = exp.LoadProgress()
-	under := err == nil
-	lacks(err)
 	if under {
 		v.Owner, v.Seen = v.Progress.Owner, v.Progress.Updated
 	} else {
@@ -119,6 +119,9 @@ func (v *View) phase(under, signed bool) Phase {
 			return Prepared
 		}
 		return Nothing
+	}
+	if n := len(v.Stats.Sessions); !under && n > 0 && v.Stats.Sessions[n-1].Ended.After(v.Owner.Since) {
+		return Over // it says so already, and gives the lock back in a moment
 	}
 	host, _ := os.Hostname()
 	limit, here := patienceAway, v.Owner.Host == host

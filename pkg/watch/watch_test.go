@@ -119,6 +119,10 @@ func TestPhases(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(exp.Dir, ".lock"), nil, 0o666))
 			must(t, exp.SaveStats(experiment.Stats{Status: "early_stopped", Sessions: []experiment.Session{{}}}))
 		}, false, Over, "is over: early stopped"},
+		"over, and about to give the lock back": {func(t *testing.T, exp *experiment.Experiment) {
+			signed(t, exp)
+			must(t, exp.SaveStats(experiment.Stats{Status: "completed", Sessions: []experiment.Session{{Ended: clock.Add(time.Second)}}}))
+		}, true, Over, "is over: completed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			exp := run(t, 0)

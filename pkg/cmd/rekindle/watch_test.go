@@ -54,7 +54,7 @@ func step(t *testing.T, exp *experiment.Experiment, epoch int) {
 // ends is what a run does at its end.
 func ends(t *testing.T, exp *experiment.Experiment, lock *experiment.Lock, status string) {
 	t.Helper()
-	if err := exp.SaveStats(experiment.Stats{Status: status, Sessions: []experiment.Session{{}}}); err != nil {
+	if err := exp.SaveStats(experiment.Stats{Status: status, Sessions: []experiment.Session{{Ended: time.Now()}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := exp.RemoveProgress(); err != nil {
@@ -100,7 +100,7 @@ func TestWithoutATerminalAWatchedRunIsALineForEachEpoch(t *testing.T) {
 		if got := <-ended; got != want {
 			t.Errorf("%s: exit status %d, want %d\n%s", status, got, want, messages.String())
 		}
-		if got := out.String(); !strings.Contains(got, "is over: "+strings.ReplaceAll(status, "_", " ")) || strings.Count(got, "\n") != 4 {
+		if got := out.String(); !strings.Contains(got, "is over: "+strings.ReplaceAll(status, "_", " ")) || strings.Contains(got, "starting") || strings.Count(got, "\n") != 4 {
 			t.Errorf("%s: printed\n%s", status, got)
 		}
 	}
