@@ -2,8 +2,10 @@ package train
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 
 	"github.com/gomlx/compute"
 
@@ -17,43 +19,52 @@ import (
 // cost no time that could be measured; see docs/benchmarks.md.
 const (
 	uncollectedMB = 60
-	mostPercent   = 25
-	// leastPercent is also what training begins with, while the heap grows.
-	leastPercent = 10
+	leastPercent  = 10
 )
 
-// collector sets how often Go's collector runs while the Go engine trains.
+// collector sets how often Go's collector runs while the Go engine trains: what may
+// pile up is a percentage of what is live, which is looked at after each collection.
 // Whoever has set GOGC keeps that.
 type collector struct {
 	before int // percent, as it was found
-	steps  int
-	idle   bool
+
+	mu   sync.Mutex
+	over bool // or nothing to do from the beginning
 }
 
 func startCollector(engine compute.Backend) *collector {
 	if engine.Name() == "xla" || os.Getenv("GOGC") != "" {
-		return &collector{idle: true}
+		return &collector{over: true}
 	}
-	return &collector{before: debug.SetGCPercent(leastPercent)}
+	c := &collector{before: debug.SetGCPercent(gcPercent(liveBytes()))}
+	c.afterCollection()
+	return c
 }
 
-// stepDone fits the percentage to what is live once a few steps have filled the heap.
-func (c *collector) stepDone() {
-	const filled = 3
-	if c.steps++; c.steps == filled && !c.idle {
-		debug.SetGCPercent(gcPercent(liveBytes()))
-	}
+// afterCollection fits the percentage to what the next collection leaves, and so on.
+func (c *collector) afterCollection() {
+	runtime.AddCleanup(new([64]byte), func(c *collector) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.over {
+			debug.SetGCPercent(gcPercent(liveBytes()))
+			c.afterCollection()
+		}
+	}, c)
 }
 
 func (c *collector) stop() {
-	if !c.idle {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.over = true
 		debug.SetGCPercent(c.before)
 	}
 }
 
-// gcPercent is the percentage of live bytes that uncollectedMB is, within its bounds.
+// gcPercent is the percentage of live bytes that uncollectedMB is, if that is not too little.
 func gcPercent(live int64) int {
-	return int(min(max(uncollectedMB*machine.MB*100/max(live, 1), leastPercent), mostPercent))
+	return int(max(uncollectedMB*machine.MB*100/max(live, machine.MB), leastPercent))
 }
 
 // liveBytes is what the last collection left in the heap.

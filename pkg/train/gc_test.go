@@ -1,8 +1,11 @@
 package train
 
 import (
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
+	"time"
 
 	"rekindle/pkg/machine"
 )
@@ -11,32 +14,49 @@ func TestGarbageIsAFractionOfWhatIsLive(t *testing.T) {
 	for _, c := range []struct {
 		liveMB int64
 		want   int
-	}{{0, mostPercent}, {200, mostPercent}, {300, 20}, {600, 10}, {9000, leastPercent}} {
+	}{{0, 6000}, {10, 600}, {60, 100}, {300, 20}, {600, 10}, {9000, leastPercent}} {
 		if got := gcPercent(c.liveMB * machine.MB); got != c.want {
 			t.Errorf("%d MB live: %d percent of garbage, want %d", c.liveMB, got, c.want)
 		}
 	}
 }
 
-func TestTheCollectorRunsMoreOftenOnlyWhileTraining(t *testing.T) {
+func TestTheCollectorFollowsWhatIsLiveWhileTraining(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(77))
 	now := func() int {
-		p := debug.SetGCPercent(100)
-		debug.SetGCPercent(p)
-		return p
+		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(sample)
+		return int(sample[0].Value.Uint64())
 	}
-	var during []int
-	cfg := tiny(t)
-	mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Reporter: &watch{onBatch: func(int, int) { during = append(during, now()) }}})
-	if during[0] != leastPercent || during[len(during)-1] != mostPercent {
-		t.Errorf("percentages while training: %v", during)
+	c := startCollector(goEngine(t))
+	becomes := func(what string, least, most int) {
+		t.Helper()
+		for until := time.Now().Add(time.Minute); now() < least || now() > most; time.Sleep(time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("%s: %d percent", what, now())
+			}
+			runtime.GC()
+		}
 	}
+	held := make([]byte, 300*machine.MB)
+	becomes("with 300 MB live", leastPercent, 20)
+	runtime.KeepAlive(held)
+	becomes("without them", 21, 6000)
+	c.stop()
+	runtime.GC()
 	if got := now(); got != 77 {
 		t.Errorf("%d percent after training, want what it was, 77", got)
 	}
+
+	cfg := tiny(t)
+	during := 77
+	mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Reporter: &watch{onBatch: func(int, int) { during = now() }}})
+	if during == 77 || now() != 77 {
+		t.Errorf("%d percent while training, %d afterwards", during, now())
+	}
 	t.Setenv("GOGC", "90")
-	if c := startCollector(goEngine(t)); !c.idle || now() != 77 {
+	if c := startCollector(goEngine(t)); !c.over || now() != 77 {
 		t.Error("GOGC of the environment is not kept")
 	}
 }

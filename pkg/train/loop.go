@@ -253,7 +253,6 @@ func (l *loop) take(m step.Measures, n int) error {
 			t.Count++
 		}
 	}
-	l.collector.stepDone()
 	addTo(&l.state.Partial, m, n)
 	return nil
 }

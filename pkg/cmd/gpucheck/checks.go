@@ -103,6 +103,9 @@ func sameNumbers(ctx context.Context, s setting) (string, error) {
 				continue // the same once more
 			}
 			cfg.PatchesPerImage = 5 // batches of 4, 4 and 2: XLA fills the last one up
+			if s.tiny {
+				cfg.ModelFeatures, cfg.PatchSize = 4, 16
+			}
 			l, err := measure.NewLab(2, 48, 48, cfg)
 			if err != nil {
 				return "", err
@@ -259,7 +262,7 @@ func mixedQuality(ctx context.Context, s setting) (string, error) {
 	cfg := measure.Small()
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 32, 16, 64, 200, 6
 	if s.tiny {
-		cfg.ModelFeatures, cfg.PatchesPerImage, cfg.NumEpochs = 4, 4, 1
+		cfg.ModelFeatures, cfg.PatchSize, cfg.PatchesPerImage, cfg.NumEpochs = 4, 32, 4, 1
 	}
 	l, err := measure.NewLab(8, 256, 256, cfg)
 	if err != nil {
