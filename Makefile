@@ -12,7 +12,7 @@
 # make notebooks  run every notebook, or ONLY=notebooks/…, and store its outputs in it, for readers; make sync only spreads the main one's cells
 # make peers    PyTorch, ONNX Runtime and TensorBoard for tests and benchmarks, into build/python (600 MB of downloads)
 # make test     all tests
-# make torture  the fault tests at length: training killed 200 times at random moments
+# make torture  the fault tests at length: training killed 200 times at random moments; every network on both engines
 # make soak     one run in many sessions on a file system that fails now and then: MINUTES=60
 # make fuzz     files of every kind, changed at random: FOR=10m each, or FOR=2000x times
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
@@ -101,10 +101,10 @@ peers:
 	@.ci/peers
 
 test:
-	go test -timeout 20m ./...
+	go test -timeout 20m ./pkg/train ./...
 
 torture:
-	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
+	REKINDLE_TORTURE=$(or $(KILLS),200) go test -count=1 -timeout 30m -v -run 'Killed|OutOfMemory|Damage|Disk|Interrupted|XLATrains' ./pkg/train ./pkg/checkpoint ./pkg/notebook/compute
 
 soak:
 	REKINDLE_SOAK=$(or $(MINUTES),60) go test -count=1 -timeout 0 -v -run '^TestSoak$$' ./pkg/train

@@ -221,7 +221,9 @@ func TestTheComparisonSeesMistakes(t *testing.T) {
 		largest := 0.0
 		for _, p := range list {
 			worst, _ := disagreement(t, f, p, ref)
-			largest = math.Max(largest, worst)
+			if largest = math.Max(largest, worst); largest >= 10 {
+				break
+			}
 		}
 		if largest < 10 {
 			t.Errorf("%s nearly passes: it is only %.3g times the tolerance away", name, largest)

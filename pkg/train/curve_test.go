@@ -30,7 +30,7 @@ const curveVariable = "REKINDLE_CURVE"
 // here, in float32: the PSNR of the validation patches goes the same way. Rounding
 // drives the two apart as it does two runs of PyTorch on different machines.
 func TestTheCurveOfValidationIsPyTorchs(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.PatchSize, cfg.BatchSize, cfg.ModelFeatures, cfg.NumEpochs = 32, 4, 4, 6
 	cfg.PatchesPerImage, cfg.ValPatchesPerImage, cfg.Patience, cfg.LearningRate = 12, 4, 0, 4e-3
 	bound := 0.1 // dB; the largest difference that was seen is 0.01

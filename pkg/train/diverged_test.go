@@ -25,7 +25,7 @@ func TestShortEpochsWithoutAnyNumberStopTheRun(t *testing.T) {
 }
 
 func TestADivergedRunSaysHowToGoBack(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.GradientClip, cfg.WarmupEpochs, cfg.NumEpochs, cfg.SaveEvery = 0, 0, 4, 0
 	exp := newExperiment(t, cfg)
 	ctx, w := interruptAfter(5*2 + 1) // two epochs are complete
@@ -112,7 +112,7 @@ func TestBatchesThatWereLeftOutAtTheEndComeAgain(t *testing.T) {
 // A validation loss that is not a number, while training goes well, is named and
 // ends the run as what it is, not as one that got no better.
 func TestValidationLossesThatAreNotNumbersAreNamed(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.NumEpochs, cfg.Patience, cfg.SaveEvery = 2, 2, 0
 	exp := newExperiment(t, cfg)
 	mustRun(t, t.Context(), exp, cfg, Options{})

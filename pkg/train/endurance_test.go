@@ -14,7 +14,7 @@ import (
 // the size people train on a CPU. The Go engine's default number of workers can
 // deadlock (see backend); a step that takes a minute counts as hanging.
 func TestManyStepsNeitherHangNorGrow(t *testing.T) {
-	steps, cfg := 200, tiny(t)
+	steps, cfg := 200, tinyUNet(t)
 	if s := os.Getenv("REKINDLE_STEPS"); s != "" {
 		var err error
 		if steps, err = strconv.Atoi(s); err != nil {

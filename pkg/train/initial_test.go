@@ -97,7 +97,7 @@ func TestInitialWeightsAreTheNetworksOwn(t *testing.T) {
 }
 
 func TestWeightsThatDoNotFitStartNothing(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	s := fresh(mustNetwork(t, cfg), 1)
 	other := cfg
 	other.ModelFeatures = 3

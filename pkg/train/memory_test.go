@@ -27,7 +27,7 @@ func TestOutOfMemoryLosesNothing(t *testing.T) {
 		{"transfer of a batch", func(f *faulty) { f.transfer.Store(215) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg := tiny(t)
+			cfg := tinyUNet(t)
 			cfg.NumEpochs = 2
 			exp := newExperiment(t, cfg)
 			f := &faulty{Backend: goEngine(t)}
@@ -58,7 +58,7 @@ func TestOutOfMemoryLosesNothing(t *testing.T) {
 }
 
 func TestTheMemoryLimitSpeaksBeforeTheKernel(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.ModelFeatures, cfg.BatchSize = 16, 16
 	now, _ := machine.ProcessMemory()
 	cfg.MemoryLimitMB = int(now/machine.MB) + 20

@@ -12,7 +12,7 @@ import (
 // A step that goes over the limit cannot be stopped, only given up. Its memory
 // must be free before the same batch is tried in parts, or no part ever fits.
 func TestHalvingWorksUnderAMemoryLimit(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.ModelFeatures, cfg.BatchSize, cfg.PatchSize, cfg.PatchesPerImage = 4, 64, 40, 32 // holds 200 MB
 	cfg.OOMPolicy, cfg.NumEpochs = "halve", 1
 	giveBack()

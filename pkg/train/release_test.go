@@ -19,7 +19,7 @@ import (
 // with an average of the weights.
 func released(t *testing.T) config.Config {
 	t.Helper()
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.ModelFeatures, cfg.EMADecay, cfg.LossBeta, cfg.NumWorkers = 1, 0.9, 0.16, 1
 	for i, dir := range []string{cfg.TrainCleanDir, cfg.TrainDegradedDir, cfg.ValCleanDir, cfg.ValDegradedDir} {
 		for k := range 2 {

@@ -135,7 +135,7 @@ func TestResumeWithoutAnyCheckpointStartsFreshInTheSameFolder(t *testing.T) {
 }
 
 func TestDamagedNewestCheckpointFallsBackAndHistoryFollows(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	exp := newExperiment(t, cfg)
 	_, want := mustRun(t, context.Background(), exp, cfg, Options{})
 	dir := exp.CheckpointsDir()

@@ -125,7 +125,7 @@ func TestRoomIsAskedForOnce(t *testing.T) {
 // TestTheTrialSavesTheAverageToo: on a disk that has room without an average only,
 // training does not start.
 func TestTheTrialSavesTheAverageToo(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	s := fresh(mustNetwork(t, cfg), cfg.Seed)
 	s.Config = cfg
 	plain, err := checkpoint.TrialSave(t.TempDir(), s)

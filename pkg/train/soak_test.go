@@ -64,7 +64,7 @@ func TestSoak(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("REKINDLE_SOAK_SEED"), 10, 64); err == nil {
 		seed = n
 	}
-	length, sessions := 10*time.Second, 8
+	length, sessions := 10*time.Second, 5
 	if text := os.Getenv("REKINDLE_SOAK"); text != "" {
 		minutes, err := strconv.ParseFloat(text, 64)
 		if err != nil {

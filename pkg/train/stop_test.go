@@ -15,7 +15,7 @@ import (
 )
 
 func TestARunInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.ValEvery = 2
 	interruptedAnywhere(t, cfg)
 }

@@ -32,10 +32,22 @@ func tiny(t *testing.T) config.Config {
 	cfg.ValCleanDir, cfg.ValDegradedDir = filepath.Join(root, "val_clean"), filepath.Join(root, "val_noisy")
 	cfg.BatchSize, cfg.NumEpochs, cfg.LearningRate, cfg.WarmupEpochs = 4, 3, 1e-3, 1
 	cfg.PatchSize, cfg.PatchesPerImage, cfg.ValPatchesPerImage, cfg.NumWorkers = 16, 9, 3, 2
-	cfg.ModelFeatures, cfg.ValEvery, cfg.SaveEvery, cfg.SaveEveryMinutes = 2, 1, 2, 0
+	cfg.ModelFeatures = 2
+	if !tortured() {
+		cfg.Model, cfg.ModelDepth = "dncnn", 3
+	}
+	cfg.ValEvery, cfg.SaveEvery, cfg.SaveEveryMinutes = 1, 2, 0
 	cfg.Device, cfg.UseAMP, cfg.TileOverlap = "go", false, 4
 	pictures(t, cfg.TrainCleanDir, cfg.TrainDegradedDir, 2, 1)
 	pictures(t, cfg.ValCleanDir, cfg.ValDegradedDir, 1, 2)
+	return cfg
+}
+
+// tinyUNet is the same of the network that people train.
+func tinyUNet(t *testing.T) config.Config {
+	t.Helper()
+	cfg := tiny(t)
+	cfg.Model, cfg.ModelDepth = "unet", 0
 	return cfg
 }
 

@@ -28,7 +28,7 @@ func TestPyTorchGoesOnWhereGoStopped(t *testing.T) {
 }
 
 func pyTorchGoesOn(t *testing.T, longer bool) {
-	cfg := tiny(t)
+	cfg := tinyUNet(t)
 	cfg.PatchSize, cfg.BatchSize, cfg.ModelFeatures, cfg.NumEpochs = 32, 4, 4, 6
 	exp := newExperiment(t, cfg)
 	if longer {
@@ -159,7 +159,7 @@ func pyTorchGoesOn(t *testing.T, longer bool) {
 // PyTorch makes of it when it saves it again.
 func TestPyTorchLoadsEveryKindOfCheckpoint(t *testing.T) {
 	for _, decay := range []float64{0, 0.9} {
-		cfg := tiny(t)
+		cfg := tinyUNet(t)
 		cfg.EMADecay = decay
 		exp := newExperiment(t, cfg)
 		ctx, w := interruptAfter(12) // in epoch 3

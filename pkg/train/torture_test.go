@@ -41,7 +41,7 @@ func TestKilledAtAnyMomentLosesNothing(t *testing.T) {
 		trainInThisProcess(t, dir)
 		return
 	}
-	torture(t, tiny(t), goEngine(t), kills(t), 600*time.Millisecond)
+	torture(t, tinyUNet(t), goEngine(t), kills(t), 600*time.Millisecond)
 }
 
 // torture kills runs of a Device, that of the configuration, so often, each after

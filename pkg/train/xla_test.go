@@ -85,9 +85,15 @@ func TestXLATrainsAsTheGoEngine(t *testing.T) {
 			cfg.Model, cfg.ModelBilinear, cfg.UseAMP, cfg.ModelDepth = name, bilinear, amp, shallow(name)
 			cfg.NumEpochs, cfg.PatchesPerImage = 1, 3 // batches of 4 and 2
 			cfg.GradientCheckpointing = !bilinear
+			if strings.HasPrefix(name, "attention") {
+				cfg.PatchSize = 32 // from 16 its coarsest batch norms see four numbers, and multiply rounding by a hundred
+			}
 			_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
 			_, got := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: engine, GPU: amp}) // AMP is for GPUs
 			loss, array := 1e-5, 1e-4
+			if cfg.PatchSize > 16 {
+				array = 5e-3 // and a ReLU near 0 may open or close
+			}
 			if amp { // bfloat16 has 8 bits, and a ReLU near 0 may open or close
 				loss, array = 1e-2, 0.15
 			}
@@ -104,7 +110,10 @@ func TestXLATrainsAsTheGoEngine(t *testing.T) {
 			same(name, false, false)
 		}
 	}
-	same("unet", true, true)
+	if tortured() {
+		same("unet", true, true)
+	}
+	same("dncnn", true, true)
 }
 
 // tortured says that the test may take long.
@@ -156,7 +165,7 @@ func TestARunOnXLAInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
 		"mixed":       func(c *config.Config) { c.UseAMP = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := soonCompiled(t)
+			cfg := tiny(t)
 			change(&cfg)
 			_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: engine, GPU: cfg.UseAMP})
 			exp := newExperiment(t, cfg)
@@ -175,18 +184,8 @@ func TestARunOnXLAInterruptedAnywhereEqualsTheStraightRun(t *testing.T) {
 	}
 }
 
-// soonCompiled is the tiny run of a network that XLA compiles soon: what is tested is
-// not the network.
-func soonCompiled(t *testing.T) config.Config {
-	cfg := tiny(t)
-	if !tortured() {
-		cfg.Model, cfg.ModelDepth = "dncnn", 3
-	}
-	return cfg
-}
-
 func TestOutOfMemoryOnXLALosesNothing(t *testing.T) {
-	cfg := soonCompiled(t)
+	cfg := tiny(t)
 	_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: onXLA(t)})
 	arrays := int64(0) // that are uploaded before the first batch
 	for _, tensor := range want.Model {
@@ -247,7 +246,7 @@ func TestKilledOnXLAAtAnyMomentLosesNothing(t *testing.T) {
 // TestXLADividesABatchOverDevices: 18 patches in batches of 4, of which the last
 // has 2, fewer than four devices, and 3 to validate with.
 func TestXLADividesABatchOverDevices(t *testing.T) {
-	cfg := soonCompiled(t)
+	cfg := tiny(t)
 	cfg.NumEpochs, cfg.PatchesPerImage = 1, 2 // one step
 	_, whole := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: onXLA(t)})
 	long := cfg
@@ -286,7 +285,7 @@ func TestXLADividesABatchOverDevices(t *testing.T) {
 const afterEpochs = 1e-4
 
 func TestAnExperimentGoesOnOnAnotherEngine(t *testing.T) {
-	cfg := soonCompiled(t)
+	cfg := tiny(t)
 	_, straight := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
 	for _, engines := range [][]compute.Backend{{goEngine(t), onXLA(t), goEngine(t)}, {onXLA(t), goEngine(t), onXLA(t)}} {
 		exp, c := newExperiment(t, cfg), cfg
