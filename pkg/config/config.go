@@ -43,6 +43,7 @@ type Config struct {
 	DownloadDIV2K      bool   `json:"download_div2k" scope:"session"`               // fill the clean folders with DIV2K (4 GB) if its pictures are not there
 	PatchSize          int    `json:"patch_size" range:"[16,8192]"`                 // side of the square crops in pixels
 	PatchesPerImage    int    `json:"patches_per_image" range:"[1,1000000]"`        // random crops of each image in an epoch
+	Augment            bool   `json:"augment"`                                      // show each training patch flipped and turned at random, one of eight ways; not where the degradation has a direction, as motion_blur
 	ValPatchesPerImage int    `json:"val_patches_per_image" range:"[1,1000000]"`    // fixed crops of each validation image
 	NumWorkers         int    `json:"num_workers" range:"[1,1024]" scope:"machine"` // goroutines that prepare batches; no effect on results
 
@@ -126,7 +127,7 @@ func Default() Config {
 		ResumeExperiment: "latest",
 		Model:            "unet", Degradation: "gaussian", ExperimentName: "bilinear", ExperimentsDir: "experiments",
 		TrainCleanDir: "data/raw/train", ValCleanDir: "data/raw/val",
-		PatchSize: 128, PatchesPerImage: 20, ValPatchesPerImage: 4, NumWorkers: 4,
+		PatchSize: 128, PatchesPerImage: 20, Augment: true, ValPatchesPerImage: 4, NumWorkers: 4,
 		BatchSize: 16, AccumulationSteps: 1, NumEpochs: 36, LearningRate: 1e-4, WeightDecay: 1e-5, GradientClip: 1,
 		ModelFeatures: 64, ModelBilinear: true,
 		LossAlpha: 0.84, LossBeta: 0.16,

@@ -16,6 +16,7 @@ type Sampler struct {
 	perImage int
 	seed     uint64
 	shuffled bool
+	upright  bool
 	levelled bool     // the levels of the degraded pictures are known
 	err      error    // why there are no patches
 	degrade  Degrader // nil: the degraded pictures are used
@@ -83,6 +84,14 @@ func (s *Set) sampler(patchSize, patchesPerImage int, seed int64) *Sampler {
 		t.err = fmt.Errorf("dataset: %w of %d x %d", ErrTooSmall, patchSize, patchSize)
 	}
 	return t
+}
+
+// Upright returns a sampler of the same patches in the same order that shows all
+// of them as they are, neither flipped nor turned.
+func (s *Sampler) Upright() *Sampler {
+	t := *s
+	t.upright = true
+	return &t
 }
 
 // OnTheFly returns a sampler of the same patches that spoils the clean ones
@@ -199,7 +208,7 @@ func (s *Sampler) choose(epoch, index int) choice {
 	c := choice{degraded: p.degraded, clean: p.clean, level: p.level}
 	c.x = chance.below(p.clean.w - s.size + 1)
 	c.y = chance.below(p.clean.h - s.size + 1)
-	if s.shuffled {
+	if s.shuffled && !s.upright {
 		c.turn = symmetry(chance.below(8))
 	}
 	return c

@@ -210,6 +210,24 @@ func TestDegradedAndCleanShareThePlaceAndTheSymmetry(t *testing.T) {
 	}
 }
 
+func TestUprightPatchesAreTheSameWithoutFlipsAndTurns(t *testing.T) {
+	s := openSet(t, 3, 40, 30, 8).Train(8, 20, 1)
+	up, turned := s.Upright(), 0
+	for i := range s.Len() {
+		want, got := s.choose(3, i), up.choose(3, i)
+		if want.turn != 0 {
+			turned++
+		}
+		want.turn = 0
+		if got != want {
+			t.Errorf("patch %d is %+v, want %+v", i, got, want)
+		}
+	}
+	if turned < 40 {
+		t.Errorf("only %d of 60 patches are turned otherwise", turned)
+	}
+}
+
 func TestValidationPatchesAreUprightAndTheSameInEveryEpoch(t *testing.T) {
 	set := openSet(t, 3, 40, 30, 8)
 	s := set.Validation(8, 4, 5)

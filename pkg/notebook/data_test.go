@@ -36,6 +36,26 @@ func TestWithoutPhotographsTheBuiltInSetIsDrawnOnce(t *testing.T) {
 	if d.TrainSet.Images() != small.pictures[0] || d.ValSet.Images() != small.pictures[1] {
 		t.Errorf("got %d and %d pictures, want %d and %d", d.TrainSet.Images(), d.ValSet.Images(), small.pictures[0], small.pictures[1])
 	}
+	cfg.Augment = false
+	upright, err := OpenData(cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, size := 0, 3*cfg.PatchSize*cfg.PatchSize
+	for i := range d.Train.Len() {
+		first, second, clean := make([]float32, size), make([]float32, size), make([]float32, size)
+		_, err := d.Train.Patch(1, i, first, clean)
+		if _, again := upright.Train.Patch(1, i, second, clean); err != nil || again != nil {
+			t.Fatal(err, again)
+		}
+		if slices.Equal(first, second) {
+			same++
+		}
+	}
+	if same == 0 || 2*same > d.Train.Len() {
+		t.Errorf("%d of %d patches are the same without Augment, want one of eight", same, d.Train.Len())
+	}
+	cfg.Augment = true
 	if err := showSamplesOf(t, cfg); err != nil {
 		t.Error(err)
 	}

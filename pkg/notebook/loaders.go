@@ -46,6 +46,9 @@ func lookAtData(cfg config.Config, warn func(string)) (*Data, error) {
 		return nil, err
 	}
 	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
+	if !cfg.Augment {
+		d.Train = d.Train.Upright()
+	}
 	if cfg.DegradeOnTheFly {
 		degradation, err := cfg.NewDegradation()
 		if err != nil {

@@ -154,6 +154,9 @@ func open(c config.Config) (data train.Data, err error) {
 		return data, err
 	}
 	data.Train, data.Val = set.Train(c.PatchSize, c.PatchesPerImage, c.Seed), val.Validation(c.PatchSize, c.ValPatchesPerImage, c.Seed)
+	if !c.Augment {
+		data.Train = data.Train.Upright()
+	}
 	if c.DegradeOnTheFly {
 		d, err := c.NewDegradation()
 		if err != nil {
