@@ -55,8 +55,8 @@ func syncAll(clone string) (training, others []string, err error) {
 // that looks like a clone in which nothing has been done yet, so that neither
 // somebody's photographs nor his experiments are part of it. Notebooks that do
 // not train show what the others have trained: where one of those has failed,
-// they are not run, and keep their outputs. With only, the path of a training
-// notebook, it is that one alone.
+// they are not run, and keep their outputs. With only, the path of a notebook, it
+// is that one alone: one that compares or restores then finds nothing trained.
 func refresh(s *setup.Clone, only string) error {
 	training, others, err := syncAll(s.Dir)
 	if err != nil {
@@ -64,8 +64,9 @@ func refresh(s *setup.Clone, only string) error {
 	}
 	if only != "" {
 		file := filepath.ToSlash(filepath.Clean(only))
-		if !slices.Contains(training, file) {
-			return fmt.Errorf("%s is no training notebook; there are %s", only, strings.Join(training, ", "))
+		all := slices.Concat(training, others)
+		if !slices.Contains(all, file) {
+			return fmt.Errorf("%s is no notebook of this clone; there are %s", only, strings.Join(all, ", "))
 		}
 		training, others = []string{file}, nil
 	}

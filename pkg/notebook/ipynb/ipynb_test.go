@@ -263,7 +263,7 @@ func TestWhatMustNotBeStoredIsNamed(t *testing.T) {
 		{"a script", picture("text/html", "<script>draw()</script>"), nil, "a script"},
 		{"a cell that was edited", stream("stdout", "ok"), func(n *Notebook) { n.Cell("training").Source += "\nmore()" }, "not those of its present cells"},
 		{"a cell that was not run", stream("stdout", "ok"), func(n *Notebook) { n.Cell("training").ExecutionCount = nil }, "training was not run"},
-		{"too much", stream("stdout", strings.Repeat("x", MaxBytes)), nil, "600 are the limit"},
+		{"too much", stream("stdout", strings.Repeat("x", MaxBytes)), nil, "650 are the limit"},
 	} {
 		n := notebook("unet", "UNet")
 		if err := n.Store(executed(t, n, c.output)); err != nil {

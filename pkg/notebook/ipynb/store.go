@@ -16,7 +16,7 @@ import (
 // What the repository keeps of a notebook is bounded, because each run replaces
 // it: all versions together are what a clone has to load.
 const (
-	MaxBytes    = 600_000   // one notebook
+	MaxBytes    = 650_000   // one notebook
 	MaxAllBytes = 5_900_000 // all of them
 )
 
