@@ -62,9 +62,10 @@ func (c *collector) stop() {
 	}
 }
 
-// gcPercent is the percentage of live bytes that uncollectedMB is, if that is not too little.
+// gcPercent is the percentage of live bytes that uncollectedMB is, if that is not too
+// little. Go waits for 4 MB times the percentage, however little is live.
 func gcPercent(live int64) int {
-	return int(max(uncollectedMB*machine.MB*100/max(live, machine.MB), leastPercent))
+	return int(max(uncollectedMB*machine.MB*100/max(live, 4*machine.MB), leastPercent))
 }
 
 // liveBytes is what the last collection left in the heap.

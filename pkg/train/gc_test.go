@@ -14,7 +14,7 @@ func TestGarbageIsAFractionOfWhatIsLive(t *testing.T) {
 	for _, c := range []struct {
 		liveMB int64
 		want   int
-	}{{0, 6000}, {10, 600}, {60, 100}, {300, 20}, {600, 10}, {9000, leastPercent}} {
+	}{{0, 1500}, {10, 600}, {60, 100}, {300, 20}, {600, 10}, {9000, leastPercent}} {
 		if got := gcPercent(c.liveMB * machine.MB); got != c.want {
 			t.Errorf("%d MB live: %d percent of garbage, want %d", c.liveMB, got, c.want)
 		}
@@ -42,7 +42,7 @@ func TestTheCollectorFollowsWhatIsLiveWhileTraining(t *testing.T) {
 	held := make([]byte, 300*machine.MB)
 	becomes("with 300 MB live", leastPercent, 20)
 	runtime.KeepAlive(held)
-	becomes("without them", 21, 6000)
+	becomes("without them", 21, 1500)
 	c.stop()
 	runtime.GC()
 	if got := now(); got != 77 {
