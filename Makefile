@@ -14,7 +14,7 @@
 # make test     all tests
 # make torture  the fault tests at length: training killed 200 times at random moments; every network on both engines
 # make soak     one run in many sessions on a file system that fails now and then: MINUTES=60
-# make fuzz     files of every kind, changed at random: FOR=10m each, or FOR=2000x times
+# make fuzz     files of every kind, changed at random: FOR=10m each, or FOR=2000x
 # make scenarios  the resume guide in a real kernel, every notebook, and a browser where there is one
 # make bench    speed and memory beside PyTorch, written to docs/benchmarks.md; SHORT=1: a minute, nothing written
 # make quality  docs/quality.md from what was measured; NET=file NAME="what it is" measures a network first, PEERS=all EVERY=6 BM3D and others
@@ -100,6 +100,7 @@ where-home-is:
 peers:
 	@.ci/peers
 
+# pkg/train takes longest, so it begins first.
 test:
 	go test -timeout 20m ./pkg/train ./...
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"rekindle/pkg/config"
 	"rekindle/pkg/rgb"
 )
 
@@ -60,6 +61,23 @@ func (s *Set) Train(patchSize, patchesPerImage int, seed int64) *Sampler {
 	t := s.sampler(patchSize, patchesPerImage, seed)
 	t.shuffled = true
 	return t
+}
+
+// Training returns the patches that a configuration trains with: those of [Set.Train],
+// upright and spoiled on the fly if it says so.
+func (s *Set) Training(c config.Config) (*Sampler, error) {
+	t := s.Train(c.PatchSize, c.PatchesPerImage, c.Seed)
+	if !c.Augment {
+		t = t.Upright()
+	}
+	if !c.DegradeOnTheFly {
+		return t, nil
+	}
+	d, err := c.NewDegradation()
+	if err != nil {
+		return nil, err
+	}
+	return t.OnTheFly(d), nil
 }
 
 // Validation returns patches to measure progress with: fixed places, upright,

@@ -45,16 +45,8 @@ func lookAtData(cfg config.Config, warn func(string)) (*Data, error) {
 	if d.ValSet, err = all[1].open(cfg.PatchSize, warn); err != nil {
 		return nil, err
 	}
-	d.Train = d.TrainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
-	if !cfg.Augment {
-		d.Train = d.Train.Upright()
-	}
-	if cfg.DegradeOnTheFly {
-		degradation, err := cfg.NewDegradation()
-		if err != nil {
-			return nil, err
-		}
-		d.Train = d.Train.OnTheFly(degradation)
+	if d.Train, err = d.TrainSet.Training(cfg); err != nil {
+		return nil, err
 	}
 	d.Val = d.ValSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)
 	return &d, nil

@@ -82,9 +82,9 @@ func loadWith(t *testing.T, cfg config.Config, tell func(s *dataset.Set)) Data {
 		tell(s)
 		return s
 	}
-	patches := open(cfg.TrainDegradedDir, cfg.TrainCleanDir).Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed)
-	if cfg.DegradeOnTheFly {
-		patches = patches.OnTheFly(degrade.Gaussian{Sigma: cfg.NoiseSigma, Max: cfg.NoiseSigmaMax, Unclipped: cfg.NoiseUnclipped})
+	patches, err := open(cfg.TrainDegradedDir, cfg.TrainCleanDir).Training(cfg)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return Data{
 		Train: patches,

@@ -153,18 +153,9 @@ func open(c config.Config) (data train.Data, err error) {
 	if err != nil {
 		return data, err
 	}
-	data.Train, data.Val = set.Train(c.PatchSize, c.PatchesPerImage, c.Seed), val.Validation(c.PatchSize, c.ValPatchesPerImage, c.Seed)
-	if !c.Augment {
-		data.Train = data.Train.Upright()
-	}
-	if c.DegradeOnTheFly {
-		d, err := c.NewDegradation()
-		if err != nil {
-			return data, err
-		}
-		data.Train = data.Train.OnTheFly(d)
-	}
-	return data, nil
+	data.Val = val.Validation(c.PatchSize, c.ValPatchesPerImage, c.Seed)
+	data.Train, err = set.Training(c)
+	return data, err
 }
 
 // clock is a Reporter that notes the processor time at each step.

@@ -62,9 +62,12 @@ func interpreter() string {
 	return filepath.Join(filepath.Dir(here), "../../../build/python/bin/python")
 }
 
+// find looks for a module without importing it: PyTorch's import takes seconds.
+const find = "import importlib.util, sys; importlib.util.find_spec(sys.argv[1]) or sys.exit('it is not installed')"
+
 func ask(module string) (problem string) {
-	cmd := exec.Command(interpreter(), "-c", "import importlib.util, sys; importlib.util.find_spec('"+module+"') or sys.exit('it is not installed')") // an import of PyTorch takes seconds
-	cmd.Dir = os.TempDir()                                                                                                                            // Python takes a folder of that name where it runs for the module
+	cmd := exec.Command(interpreter(), "-c", find, module)
+	cmd.Dir = os.TempDir() // Python takes a folder of that name where it runs for the module
 	if out, err := cmd.CombinedOutput(); err != nil {
 		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 		return fmt.Sprintf("no Python with %s: make peers, or name one in REKINDLE_PYTHON (%v: %s)", module, err, lines[len(lines)-1])

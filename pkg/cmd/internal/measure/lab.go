@@ -94,7 +94,11 @@ func (l *Lab) Train(ctx context.Context, engine *backend.Engine, cfg config.Conf
 			return nil, nil, nil, err
 		}
 	}
-	data := train.Data{Train: trainSet.Train(cfg.PatchSize, cfg.PatchesPerImage, cfg.Seed), Val: valSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)}
+	patches, err := trainSet.Training(cfg)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	data := train.Data{Train: patches, Val: valSet.Validation(cfg.PatchSize, cfg.ValPatchesPerImage, cfg.Seed)}
 	result, err := train.Run(ctx, exp, cfg, data, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: l.Devices, Reporter: r})
 	if result == nil {
 		return nil, nil, exp, err
