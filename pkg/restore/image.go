@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"rekindle/pkg/backend"
 	"rekindle/pkg/model"
 	"rekindle/pkg/rgb"
 )
@@ -140,5 +141,6 @@ func (r *Restorer) restore(ctx context.Context, v view, colours int, at func(c, 
 			}
 		}
 	}
+	defer backend.LimitGarbage(r.engine)()
 	return t.run(ctx)
 }

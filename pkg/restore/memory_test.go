@@ -3,6 +3,10 @@ package restore
 import (
 	"context"
 	"errors"
+	"image"
+	"image/color"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
 
@@ -31,5 +35,35 @@ func TestOutOfMemorySaysWhatToDo(t *testing.T) {
 	_, err := r.Batch(context.Background(), make([]float32, 2*3*32*32), 2, 32, 32)
 	if err == nil || !backend.IsOutOfMemory(err) || !strings.Contains(err.Error(), "smaller BatchSize") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("got %q, want one line that says out of memory and what to do", err)
+	}
+}
+
+// looked is a picture that does something when it is read.
+type looked struct {
+	image.Image
+	do func()
+}
+
+func (l looked) At(x, y int) color.Color {
+	l.do()
+	return l.Image.At(x, y)
+}
+
+func TestGarbageIsLimitedWhileRestoring(t *testing.T) {
+	t.Setenv("GOGC", "")
+	defer debug.SetGCPercent(debug.SetGCPercent(77))
+	now := func() uint64 {
+		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	r := identity(t)
+	during := uint64(77)
+	im := looked{image.NewNRGBA(image.Rect(0, 0, 32, 32)), func() { during = now() }}
+	if _, err := r.Image(t.Context(), im); err != nil {
+		t.Fatal(err)
+	}
+	if during == 77 || now() != 77 {
+		t.Errorf("%d percent while restoring, %d afterwards, where it was 77", during, now())
 	}
 }

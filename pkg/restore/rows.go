@@ -6,6 +6,7 @@ import (
 	"image"
 	"math"
 
+	"rekindle/pkg/backend"
 	"rekindle/pkg/picture"
 )
 
@@ -161,6 +162,7 @@ func (r *Restorer) Rows(ctx context.Context, info picture.Info, read, write func
 		}
 		return out, err
 	}
+	defer backend.LimitGarbage(r.engine)()
 	if err := t.run(ctx); err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func validationLoss(t *testing.T, cfg config.Config, s *checkpoint.State) float6
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.collector.stop()
+	defer l.stopLimit()
 	l.device.at = l.device.engine.Upload(s)
 	sum, err := l.validate(t.Context(), 1)
 	if err != nil {

@@ -38,7 +38,7 @@ type loop struct {
 	device    *device
 	retry     *oomRetry
 	saver     *saver
-	collector *collector
+	stopLimit func()             // of garbage
 	remeasure bool               // the best loss, on the validation pictures of now
 	session   experiment.Session // this one
 	from      int64              // steps taken before it

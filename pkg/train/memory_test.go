@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"testing"
 
@@ -132,5 +133,21 @@ func TestHalvePolicyGoesOnWithTheSameBatchesAndSchedule(t *testing.T) {
 	}
 	if !w.said("parts of 2 samples") {
 		t.Errorf("the change was not announced: %q", w.messages)
+	}
+}
+
+func TestGarbageIsLimitedWhileTraining(t *testing.T) {
+	t.Setenv("GOGC", "")
+	defer debug.SetGCPercent(debug.SetGCPercent(77))
+	now := func() uint64 {
+		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	cfg := tiny(t)
+	during := uint64(77)
+	mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Reporter: &watch{onBatch: func(int, int) { during = now() }}})
+	if during == 77 || now() != 77 {
+		t.Errorf("%d percent while training, %d afterwards, where it was 77", during, now())
 	}
 }

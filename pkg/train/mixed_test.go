@@ -20,7 +20,7 @@ func TestUseAMPFallsBackToFloat32(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.collector.stop()
+		l.stopLimit()
 		if l.device.engine.Mixed != works {
 			t.Errorf("bfloat16 works %v: the run is mixed %v", works, l.device.engine.Mixed)
 		}

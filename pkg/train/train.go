@@ -138,7 +138,7 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 		return nil, err
 	}
 	defer l.saver.letGo()
-	defer l.collector.stop()
+	defer l.stopLimit()
 	defer l.device.memory.end(ctx)
 	outcome, err := l.epochs(ctx)
 	if outcome == "" {
@@ -202,7 +202,7 @@ func newLoop(t task, opts Options) (*loop, error) {
 	d.memory.devices = opts.Devices
 	r := &oomRetry{device: d, state: from.state, batch: t.cfg.BatchSize, halves: t.cfg.OOMPolicy == "halve"}
 	return &loop{
-		task: t, net: from.net, state: from.state, device: d, retry: r, saver: w, collector: startCollector(opts.Backend),
+		task: t, net: from.net, state: from.state, device: d, retry: r, saver: w, stopLimit: backend.LimitGarbage(opts.Backend),
 		session: experiment.Session{Started: started, Engine: t.engine, FromEpoch: from.state.Epoch + 1, Changes: from.changes}, from: from.state.Step, rejected: -1, remeasure: from.remeasure,
 	}, nil
 }
