@@ -109,6 +109,7 @@ func page(results map[string]*result) []byte {
 			fmt.Fprintf(&b, "\n%s\n", g.conclusion)
 		}
 	}
+	b.WriteString(shipped)
 	return []byte(b.String())
 }
 
