@@ -35,7 +35,7 @@ methods (they need ` + "`pip install bm3d opencv-python-headless scikit-image Py
 
 // seen is what numbers do not tell of the network that comes with the program.
 const seen = `
-Looked at in full size, in pictures of CBSD68 restored by the network that comes with the program: edges are clean at sigma 25, without
+In pictures of CBSD68, looked at in full size and larger, restored by the network that comes with the program: edges are clean at sigma 25, without
 halos, and no borders of tiles show. Fine texture (leaves, grass, fur, stone) becomes smooth patches, more so at sigma 50, where small letters and faces lose their
 shapes as well. In dark, smooth places faint blotches of colour stay.
 `
