@@ -36,8 +36,7 @@ func LimitGarbage(engine compute.Backend) (stop func()) {
 	defer garbage.Unlock()
 	if garbage.limits++; garbage.limits == 1 {
 		garbage.before = debug.SetGCPercent(gcPercent(liveBytes()))
-		garbage.round++
-		fitAfterCollection(garbage.round)
+		fitAfterCollection()
 	}
 	return sync.OnceFunc(func() {
 		garbage.Lock()
@@ -51,21 +50,26 @@ func LimitGarbage(engine compute.Backend) (stop func()) {
 // garbage is one for the process, as the collector is.
 var garbage struct {
 	sync.Mutex
-	limits int // how many are in force
-	before int // the percentage without them
-	round  int // how often a first limit came: what an earlier one began has ended
+	limits  int  // how many are in force
+	before  int  // the percentage without them
+	waiting bool // for the next collection
 }
 
 // fitAfterCollection fits the percentage to what the next collection leaves, and so on.
-func fitAfterCollection(round int) {
-	runtime.AddCleanup(new([64]byte), func(round int) {
+func fitAfterCollection() {
+	if garbage.waiting {
+		return
+	}
+	garbage.waiting = true
+	runtime.AddCleanup(new([64]byte), func(struct{}) {
 		garbage.Lock()
 		defer garbage.Unlock()
-		if garbage.limits > 0 && round == garbage.round {
+		garbage.waiting = false
+		if garbage.limits > 0 {
 			debug.SetGCPercent(gcPercent(liveBytes()))
-			fitAfterCollection(round)
+			fitAfterCollection()
 		}
-	}, round)
+	}, struct{}{})
 }
 
 // gcPercent is the percentage of live bytes that uncollectedMB is, if that is not too

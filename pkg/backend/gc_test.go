@@ -2,11 +2,10 @@ package backend
 
 import (
 	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"testing"
 	"time"
 
+	"rekindle/pkg/internal/gogc"
 	"rekindle/pkg/machine"
 )
 
@@ -22,13 +21,7 @@ func TestGarbageIsAFractionOfWhatIsLive(t *testing.T) {
 }
 
 func TestTheCollectorFollowsWhatIsLive(t *testing.T) {
-	t.Setenv("GOGC", "")
-	defer debug.SetGCPercent(debug.SetGCPercent(77))
-	now := func() int {
-		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
-		metrics.Read(sample)
-		return int(sample[0].Value.Uint64())
-	}
+	now := gogc.Set(t, 77)
 	engine, err := startGo()
 	if err != nil {
 		t.Fatal(err)

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"image"
 	"image/color"
-	"runtime/debug"
-	"runtime/metrics"
 	"strings"
 	"testing"
 
 	"github.com/gomlx/compute"
 
 	"rekindle/pkg/backend"
+	"rekindle/pkg/internal/gogc"
 )
 
 // full is an engine without room for any computation.
@@ -50,15 +49,9 @@ func (l looked) At(x, y int) color.Color {
 }
 
 func TestGarbageIsLimitedWhileRestoring(t *testing.T) {
-	t.Setenv("GOGC", "")
-	defer debug.SetGCPercent(debug.SetGCPercent(77))
-	now := func() uint64 {
-		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
-		metrics.Read(sample)
-		return sample[0].Value.Uint64()
-	}
+	now := gogc.Set(t, 77)
 	r := identity(t)
-	during := uint64(77)
+	during := 77
 	im := looked{image.NewNRGBA(image.Rect(0, 0, 32, 32)), func() { during = now() }}
 	if _, err := r.Image(t.Context(), im); err != nil {
 		t.Fatal(err)

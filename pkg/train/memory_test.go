@@ -5,11 +5,11 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime/debug"
-	"runtime/metrics"
 	"strings"
 	"testing"
 
 	"rekindle/pkg/internal/bitwise"
+	"rekindle/pkg/internal/gogc"
 	"rekindle/pkg/machine"
 )
 
@@ -137,15 +137,9 @@ func TestHalvePolicyGoesOnWithTheSameBatchesAndSchedule(t *testing.T) {
 }
 
 func TestGarbageIsLimitedWhileTraining(t *testing.T) {
-	t.Setenv("GOGC", "")
-	defer debug.SetGCPercent(debug.SetGCPercent(77))
-	now := func() uint64 {
-		sample := []metrics.Sample{{Name: "/gc/gogc:percent"}}
-		metrics.Read(sample)
-		return sample[0].Value.Uint64()
-	}
+	now := gogc.Set(t, 77)
 	cfg := tiny(t)
-	during := uint64(77)
+	during := 77
 	mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Reporter: &watch{onBatch: func(int, int) { during = now() }}})
 	if during == 77 || now() != 77 {
 		t.Errorf("%d percent while training, %d afterwards, where it was 77", during, now())

@@ -92,8 +92,8 @@ func TestXLATrainsAsTheGoEngine(t *testing.T) {
 			}
 			_, want := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{})
 			_, got := mustRun(t, t.Context(), newExperiment(t, cfg), cfg, Options{Backend: engine, GPU: amp}) // AMP is for GPUs
-			if amp {                                                                                          // bfloat16 has 8 bits, and a ReLU near 0 may open or close
-				loss, array = 1e-2, 0.15
+			if amp {
+				loss, array = 1e-2, 0.15 // bfloat16 has 8 bits, and a ReLU near 0 may open or close
 			}
 			near(t, "training loss", got.History.TrainLoss, want.History.TrainLoss, loss)
 			near(t, "validation loss", got.History.ValLoss, want.History.ValLoss, loss)

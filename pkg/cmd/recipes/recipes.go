@@ -32,8 +32,8 @@ they have never seen (every sixth of CBSD68).
 const shipped = `
 ## The network that comes with the program
 
-Three trainings, each from the weights of the one before (` + "`InitialWeights`" + `) with the rate falling to 1e-6 along a cosine after a warm-up of one epoch (in the third over 28 epochs for the first eight, then over 22); all else is as in
-its notebook.
+Three trainings, each from the weights of the one before (` + "`InitialWeights`" + `) with the rate falling to 1e-6 along a cosine after a warm-up of one epoch (in
+the third over 28 epochs for the first eight, then over 22); all else is as in its notebook.
 
 | | patches a batch | epochs | patches | rate | sigma 25, every sixth of CBSD68 |
 |---|---:|---:|---:|---:|---:|
@@ -48,7 +48,7 @@ trained for far longer, were 0.9 dB ahead even on the photographs that this one 
 var groups = []group{
 	{
 		name: "unet", title: "Built-in pictures, sigma 100", sigma: 100, clip: true, steps: 1630,
-		conclusion: "For the U-Net the original's recipe stays the preset: a wider network, a higher rate and averaged weights change little, larger patches and L1 alone are worse, and finding the noise instead of the picture is far worse where the noise was clipped. shuffle_unet is 0.85 dB ahead of it at the same time. The main notebook keeps the U-Net, which is the original's; `cfg.Model = \"shuffle_unet\"` with `ModelFeatures = 32`, `LossAlpha = 1`, `LossBeta = 0` and `EMADecay = 0.99` in it is the other.",
+		conclusion: "For the U-Net the original's recipe stays the preset: a wider network, a higher rate and averaged weights change little, larger patches and L1 alone are worse, and finding the noise instead of the picture is far worse where the noise was clipped. shuffle_unet is 0.85 dB ahead of it at the same time. The main notebook keeps the U-Net, which is the original's; `cfg.Model = \"shuffle_unet\"` with `ModelFeatures = 32`, `LossAlpha = 1`, `LossBeta = 0` and `EMADecay = 0.99` in it make it the other.",
 		text:       "What a new experiment on a computer without a GPU begins with: 32 drawn pictures, noise of sigma 100, rounded and clipped. The first row is the Python original's recipe in a small network.",
 		base: func() config.Config {
 			c := config.Preset("xla:cpu")
