@@ -33,7 +33,7 @@ func (dir Folder) LoadBest(say func(line string)) (*State, error) {
 // best_model.pth that is there: it takes milliseconds, and finds a file that is
 // cut off, but not changed numbers.
 func (dir Folder) EnsureBest(say func(line string)) error {
-	_, err := peek(dir.Path(Best))
+	_, err := Peek(dir.Path(Best))
 	if !canBeMade(err) {
 		return err
 	}

@@ -65,7 +65,7 @@ func (dir Folder) List() ([]Entry, error) {
 			continue
 		}
 		e := Entry{Path: dir.Path(f.Name())}
-		if e.Cursor, e.Err = peek(e.Path); errors.Is(e.Err, fs.ErrNotExist) {
+		if e.Cursor, e.Err = Peek(e.Path); errors.Is(e.Err, fs.ErrNotExist) {
 			continue // removed a moment ago
 		}
 		entries = append(entries, e)
@@ -188,13 +188,13 @@ func (dir Folder) RemoveSuperseded() error {
 	if len(files) == 0 {
 		return nil
 	}
-	last, err := peek(dir.Path(Last))
+	last, err := Peek(dir.Path(Last))
 	if err != nil {
 		return nil
 	}
 	for _, f := range files {
 		path := dir.Path(f.Name())
-		if at, err := peek(path); err != nil || at.Compare(last) >= 0 {
+		if at, err := Peek(path); err != nil || at.Compare(last) >= 0 {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

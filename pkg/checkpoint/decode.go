@@ -26,8 +26,8 @@ func Load(path string) (*State, error) {
 	return s, nil
 }
 
-// peek reads how far a checkpoint's training had come, not its tensors.
-func peek(path string) (Cursor, error) {
+// Peek reads how far a checkpoint's training had come, not its tensors.
+func Peek(path string) (Cursor, error) {
 	f, err := pth.Open(path)
 	if err != nil {
 		return Cursor{}, unusable(path, err)

@@ -60,15 +60,26 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	if s, err := checkpoint.Load(kept[0]); err != nil || s.Epoch != 2 {
 		t.Errorf("elsewhere is saved: %+v, %v, want epoch 2", s, err)
 	}
+	cfg.ResumeFromCheckpoint = true
+	w.messages = nil
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	mustRun(t, stopped, exp, cfg, Options{Reporter: w})
+	if !w.said(kept[0] + " holds newer training") {
+		t.Errorf("nothing was said of newer training in another place: %q", w.messages)
+	}
 	if err := os.Rename(kept[0], filepath.Join(exp.CheckpointsDir(), "moved.pth")); err != nil {
 		if err := durable.Copy(kept[0], filepath.Join(exp.CheckpointsDir(), "moved.pth")); err != nil {
 			t.Fatal(err)
 		}
 	}
 
-	cfg.ResumeFromCheckpoint = true
-	_, got := mustRun(t, context.Background(), exp, cfg, Options{})
+	w.messages = nil
+	_, got := mustRun(t, context.Background(), exp, cfg, Options{Reporter: w})
 	bitwise.SameTraining(t, got, want)
+	if w.said("holds newer training") {
+		t.Errorf("after it was moved: %q", w.messages)
+	}
 }
 
 // TestAFolderIsRenamedOrRemovedWhileItIsTrained does it in the middle of the second

@@ -76,11 +76,7 @@ func (w *saver) follow() error {
 // elsewhere writes what a run is stopped with to the first other place that takes it,
 // after the experiment's own folder did not, as why says.
 func (w *saver) elsewhere(s *checkpoint.State, name string, why error) error {
-	places := []string{filepath.Dir(w.exp.Dir), w.cfg.ExperimentsDir, "."}
-	if home, err := os.UserHomeDir(); err == nil {
-		places = append(places, home)
-	}
-	for _, place := range append(places, os.TempDir()) {
+	for _, place := range w.otherPlaces() {
 		path, err := filepath.Abs(filepath.Join(place, w.exp.Name()+"_"+name))
 		if err != nil {
 			continue
@@ -98,4 +94,39 @@ func (w *saver) elsewhere(s *checkpoint.State, name string, why error) error {
 		return nil
 	}
 	return why
+}
+
+// otherPlaces are the folders that take what the experiment's own cannot hold.
+func (t *task) otherPlaces() []string {
+	places := []string{filepath.Dir(t.exp.Dir), t.cfg.ExperimentsDir, "."}
+	if home, err := os.UserHomeDir(); err == nil {
+		places = append(places, home)
+	}
+	return append(places, os.TempDir())
+}
+
+// sayNewerElsewhere tells of a checkpoint that [saver.elsewhere] wrote, if nobody has moved
+// it into the experiment and it is newer than what training starts from.
+func (b *start) sayNewerElsewhere() {
+	newest, where := b.state.Cursor, ""
+	for _, place := range b.otherPlaces() {
+		files, _ := os.ReadDir(place) // one that cannot be read was not written either
+		for _, f := range files {
+			if !strings.HasPrefix(f.Name(), b.exp.Name()+"_") || !strings.HasSuffix(f.Name(), ".pth") {
+				continue
+			}
+			path := filepath.Join(place, f.Name())
+			if at, err := checkpoint.Peek(path); err == nil && at.Compare(newest) > 0 {
+				newest, where = at, path
+			}
+		}
+	}
+	if where == "" {
+		return
+	}
+	if path, err := filepath.Abs(where); err == nil {
+		where = path
+	}
+	b.report.Message("⚠️  %s holds newer training, saved when this experiment's folder could not be written: epoch %d", where, newest.Epoch)
+	b.report.Message("   ▶️  To go on from there, stop, move it into %s and start again", b.exp.CheckpointsDir())
 }

@@ -76,6 +76,7 @@ func find(t task, net *model.Network) (*start, error) {
 			return nil, err
 		}
 	}
+	b.sayNewerElsewhere()
 	if prepareAverage(b.state, t.cfg.EMADecay) && b.state.Step > 0 {
 		t.report.Message("ℹ️  EMADecay: the average of the weights begins with those of this checkpoint")
 	}
