@@ -22,13 +22,15 @@ import (
 var survivesTerminal = signal.Ignored(syscall.SIGHUP)
 
 // Signals are those that ask a program to save and end: SIGINT (Jupyter's button,
-// Ctrl+C), SIGTERM (a scheduler) and, unless it was to be ignored from the start,
-// SIGHUP (a closed terminal).
+// Ctrl+C), SIGQUIT (Ctrl+\), SIGTERM (a scheduler), SIGUSR1 and SIGUSR2 (one that warns
+// before it kills), SIGXCPU (a limit of processor time) and, unless it was to be ignored
+// from the start, SIGHUP (a closed terminal).
 func Signals() []os.Signal {
-	if survivesTerminal {
-		return []os.Signal{os.Interrupt, syscall.SIGTERM}
+	all := []os.Signal{os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU}
+	if !survivesTerminal {
+		all = append(all, syscall.SIGHUP)
 	}
-	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP}
+	return all
 }
 
 // received is the cause of a context's end.

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 
 func TestAProgramThatHangsEndsAllTheSame(t *testing.T) {
 	for _, how := range []string{"", "INTERRUPT_TEST_AT_ONCE=1"} {
-		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU} {
 			dir := t.TempDir()
 			cmd := exec.Command(os.Args[0])
 			cmd.Env = append(os.Environ(), "INTERRUPT_TEST_HANGS_IN="+dir, how)

@@ -51,7 +51,7 @@ func (s *Clone) installCUDA(ctx context.Context) error {
 	if os.Getenv("PJRT_PLUGIN_LIBRARY_PATH") != "" {
 		return lack{"plugins are looked for in PJRT_PLUGIN_LIBRARY_PATH alone, where that for CUDA does not find its libraries", "unset PJRT_PLUGIN_LIBRARY_PATH && make setup"}
 	}
-	return s.inFolder(func(dir string) error {
+	return s.inFolder(ctx, func(dir string) error {
 		if has("cuda") { // another clone was faster
 			return nil
 		}
@@ -78,7 +78,7 @@ func (s *Clone) installWheels(ctx context.Context, c cuda, dir string) error {
 	}
 	defer os.RemoveAll(scratch)
 	args := append([]string{"-m", "pip", "install", "--only-binary=:all:", "--retries=1", "--target=" + scratch, c.plugin + "==" + jaxVersion}, c.libraries...)
-	if s.loggedUntil(ctx, []string{"TMPDIR=" + scratch}, python, args...) != nil {
+	if s.Logged(ctx, []string{"TMPDIR=" + scratch}, python, args...) != nil {
 		return fmt.Errorf("pip could not install %s and NVIDIA's libraries, see %s", c.plugin, s.Relative(s.Log()))
 	}
 	nvidia := filepath.Join(scratch, "nvidia")

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"context"
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
@@ -251,8 +252,8 @@ func corrected(info *buildinfo.BuildInfo) bool {
 // correctedSource writes GoNB's source with the corrections into the clone's build
 // folder, and returns the go.mod, other than this module's only in that, to build
 // it with.
-func (s *Clone) correctedSource() (string, error) {
-	cmd := exec.Command("go", "mod", "download", "-json", gonbModule)
+func (s *Clone) correctedSource(ctx context.Context) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", gonbModule)
 	cmd.Dir, cmd.Env = s.Dir, s.Environ()
 	said, err := cmd.Output()
 	var module struct{ Dir, Error string }

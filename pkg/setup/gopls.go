@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"rekindle/pkg/durable"
 )
 
 // gopls completes code and shows help in cells. GoNB asks it, where it is on PATH.
@@ -26,18 +28,18 @@ func (s *Clone) BuildGopls(ctx context.Context) error {
 	if s.HasGopls() {
 		return nil
 	}
-	dir, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "gopls-*")
+	dir, remove, err := durable.Scratch(filepath.Join(s.Dir, "build"), "gopls")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	fmt.Printf("🔧 Building gopls %s, for completion (Tab) and help (Shift-Tab) in cells; it takes a minute or two\n", goplsVersion)
 	// Lowest priority: somebody may be about to train.
 	name, args := "go", []string{"install", goplsModule + "@" + goplsVersion}
 	if nice, err := exec.LookPath("nice"); err == nil {
 		name, args = nice, append([]string{"-n", "19", "go"}, args...)
 	}
-	if err := s.loggedUntil(ctx, []string{"GOBIN=" + dir, "GOWORK=off", "GOFLAGS=-buildvcs=false", "GOEXPERIMENT="}, name, args...); err != nil {
+	if err := s.Logged(ctx, []string{"GOBIN=" + dir, "GOWORK=off", "GOFLAGS=-buildvcs=false", "GOEXPERIMENT="}, name, args...); err != nil {
 		return err
 	}
 	if err := os.Rename(filepath.Join(dir, "gopls"), filepath.Join(s.bin(), "gopls")); err != nil {

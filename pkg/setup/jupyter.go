@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,7 +23,7 @@ var (
 )
 
 // findJupyter finds a Jupyter that can run notebooks, or installs one.
-func (s *Clone) findJupyter() error {
+func (s *Clone) findJupyter(ctx context.Context) error {
 	// Asking Python takes half a second, so the answer is kept.
 	if s.Jupyter = s.knownJupyter(); s.Jupyter != "" {
 		return nil
@@ -30,8 +31,8 @@ func (s *Clone) findJupyter() error {
 	if err := s.repairVenv(); err != nil {
 		return fmt.Errorf("%s was made elsewhere and cannot be mended (%w); remove it and try again", s.venv(), err)
 	}
-	if s.Jupyter = s.workingJupyter(); s.Jupyter == "" {
-		if err := s.installJupyter(); err != nil {
+	if s.Jupyter = s.workingJupyter(ctx); s.Jupyter == "" {
+		if err := s.installJupyter(ctx); err != nil {
 			return err
 		}
 	}
@@ -40,7 +41,7 @@ func (s *Clone) findJupyter() error {
 
 // workingJupyter returns the first Jupyter that has nbconvert. A version
 // manager's shim may be on the PATH in front of one that works.
-func (s *Clone) workingJupyter() string {
+func (s *Clone) workingJupyter(ctx context.Context) string {
 	candidates := []string{filepath.Join(s.venv(), "bin", "jupyter")}
 	dirs := append(filepath.SplitList(os.Getenv("PATH")), "/usr/local/bin", "/usr/bin")
 	if home, err := os.UserHomeDir(); err == nil {
@@ -50,7 +51,7 @@ func (s *Clone) workingJupyter() string {
 		candidates = append(candidates, filepath.Join(dir, "jupyter"))
 	}
 	for _, path := range candidates {
-		if isProgram(path) && exec.Command(path, "nbconvert", "--version").Run() == nil {
+		if isProgram(path) && exec.CommandContext(ctx, path, "nbconvert", "--version").Run() == nil {
 			return path
 		}
 	}
@@ -66,28 +67,36 @@ func isProgram(path string) bool {
 
 // installJupyter tries pip in a folder of this clone, which brings what most people
 // have today, then Debian's packages where no question would be asked.
-func (s *Clone) installJupyter() error {
+func (s *Clone) installJupyter(ctx context.Context) error {
 	var problems []string
-	if err := s.installWithPip(); err != nil {
+	if err := s.installWithPip(ctx); err != nil {
 		problems = append(problems, err.Error())
-	} else if s.Jupyter = s.workingJupyter(); s.Jupyter != "" {
+	} else if s.Jupyter = s.workingJupyter(ctx); s.Jupyter != "" {
 		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	packages, what := debianPackages, "Jupyter"
 	if s.wantsXLA() && !s.hasCompiler() {
 		packages, what = append(slices.Clone(packages), compilerPackages...), "Jupyter and a C compiler"
 	}
-	if err := s.installWithApt(what, packages); err != nil {
+	if err := s.installWithApt(ctx, what, packages); err != nil {
 		problems = append(problems, err.Error())
-	} else if s.Jupyter = s.workingJupyter(); s.Jupyter != "" {
+	} else if s.Jupyter = s.workingJupyter(ctx); s.Jupyter != "" {
 		return nil
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return fmt.Errorf("no Jupyter was found, and it could not be installed here; install it with \"pip install notebook\" or \"apt-get install %s\" and try again\n   %s",
 		strings.Join(debianPackages, " "), strings.Join(problems, "\n   "))
 }
 
 // installWithApt installs Debian's packages where nobody would be asked for a password.
-func (s *Clone) installWithApt(what string, packages []string) error {
+// apt-get is never killed: it ends by itself when it is interrupted, but not while
+// packages are unpacked, which would leave them broken for the whole machine.
+func (s *Clone) installWithApt(ctx context.Context, what string, packages []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return fmt.Errorf("apt-get: not on this machine")
 	}
@@ -100,8 +109,8 @@ func (s *Clone) installWithApt(what string, packages []string) error {
 	}
 	fmt.Printf("📥 Installing %s with apt-get: %s\n", what, strings.Join(packages, " "))
 	apt := func(args ...string) error {
-		line := append(append([]string{}, sudo...), append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"}, args...)...)
-		return s.Logged(nil, line[0], line[1:]...)
+		line := append(append([]string{}, sudo...), append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120"}, args...)...)
+		return s.logged(ctx, 0, nil, line[0], line[1:]...)
 	}
 	if err := apt("update"); err != nil {
 		fmt.Println("   apt-get update failed; trying with the package lists that are there")
@@ -110,19 +119,19 @@ func (s *Clone) installWithApt(what string, packages []string) error {
 }
 
 // installWithPip makes the clone's .venv with Jupyter in it, or leaves none.
-func (s *Clone) installWithPip() error {
+func (s *Clone) installWithPip(ctx context.Context) error {
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		return fmt.Errorf("pip: there is no python3")
 	}
 	fmt.Printf("📥 Installing JupyterLab and Notebook with pip into %s\n", s.Relative(s.venv()))
 	_, there := os.Stat(s.venv())
-	err = s.Logged(nil, python, "-m", "venv", s.venv())
+	err = s.Logged(ctx, nil, python, "-m", "venv", s.venv())
 	if err == nil {
 		// Not its program pip: where the folder was there before, that may be of a Python that is gone. For the same
 		// reason what looks installed is installed again.
 		pip := []string{"-m", "pip", "install", "--quiet", "--force-reinstall"}
-		err = s.Logged(nil, filepath.Join(s.venv(), "bin", "python"), append(pip, pipPackages...)...)
+		err = s.Logged(ctx, nil, filepath.Join(s.venv(), "bin", "python"), append(pip, pipPackages...)...)
 	}
 	if err != nil && there != nil {
 		_ = os.RemoveAll(s.venv())
@@ -132,17 +141,18 @@ func (s *Clone) installWithPip() error {
 
 // OwnJupyter installs Jupyter into the clone's .venv, where another one was found and
 // is used until now.
-func (s *Clone) OwnJupyter() error {
+func (s *Clone) OwnJupyter(ctx context.Context) error {
 	for _, dir := range []string{s.bin(), s.Data()} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err
 		}
 	}
-	if err := s.installWithPip(); err != nil {
-		return err
-	}
+	// Before: what is installed halfway must be looked at again.
 	if err := os.Remove(filepath.Join(s.Data(), "program")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return s.All()
+	if err := s.installWithPip(ctx); err != nil {
+		return err
+	}
+	return s.All(ctx)
 }

@@ -18,7 +18,7 @@ func kernelOf(t *testing.T) *Clone {
 	gonb := filepath.Join(s.bin(), "gonb")
 	standin.Write(t, gonb, "#!/bin/sh\necho \"$0 $*\"; echo \"$GOEXPERIMENT\"; echo \"$PATH\"\n", 0o777)
 	standin.Write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "--kernel", "{connection_file}", "-raw_error=true", "-go_work=`+s.Dir+`"], "display_name": "Go (gonb)", "language": "go", "interrupt_mode": "message"}`, 0o666)
-	if err := s.installKernel(); err != nil {
+	if err := s.installKernel(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s

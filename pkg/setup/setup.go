@@ -13,8 +13,8 @@ import (
 	"context"
 	"debug/buildinfo"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -37,16 +37,14 @@ type Clone struct {
 	Claim   bool   // to take the user's kernel over from others
 }
 
-// ErrInterrupted says that somebody stopped an installation; the next one goes on.
-var ErrInterrupted = errors.New("interrupted")
-
 func (s *Clone) bin() string  { return filepath.Join(s.Dir, "build", "bin") }
 func (s *Clone) Data() string { return filepath.Join(s.Dir, "build", "jupyter") }
 func (s *Clone) Log() string  { return filepath.Join(s.Dir, "build", "setup.log") }
 
-// All makes whatever is missing. Several programs may be started at once, as jobs
-// of a scheduler are: one of them works and the others wait.
-func (s *Clone) All() error {
+// All makes whatever is missing, until ctx ends; the next call goes on. Several
+// programs may be started at once, as jobs of a scheduler are: one of them works and
+// the others wait.
+func (s *Clone) All(ctx context.Context) error {
 	if err := checkTemp(); err != nil {
 		return err
 	}
@@ -55,12 +53,14 @@ func (s *Clone) All() error {
 			return err
 		}
 	}
-	unlock, err := durable.LockFile(context.Background(), filepath.Join(s.Dir, "build", "setup.lock"), nil)
+	unlock, err := durable.LockFile(ctx, filepath.Join(s.Dir, "build", "setup.lock"), func() {
+		fmt.Printf("⏳ Another process sets up %s; waiting for it\n", s.Dir)
+	})
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := s.findJupyter(); err != nil {
+	if err := s.findJupyter(ctx); err != nil {
 		return err
 	}
 	// GoNB runs goimports on every cell. Both are pinned by tool lines in go.mod.
@@ -68,15 +68,15 @@ func (s *Clone) All() error {
 		{"gonb", gonbModule, gonbModule},
 		{"goimports", "golang.org/x/tools/cmd/goimports", "golang.org/x/tools"},
 	} {
-		if err := s.buildTool(tool.name, tool.pkg, tool.module); err != nil {
+		if err := s.buildTool(ctx, tool.name, tool.pkg, tool.module); err != nil {
 			return err
 		}
 	}
 	// The kernel's environment depends on what is there.
-	if err := s.installXLA(); err != nil {
+	if err := s.installXLA(ctx); err != nil {
 		return err
 	}
-	if err := s.installKernel(); err != nil {
+	if err := s.installKernel(ctx); err != nil {
 		return err
 	}
 	if err := s.installUserKernel(s.Claim); err != nil { // a home that cannot be written is no reason to stop
@@ -93,7 +93,7 @@ func (s *Clone) All() error {
 }
 
 // buildTool builds a program in the version that go.mod pins, unless it is there.
-func (s *Clone) buildTool(name, pkg, module string) error {
+func (s *Clone) buildTool(ctx context.Context, name, pkg, module string) error {
 	path := filepath.Join(s.bin(), name)
 	pinned, err := cell.PinnedVersions(filepath.Join(s.Dir, "go.mod"))
 	if err != nil {
@@ -105,19 +105,30 @@ func (s *Clone) buildTool(name, pkg, module string) error {
 		return nil
 	}
 	fmt.Printf("🔧 Building %s %s\n", name, want)
-	if pkg != gonbModule {
-		return s.Logged(nil, "go", "build", "-o", path, pkg)
-	}
-	mod, err := s.correctedSource()
+	scratch, remove, err := durable.Scratch(filepath.Join(s.Dir, "build"), name)
 	if err != nil {
 		return err
 	}
-	return s.Logged([]string{"GOWORK=off"}, "go", "build", "-modfile="+mod, "-tags="+correctionsTag(), "-o", path, pkg)
+	defer remove()
+	var env, corrections []string
+	if pkg == gonbModule {
+		mod, err := s.correctedSource(ctx)
+		if err != nil {
+			return err
+		}
+		env, corrections = []string{"GOWORK=off"}, []string{"-modfile=" + mod, "-tags=" + correctionsTag()}
+	}
+	// It gets its name when it is whole: "go build" copies where TMPDIR is another disk.
+	built := filepath.Join(scratch, name)
+	if err := s.Logged(ctx, env, "go", slices.Concat([]string{"build", "-o", built}, corrections, []string{pkg})...); err != nil {
+		return err
+	}
+	return os.Rename(built, path)
 }
 
 // installKernel writes the kernel's specification for this clone, unless it is
 // there. It lies in the clone, so it does not meet a GoNB of the user's own.
-func (s *Clone) installKernel() error {
+func (s *Clone) installKernel(ctx context.Context) error {
 	gonb := filepath.Join(s.bin(), "gonb")
 	var spec struct{ Argv []string }
 	raw, err := os.ReadFile(s.kernelSpec())
@@ -125,7 +136,7 @@ func (s *Clone) installKernel() error {
 		fmt.Println("🔧 Installing the Go kernel for Jupyter")
 		// Without --raw_error a cell that does not compile shows only that it failed;
 		// --force_deps because gopls, which completes code, is not needed to run it.
-		if err := s.Logged([]string{"JUPYTER_DATA_DIR=" + s.Data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.Dir); err != nil {
+		if err := s.Logged(ctx, []string{"JUPYTER_DATA_DIR=" + s.Data()}, gonb, "--install", "--force_deps", "--raw_error", "--go_work="+s.Dir); err != nil {
 			return err
 		}
 	}
@@ -269,35 +280,47 @@ func withExperiment(list, name string) string {
 	return list + "," + name
 }
 
-// Logged runs a program with its output in build/setup.log, and shows the end
-// of that when it fails.
-func (s *Clone) Logged(env []string, name string, args ...string) error {
-	return s.loggedUntil(context.Background(), env, name, args...)
+// Logged runs a program with its output in build/setup.log, and shows the end of that
+// when it fails. When ctx ends, the program is interrupted with all that it has
+// started, and killed if that does not end it soon.
+func (s *Clone) Logged(ctx context.Context, env []string, name string, args ...string) error {
+	return s.logged(ctx, time.Second, env, name, args...)
 }
 
-// loggedUntil is logged for a program that is ended with what it has started
-// when ctx ends.
-func (s *Clone) loggedUntil(ctx context.Context, env []string, name string, args ...string) error {
-	log, err := os.OpenFile(s.Log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o666)
+// logged is Logged for a program that is killed so long after its interruption, or,
+// with 0, never.
+func (s *Clone) logged(ctx context.Context, kill time.Duration, env []string, name string, args ...string) error {
+	log, err := os.OpenFile(s.Log(), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o666)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
 	fmt.Fprintf(log, "$ %s %s\n", name, strings.Join(args, " "))
-	var output strings.Builder
+	begin, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = s.Dir
 	cmd.Env = append(s.Environ(), env...)
-	if ctx.Done() != nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-		cmd.WaitDelay = 5 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	signal := func(sig syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, sig) }
+	cmd.Cancel = func() error { return signal(syscall.SIGINT) }
+	if kill > 0 {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+		cmd.Cancel = func() error {
+			time.AfterFunc(kill, func() { _ = signal(syscall.SIGKILL) }) // what it has started may live on
+			return signal(syscall.SIGINT)
+		}
 	}
-	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.Stdout, cmd.Stderr = log, log // no pipe: what outlives this program can go on writing
 	err = cmd.Run()
-	fmt.Fprint(log, output.String())
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
-		return fmt.Errorf("%s %s failed (%v), see %s:\n%s", filepath.Base(name), firstOf(args), err, s.Log(), LastLines(output.String(), 12))
+		said, _ := io.ReadAll(io.NewSectionReader(log, begin, 1<<20))
+		return fmt.Errorf("%s %s failed (%v), see %s:\n%s", filepath.Base(name), firstOf(args), err, s.Log(), LastLines(string(said), 12))
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func TestABrokenJupyterOnThePathIsPassedOver(t *testing.T) {
 	standin.Write(t, filepath.Join(shims, "jupyter"), "#!/bin/sh\nexit 127\n", 0o777)
 	standin.Write(t, filepath.Join(good, "jupyter"), "#!/bin/sh\nexit 0\n", 0o777)
 	t.Setenv("PATH", shims+":"+good+":/usr/bin:/bin")
-	if err := s.findJupyter(); err != nil {
+	if err := s.findJupyter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if want := filepath.Join(good, "jupyter"); s.Jupyter != want {
@@ -37,7 +37,7 @@ func TestAJupyterThatWasFoundIsNotAskedAgain(t *testing.T) {
 	standin.Write(t, program, "#!/bin/sh\necho once >> "+asked+"\n", 0o777)
 	t.Setenv("PATH", filepath.Dir(program)+":/usr/bin:/bin")
 	for range 2 {
-		if err := s.findJupyter(); err != nil || s.Jupyter != program {
+		if err := s.findJupyter(t.Context()); err != nil || s.Jupyter != program {
 			t.Errorf("got %s, %v, want %s", s.Jupyter, err, program)
 		}
 	}
@@ -49,7 +49,7 @@ func TestAJupyterThatWasFoundIsNotAskedAgain(t *testing.T) {
 func TestWithoutAnyWayToInstallOneLineSaysWhatToInstall(t *testing.T) {
 	s := clone(t)
 	t.Setenv("PATH", t.TempDir()) // no apt-get, no python3
-	err := s.installJupyter()
+	err := s.installJupyter(t.Context())
 	if err == nil {
 		t.Fatal("got no error")
 	}
@@ -67,7 +67,7 @@ func TestTheKernelIsInstalledAgainOnlyWhenTheCloneMoved(t *testing.T) {
 	standin.Write(t, filepath.Join(s.bin(), "gonb"), "#!/bin/sh\necho \"$@\" >> "+calls+"\nmkdir -p $JUPYTER_DATA_DIR/kernels/gonb\necho '"+spec+"' > $JUPYTER_DATA_DIR/kernels/gonb/kernel.json\n", 0o777)
 	install := func() {
 		t.Helper()
-		if err := s.installKernel(); err != nil {
+		if err := s.installKernel(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
 	standin.Write(t, gonb, "", 0o777)
 	standin.Write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.Dir+`"], "language": "go", "env": {"OLD": "1"}}`, 0o666)
 	for range 2 {
-		if err := s.installKernel(); err != nil {
+		if err := s.installKernel(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestAKernelThatRunsACopyIsNotInstalledAgain(t *testing.T) {
 	}{{"#!/bin/sh\ntouch " + s.Dir + "/again\n", false}, {"an older one", true}} {
 		standin.Write(t, copied, c.text, 0o777)
 		standin.Printed(t, func() {
-			if err := s.installKernel(); err != nil {
+			if err := s.installKernel(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -166,7 +166,7 @@ func TestSetUpsWaitForEachOther(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // nothing can be installed, so the end comes soon
 	done := make(chan struct{})
 	go func() {
-		standin.Printed(t, func() { _ = s.All() })
+		standin.Printed(t, func() { _ = s.All(t.Context()) })
 		close(done)
 	}()
 	select {
@@ -241,7 +241,7 @@ func TestXLAOnTheCPUKeepsItsMemory(t *testing.T) {
 	standin.Write(t, gonb, "", 0o777)
 	kernel := func() string {
 		standin.Write(t, s.kernelSpec(), `{"argv": ["`+gonb+`", "-go_work=`+s.Dir+`"]}`, 0o666)
-		if err := s.installKernel(); err != nil {
+		if err := s.installKernel(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		raw, err := os.ReadFile(s.kernelSpec())

@@ -29,7 +29,7 @@ func TestACloneIsMovedTogetherWithItsVenv(t *testing.T) {
 	standin.Write(t, filepath.Join(s.venv(), "bin", "long"), "#!/bin/sh\n'''exec' \""+s.venv()+"/bin/python\" \"$0\" \"$@\"\n' '''\nexit 3\n", 0o755)
 	standin.Write(t, filepath.Join(s.venv(), "bin", "mine"), "#!/bin/sh\nexit 0\n", 0o755)
 	t.Setenv("PATH", "/none")
-	if err := s.findJupyter(); err != nil {
+	if err := s.findJupyter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	moved := filepath.Join(t.TempDir(), "moved")
@@ -39,7 +39,7 @@ func TestACloneIsMovedTogetherWithItsVenv(t *testing.T) {
 	s = &Clone{Dir: moved}
 	said := standin.Printed(t, func() {
 		for range 2 {
-			if err := s.findJupyter(); err != nil {
+			if err := s.findJupyter(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -85,7 +85,7 @@ func TestACopyOfACloneUsesItsOwnJupyter(t *testing.T) {
 	s := clone(t)
 	venvOf(t, s)
 	t.Setenv("PATH", "/none")
-	if err := s.findJupyter(); err != nil {
+	if err := s.findJupyter(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	twin := &Clone{Dir: filepath.Join(t.TempDir(), "twin")}
@@ -93,7 +93,7 @@ func TestACopyOfACloneUsesItsOwnJupyter(t *testing.T) {
 		t.Fatal(err)
 	}
 	standin.Printed(t, func() {
-		if err := twin.findJupyter(); err != nil {
+		if err := twin.findJupyter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -128,17 +128,17 @@ esac
 	t.Setenv("PATH", system+":/bin")
 	t.Setenv("HOME", t.TempDir())
 	said := standin.Printed(t, func() {
-		if err := s.installWithPip(); err == nil {
+		if err := s.installWithPip(t.Context()); err == nil {
 			t.Error("the real thing would not have succeeded before the links were removed")
 		}
 		if err := s.repairVenv(); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.installWithPip(); err != nil {
+		if err := s.installWithPip(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
-	if s.Jupyter = s.workingJupyter(); s.Jupyter != filepath.Join(bin, "jupyter") {
+	if s.Jupyter = s.workingJupyter(t.Context()); s.Jupyter != filepath.Join(bin, "jupyter") {
 		text, _ := os.ReadFile(calls)
 		t.Errorf("found %q after %q; calls:\n%s", s.Jupyter, said, text)
 	}

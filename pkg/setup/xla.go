@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"rekindle/pkg/durable"
-	"rekindle/pkg/interrupt"
 	"rekindle/pkg/machine"
 )
 
@@ -51,12 +50,10 @@ func (l lack) Error() string { return l.what }
 // XLA's plugins that this machine can use, as far as they are not there. Where
 // that does not work, one line says why, and the Go engine computes: the only
 // error is an interruption.
-func (s *Clone) installXLA() error {
+func (s *Clone) installXLA(ctx context.Context) error {
 	if !s.wantsXLA() {
 		return nil
 	}
-	ctx, stop := interrupt.Context()
-	defer stop()
 	type part struct {
 		name, gain string
 		there      func() bool
@@ -71,8 +68,7 @@ func (s *Clone) installXLA() error {
 	for _, p := range parts {
 		err := s.UnlessFailed(ctx, p.name, p.there, p.install)
 		if ctx.Err() != nil {
-			fmt.Println("⚠️  Interrupted; nothing of XLA was left half done")
-			return ErrInterrupted
+			return ctx.Err()
 		}
 		if err != nil {
 			l := lack{err.Error(), "make setup"}
@@ -131,8 +127,8 @@ func (s *Clone) hasCompiler() bool {
 	return err == nil
 }
 
-func (s *Clone) installCompiler(context.Context) error {
-	if s.installWithApt("a C compiler", compilerPackages) == nil && s.hasCompiler() {
+func (s *Clone) installCompiler(ctx context.Context) error {
+	if s.installWithApt(ctx, "a C compiler", compilerPackages) == nil && s.hasCompiler() {
 		return nil
 	}
 	return lack{"there is no C compiler", "apt-get install " + strings.Join(compilerPackages, " ")}
@@ -141,7 +137,7 @@ func (s *Clone) installCompiler(context.Context) error {
 // installCPU fetches XLA's plugin for the CPU through pip, so that a person's
 // mirror, proxy and certificates count, or else with go-xla's installer.
 func (s *Clone) installCPU(ctx context.Context) error {
-	return s.inFolder(func(dir string) error {
+	return s.inFolder(ctx, func(dir string) error {
 		if has("cpu") { // another clone was faster
 			return nil
 		}
@@ -166,7 +162,7 @@ func (s *Clone) installCPU(ctx context.Context) error {
 
 // inFolder calls install with the folder in which go-xla looks first, while
 // nobody else installs there.
-func (s *Clone) inFolder(install func(dir string) error) error {
+func (s *Clone) inFolder(ctx context.Context, install func(dir string) error) error {
 	dirs := machine.PluginFolders()
 	if len(dirs) == 0 {
 		return lack{"PJRT_PLUGIN_LIBRARY_PATH is set and empty", "unset PJRT_PLUGIN_LIBRARY_PATH && make setup"}
@@ -180,7 +176,7 @@ func (s *Clone) inFolder(install func(dir string) error) error {
 		return err
 	}
 	defer lock.Close()
-	if err := durable.Lock(context.Background(), lock, nil); err != nil {
+	if err := durable.Lock(ctx, lock, func() { fmt.Printf("⏳ Another process installs in %s; waiting for it\n", dir) }); err != nil {
 		return err
 	}
 	killed, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")) // set-ups before us
@@ -207,7 +203,7 @@ func (s *Clone) pip(ctx context.Context) (string, error) {
 		return "", none
 	}
 	_, before := os.Stat(s.venv())
-	if s.loggedUntil(ctx, nil, python, "-m", "venv", s.venv()) != nil {
+	if s.Logged(ctx, nil, python, "-m", "venv", s.venv()) != nil {
 		if before != nil {
 			_ = os.RemoveAll(s.venv())
 		}
@@ -225,13 +221,13 @@ func (s *Clone) installWheel(ctx context.Context, w wheel, dir string) error {
 	if err != nil {
 		return err
 	}
-	scratch, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "xla-*")
+	scratch, remove, err := durable.Scratch(filepath.Join(s.Dir, "build"), "xla")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer remove()
 	// One retry: where there is no network pip would try for minutes.
-	err = s.loggedUntil(ctx, []string{"TMPDIR=" + scratch}, python, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--retries=1", "--dest="+scratch, w.name+"=="+w.version)
+	err = s.Logged(ctx, []string{"TMPDIR=" + scratch}, python, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--retries=1", "--dest="+scratch, w.name+"=="+w.version)
 	if err != nil {
 		return fmt.Errorf("pip could not fetch %s, see %s", w.name, s.Relative(s.Log()))
 	}
@@ -296,7 +292,7 @@ func (s *Clone) installWithGoXLA(ctx context.Context, dir string) error {
 	defer os.RemoveAll(scratch)
 	ctx, cancel := context.WithTimeout(ctx, goXLALimit)
 	defer cancel()
-	if err := s.loggedUntil(ctx, []string{"TMPDIR=" + scratch}, "go", "run", "./pkg/cmd/xlaplugin", scratch); err != nil {
+	if err := s.Logged(ctx, []string{"TMPDIR=" + scratch}, "go", "run", "./pkg/cmd/xlaplugin", scratch); err != nil {
 		return err
 	}
 	files, _ := filepath.Glob(filepath.Join(scratch, "pjrt_c_api_cpu_v*_plugin.so"))

@@ -15,6 +15,7 @@ import (
 
 	"rekindle/pkg/durable"
 	"rekindle/pkg/internal/standin"
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/machine"
 )
 
@@ -103,7 +104,7 @@ func lines(t *testing.T, path string) int {
 func install(t *testing.T, s *Clone) string {
 	t.Helper()
 	return standin.Printed(t, func() {
-		if err := s.installXLA(); err != nil {
+		if err := s.installXLA(t.Context()); err != nil {
 			t.Errorf("set-up ends because of XLA: %v", err)
 		}
 	})
@@ -234,9 +235,11 @@ func TestAnInterruptedDownloadLeavesNothing(t *testing.T) {
 	standin.Write(t, filepath.Join(plugins, ".unfinished-pjrt_c_api_cpu_plugin.so-1"), "of a set-up that was killed", 0o666)
 	t.Setenv("PARENT", strconv.Itoa(syscall.Getpid()))
 	var err error
-	standin.Printed(t, func() { err = s.installXLA() })
-	if !errors.Is(err, ErrInterrupted) {
-		t.Errorf("got %v, want exit status 130", err)
+	ctx, stop := interrupt.Context()
+	defer stop()
+	standin.Printed(t, func() { err = s.installXLA(ctx) })
+	if !errors.Is(err, context.Canceled) || interrupt.Status(ctx) != 128+int(syscall.SIGTERM) {
+		t.Errorf("got %v, exit status %d", err, interrupt.Status(ctx))
 	}
 	if got := files(t, plugins); got != "" {
 		t.Errorf("the plugins' folder holds %q, want nothing", got)

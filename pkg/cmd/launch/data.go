@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/notebook"
@@ -13,7 +11,7 @@ import (
 
 // data downloads DIV2K into the clean folders of the configuration: the usual
 // ones, or those that the environment names.
-func data() error {
+func data(ctx context.Context) error {
 	cfg := config.Default()
 	if text := os.Getenv(notebook.ConfigVariable); text != "" {
 		var err error
@@ -21,12 +19,5 @@ func data() error {
 			return fmt.Errorf("%s: %w", notebook.ConfigVariable, err)
 		}
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
-	err := notebook.DownloadDIV2K(ctx, cfg)
-	if ctx.Err() != nil {
-		fmt.Println("⚠️  Interrupted. What has arrived is kept; to go on, run the same again")
-		return exitStatus(130)
-	}
-	return err
+	return notebook.DownloadDIV2K(ctx, cfg)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,6 +86,30 @@ trap 'exit 1' INT; echo started >> $REKINDLE_RUN_DIR/log; while true; do sleep 0
 	}
 }
 
+// Memory runs out, say, and the kernel of the process that it costs goes on.
+func TestARunEndsWithWhatRunsTheCells(t *testing.T) {
+	s := clone(t)
+	jupyter(t, s, `(trap 'echo "saved" >> $REKINDLE_RUN_DIR/log; exit' TERM; while true; do sleep 0.1; done) &
+sleep 0.5; kill -KILL $$`)
+	began := time.Now()
+	var err error
+	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
+	if took := time.Since(began); !errors.Is(err, exitStatus(1)) || took > saving {
+		t.Errorf("got %v after %v, want exit status 1 soon", err, took)
+	}
+	if !strings.Contains(text, "nbconvert: signal: killed") {
+		t.Errorf("got %q, want it to say what was killed", text)
+	}
+	if lists, _ := os.ReadFile("/proc/self/task/" + strconv.Itoa(os.Getpid()) + "/children"); len(lists) > 0 {
+		time.Sleep(time.Second)
+		for _, pid := range strings.Fields(string(lists)) {
+			if state, _ := os.ReadFile("/proc/" + pid + "/stat"); len(state) > 0 && !strings.Contains(string(state), ") Z ") {
+				t.Errorf("what it has started goes on: %s", state)
+			}
+		}
+	}
+}
+
 func TestRunsOfDifferentNamesKeepTheirNotebooksApart(t *testing.T) {
 	for overrides, want := range map[string]string{
 		``:                               "unet.ipynb",
@@ -103,14 +128,14 @@ func TestWrongCallsAreRefused(t *testing.T) {
 	s := clone(t)
 	t.Chdir(s.Dir)
 	for _, args := range [][]string{{}, {"run"}, {"fly"}, {"run", "a", "b"}, {"setup", "n.ipynb"}} {
-		if err := launch(s.Dir, args); !errors.Is(err, errUsage) {
+		if err := launch(t.Context(), s.Dir, args); !errors.Is(err, errUsage) {
 			t.Errorf("%q: got %v, want how to call it", args, err)
 		}
 	}
-	if err := launch(s.Dir, []string{"run", "missing.ipynb"}); err == nil || !strings.Contains(err.Error(), "missing.ipynb") {
+	if err := launch(t.Context(), s.Dir, []string{"run", "missing.ipynb"}); err == nil || !strings.Contains(err.Error(), "missing.ipynb") {
 		t.Errorf("a notebook that does not exist: got %v", err)
 	}
-	if err := launch(t.TempDir(), []string{"setup"}); err == nil || !strings.Contains(err.Error(), "clone") {
+	if err := launch(t.Context(), t.TempDir(), []string{"setup"}); err == nil || !strings.Contains(err.Error(), "clone") {
 		t.Errorf("outside a clone: got %v", err)
 	}
 }

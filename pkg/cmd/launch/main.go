@@ -26,18 +26,22 @@ import (
 	"slices"
 	"strconv"
 
+	"rekindle/pkg/interrupt"
 	"rekindle/pkg/setup"
 )
 
 func main() {
+	ctx, stop := interrupt.Context()
+	defer stop()
 	clone, err := os.Getwd()
 	if err == nil {
-		err = launch(clone, os.Args[1:])
+		err = launch(ctx, clone, os.Args[1:])
 	}
 	var ended exitStatus
 	switch {
-	case errors.Is(err, setup.ErrInterrupted):
-		os.Exit(130) // as a shell says for Ctrl+C
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		fmt.Fprintln(os.Stderr, "⚠️  Interrupted. What is done stays; to go on, run the same again")
+		os.Exit(interrupt.Status(ctx))
 	case errors.As(err, &ended): // what happened has been said
 		os.Exit(int(ended))
 	case err != nil:
@@ -53,7 +57,7 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 
 var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] [ARGUMENT ...] | launch jupyter | launch kernel | launch unkernel | launch gopls | launch data | launch sync | launch refresh [NOTEBOOK]")
 
-func launch(clone string, args []string) error {
+func launch(ctx context.Context, clone string, args []string) error {
 	if len(args) == 1 && args[0] == "filter" { // git asks whether there is one
 		return nil
 	}
@@ -91,45 +95,49 @@ func launch(clone string, args []string) error {
 		}
 	}
 	s := &setup.Clone{Dir: clone}
+	setUp := func(install func(context.Context) error) error {
+		_, err := interrupt.Do(ctx, func() (any, error) { return nil, install(ctx) })
+		return err
+	}
 	switch command {
 	case "setup":
 		s.Insist = true
-		return s.All()
+		return setUp(s.All)
 	case "data":
-		return data()
+		return data(ctx)
 	case "run":
-		if err := s.All(); err != nil {
+		if err := setUp(s.All); err != nil {
 			return err
 		}
-		if err := compile(s); err != nil {
+		if err := compile(ctx, s); err != nil {
 			return err
 		}
 		return run(s, notebook)
 	case "lab":
-		if err := s.All(); err != nil {
+		if err := setUp(s.All); err != nil {
 			return err
 		}
 		return lab(s, notebook, forJupyter)
 	case "jupyter":
-		return s.OwnJupyter()
+		return setUp(s.OwnJupyter)
 	case "kernel":
 		s.Claim = true
-		return s.All()
+		return setUp(s.All)
 	case "unkernel":
 		return s.RemoveUserKernel()
 	case "gopls":
-		if err := s.All(); err != nil {
+		if err := setUp(s.All); err != nil {
 			return err
 		}
-		return s.BuildGopls(context.Background())
+		return setUp(s.BuildGopls)
 	case "sync":
 		_, _, err := syncAll(clone)
 		return err
 	case "refresh":
-		if err := s.All(); err != nil {
+		if err := setUp(s.All); err != nil {
 			return err
 		}
-		if err := compile(s); err != nil {
+		if err := compile(ctx, s); err != nil {
 			return err
 		}
 		return refresh(s, notebook)

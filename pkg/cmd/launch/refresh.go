@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"rekindle/pkg/durable"
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/notebook/ipynb"
@@ -70,11 +71,11 @@ func refresh(s *setup.Clone, only string) error {
 		}
 		training, others = []string{file}, nil
 	}
-	scratch, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "refresh-*")
+	scratch, remove, err := durable.Scratch(filepath.Join(s.Dir, "build"), "refresh")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer remove()
 	goMod, err := os.ReadFile(filepath.Join(s.Dir, "go.mod"))
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,11 +34,11 @@ const saving = 15 * time.Second
 // what they print, and says where the results are.
 func run(s *setup.Clone, file string) error {
 	began := time.Now()
-	dir, err := os.MkdirTemp(filepath.Join(s.Dir, "build"), "run-*")
+	dir, remove, err := durable.Scratch(filepath.Join(s.Dir, "build"), "run")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer remove()
 	printed, err := os.Create(filepath.Join(dir, cell.LogName))
 	if err != nil {
 		return err
@@ -75,7 +77,7 @@ func run(s *setup.Clone, file string) error {
 		fmt.Printf("      %s='%s'\n", notebook.ConfigVariable, resuming(os.Getenv(notebook.ConfigVariable)))
 	case err != nil:
 		if !bytes.Contains(said, []byte("❌")) { // the cells themselves have not said what is wrong
-			fmt.Fprintln(os.Stderr, setup.LastLines(messages.String(), 40))
+			fmt.Fprintln(os.Stderr, setup.LastLines(messages.String()+filepath.Base(s.Jupyter)+" nbconvert: "+err.Error(), 40))
 		}
 		fmt.Fprintf(os.Stderr, "❌ The notebook stopped at an error; all messages are in %s\n", s.Relative(log))
 	default:
@@ -140,15 +142,18 @@ func resuming(overrides string) string {
 }
 
 // compile builds what cells import, so that the wait for it has a name.
-func compile(s *setup.Clone) error {
+func compile(ctx context.Context, s *setup.Clone) error {
 	said := time.AfterFunc(2*time.Second, func() { fmt.Println("🔧 Compiling; the first time this takes a minute or two") })
 	defer said.Stop()
-	return s.Logged(nil, "go", "build", "./pkg/notebook/...")
+	return s.Logged(ctx, nil, "go", "build", "./pkg/notebook/...")
 }
 
 // untilDone runs a program in a process group of its own. What would stop this
-// program interrupts that one instead, and is waited for.
+// program interrupts that one instead, and is waited for. Where that one is killed, the
+// kernel that it has started is ended; it would wait for ever.
 func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // what has no parent any more becomes a child of this program
+	cmd.WaitDelay = time.Second                             // the kernel holds the other end of its output, too
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, interrupt.Signals()...)
@@ -161,6 +166,9 @@ func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
 	for {
 		select {
 		case err := <-done:
+			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+				endChildren()
+			}
 			return interrupted, err
 		case <-signals:
 			if !interrupted {
@@ -168,6 +176,20 @@ func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
 			}
 			interrupted = true
 			_ = cmd.Process.Signal(os.Interrupt) // it may have ended just now
+		}
+	}
+}
+
+// endChildren asks all children of this program to end: the kernel of one that was
+// killed, which tells its cell.
+func endChildren() {
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, list := range lists {
+		pids, _ := os.ReadFile(list)
+		for _, word := range strings.Fields(string(pids)) {
+			if pid, err := strconv.Atoi(word); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGTERM)
+			}
 		}
 	}
 }

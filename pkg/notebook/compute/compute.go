@@ -46,16 +46,17 @@ func trainOn(cfg config.Config, open opener) {
 	if lock.Warning != "" {
 		cell.Warn(lock.Warning)
 	}
-	err = trainLocked(ctx, stop, cfg, exp, open)
+	err = trainLocked(ctx, cfg, exp, open)
 	if errors.Is(err, errNotBegun) { // no failure, as an interruption of training is none
 		cell.Warn(err.Error())
 		err = nil
 	}
 	_ = lock.Release() // before Check ends the program: what stays locked counts as killed
+	stop()             // from here on a signal kills
 	cell.Check(err)
 }
 
-func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *experiment.Experiment, open opener) (err error) {
+func trainLocked(ctx context.Context, cfg config.Config, exp *experiment.Experiment, open opener) (err error) {
 	var result *train.Result
 	chat := withTelegram(nil, exp, cfg)
 	defer func() {
@@ -66,7 +67,6 @@ func trainLocked(ctx context.Context, stop func(), cfg config.Config, exp *exper
 			cell.Interrupted()
 		}
 		chat.finish(ctx, result, err)
-		stop() // from here on a signal kills
 	}()
 	if err := exp.Prepare(); err != nil {
 		return err
