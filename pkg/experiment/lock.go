@@ -138,6 +138,25 @@ func inode(f *os.File) uint64 {
 	return 0
 }
 
+// Keep takes the lock of e again where its file is another one: somebody has removed
+// it, or the folder was removed and made again.
+func (l *Lock) Keep(e *Experiment) error {
+	ours, err := l.file.Stat()
+	if err != nil {
+		return err
+	}
+	if there, err := os.Stat(filepath.Join(e.Dir, ".lock")); err == nil && os.SameFile(ours, there) {
+		return nil
+	}
+	again, err := e.Lock()
+	if err != nil {
+		return err
+	}
+	l.file.Close()
+	l.file = again.file
+	return nil
+}
+
 // Release gives the lock back. The file stays, empty: removing it would let two
 // processes lock two different files of the same name.
 func (l *Lock) Release() error {

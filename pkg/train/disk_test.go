@@ -99,6 +99,12 @@ func TestAFolderIsRenamedOrRemovedWhileItIsTrained(t *testing.T) {
 			}
 			return now
 		}},
+		{"lock file removed", "", func(t *testing.T, dir string) string {
+			if err := os.Remove(filepath.Join(dir, ".lock")); err != nil {
+				t.Fatal(err)
+			}
+			return dir
+		}},
 		{"removed", "was removed while it was trained", func(t *testing.T, dir string) string {
 			if err := os.RemoveAll(dir); err != nil {
 				t.Fatal(err)
@@ -109,16 +115,29 @@ func TestAFolderIsRenamedOrRemovedWhileItIsTrained(t *testing.T) {
 		cfg.ExperimentsDir = t.TempDir()
 		exp := newExperiment(t, cfg)
 		now := exp.Dir
+		lock, err := exp.Lock()
+		if err != nil {
+			t.Fatal(err)
+		}
 		w := &watch{}
 		w.onBatch = func(epoch, batch int) {
 			if epoch == 2 && batch == 2 {
 				now = c.disturb(t, exp.Dir)
 			}
+			if epoch == 3 {
+				var locked *experiment.LockedError
+				if _, err := (&experiment.Experiment{Dir: now}).Lock(); !errors.As(err, &locked) {
+					t.Errorf("%s: another process that wants to train it, too, gets %v", c.name, err)
+				}
+			}
 		}
-		if _, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w}); err != nil {
+		if _, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w, Lock: lock}); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if !w.said(c.said) {
+		if err := lock.Release(); err != nil {
+			t.Error(err)
+		}
+		if c.said != "" && !w.said(c.said) {
 			t.Errorf("%s: said %q", c.name, w.messages)
 		}
 		at := &experiment.Experiment{Dir: now}

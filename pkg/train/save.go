@@ -22,6 +22,7 @@ type saver struct {
 	file  string        // the checkpoint that was read or written last
 
 	folder *os.File // of the checkpoints, see [saver.hold]
+	lock   *experiment.Lock
 }
 
 // epoch writes the checkpoints of a completed epoch, once for all their names,
@@ -74,6 +75,11 @@ func (w *saver) due() bool {
 func (w *saver) put(s *checkpoint.State, name, reason string) error {
 	if err := w.follow(); err != nil {
 		return fmt.Errorf("train: %w", err)
+	}
+	if w.lock != nil {
+		if err := w.lock.Keep(w.exp); err != nil {
+			return fmt.Errorf("train: %w", err)
+		}
 	}
 	path := w.exp.Checkpoints().Path(name)
 	s.Reason = reason

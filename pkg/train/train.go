@@ -54,6 +54,7 @@ type Options struct {
 	Reporter Reporter         // nil: Silent
 	FillUp   bool             // batches that are not full are filled up on the Go engine too, as they are on XLA and on several devices
 	Now      func() time.Time // nil: time.Now
+	Lock     *experiment.Lock // that of the experiment, kept also where its file is removed; nil: it is the caller's matter
 }
 
 // Reporter is told how a run goes. Calls come from one goroutine.
@@ -184,7 +185,7 @@ func newLoop(t task, opts Options) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &saver{task: t, file: from.file}
+	w := &saver{task: t, file: from.file, lock: opts.Lock}
 	if err := w.preflight(from.state); err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ var rootFlag = regexp.MustCompile(`^--(notebook-dir|[A-Za-z]+\.(root|notebook)_d
 
 // lab opens Jupyter in the browser, says where the notebook is, and stays until
 // Jupyter is stopped.
-func lab(s *setup.Clone, notebook string, forJupyter []string) error {
+func lab(ctx context.Context, s *setup.Clone, notebook string, forJupyter []string) error {
 	asked := ""
 	forJupyter = slices.DeleteFunc(slices.Clone(forJupyter), func(a string) bool {
 		if name, found := strings.CutPrefix(a, frontFlag); found {
@@ -91,13 +91,13 @@ func lab(s *setup.Clone, notebook string, forJupyter []string) error {
 	cmd := exec.Command(s.Jupyter, args...)
 	cmd.Dir, cmd.Env = s.Dir, append(s.Environ(), "JUPYTER_CONFIG_PATH="+overrides)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	ctx, stop := context.WithCancel(context.Background())
+	untilEnd, stop := context.WithCancel(context.Background())
 	defer stop()
 	beside := make(chan struct{})
-	err = passSignals(cmd, func() {
+	err = passSignals(ctx, cmd, func() {
 		go func() {
 			defer close(beside)
-			besideLab(s, ctx, cmd.Process.Pid, front, notebook)
+			besideLab(s, untilEnd, cmd.Process.Pid, front, notebook)
 		}()
 	})
 	if stop(); cmd.Process != nil {

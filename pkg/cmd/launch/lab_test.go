@@ -48,7 +48,7 @@ echo '{"pid": '$$', "port": 9001, "url": "http://192.0.2.1:9001/base/", "token":
 sleep 4;;
 esac`)
 		var err error
-		text := standin.Printed(t, func() { err = lab(s, "n.ipynb", []string{"--port=9000", "--no-browser"}) })
+		text := standin.Printed(t, func() { err = lab(t.Context(), s, "n.ipynb", []string{"--port=9000", "--no-browser"}) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestAFrontEndThatIsNotThereIsNamed(t *testing.T) {
 	s := clone(t)
 	jupyter(t, s, "exit 1")
 	for _, asked := range []string{"", "lab", "code"} {
-		err := lab(s, "n.ipynb", []string{frontFlag + asked})
+		err := lab(t.Context(), s, "n.ipynb", []string{frontFlag + asked})
 		if err == nil || asked == "lab" && !strings.Contains(err.Error(), "make jupyter") || asked == "code" && !strings.Contains(err.Error(), `"code"`) {
 			t.Errorf("%q: got %v", asked, err)
 		}
@@ -86,7 +86,7 @@ func TestAFolderOfTheUsersOwnIsTheOnlyOne(t *testing.T) {
 		s := clone(t)
 		calls := filepath.Join(s.Dir, "calls")
 		jupyter(t, s, `case "$*" in *--version) ;; *) echo "$*" >> `+calls+`;; esac`)
-		if err := lab(s, "", c.args); err != nil {
+		if err := lab(t.Context(), s, "", c.args); err != nil {
 			t.Fatal(err)
 		}
 		said, _ := os.ReadFile(calls)

@@ -29,7 +29,7 @@ func TestARunShowsWhatCellsPrintAndSaysWhereTheResultsAre(t *testing.T) {
 	jupyter(t, s, `echo "epoch 1" >> $REKINDLE_RUN_DIR/log; echo -n "$PWD/experiments/unet/gaussian/x" > $REKINDLE_RUN_DIR/experiment
 touch build/notebooks/n.ipynb`)
 	var err error
-	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(t.Context(), s, "n.ipynb") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestAFailedCellIsNotBuriedUnderATraceback(t *testing.T) {
 	s := clone(t)
 	jupyter(t, s, `echo "❌ config: BatchSize is 0" >> $REKINDLE_RUN_DIR/log; echo "Traceback (most recent call last)" >&2; exit 1`)
 	var err error
-	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(t.Context(), s, "n.ipynb") })
 	if !errors.Is(err, exitStatus(1)) {
 		t.Errorf("got %v, want exit status 1", err)
 	}
@@ -60,7 +60,7 @@ func TestACellThatDoesNotCompileShowsTheMessages(t *testing.T) {
 	s := clone(t)
 	jupyter(t, s, `echo "undefined: cfgg" >&2; exit 1`)
 	var err error
-	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(t.Context(), s, "n.ipynb") })
 	if err == nil || !strings.Contains(text, "undefined: cfgg") {
 		t.Errorf("got %v and %q, want the compiler's message", err, text)
 	}
@@ -77,7 +77,7 @@ trap 'exit 1' INT; echo started >> $REKINDLE_RUN_DIR/log; while true; do sleep 0
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 	}()
 	var err error
-	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(t.Context(), s, "n.ipynb") })
 	if !errors.Is(err, exitStatus(130)) {
 		t.Errorf("got %v, want exit status 130", err)
 	}
@@ -93,7 +93,7 @@ func TestARunEndsWithWhatRunsTheCells(t *testing.T) {
 sleep 0.5; kill -KILL $$`)
 	began := time.Now()
 	var err error
-	text := standin.Printed(t, func() { err = run(s, "n.ipynb") })
+	text := standin.Printed(t, func() { err = run(t.Context(), s, "n.ipynb") })
 	if took := time.Since(began); !errors.Is(err, exitStatus(1)) || took > saving {
 		t.Errorf("got %v after %v, want exit status 1 soon", err, took)
 	}
@@ -128,14 +128,14 @@ func TestWrongCallsAreRefused(t *testing.T) {
 	s := clone(t)
 	t.Chdir(s.Dir)
 	for _, args := range [][]string{{}, {"run"}, {"fly"}, {"run", "a", "b"}, {"setup", "n.ipynb"}} {
-		if err := launch(t.Context(), s.Dir, args); !errors.Is(err, errUsage) {
+		if err := launch(s.Dir, args); !errors.Is(err, errUsage) {
 			t.Errorf("%q: got %v, want how to call it", args, err)
 		}
 	}
-	if err := launch(t.Context(), s.Dir, []string{"run", "missing.ipynb"}); err == nil || !strings.Contains(err.Error(), "missing.ipynb") {
+	if err := launch(s.Dir, []string{"run", "missing.ipynb"}); err == nil || !strings.Contains(err.Error(), "missing.ipynb") {
 		t.Errorf("a notebook that does not exist: got %v", err)
 	}
-	if err := launch(t.Context(), t.TempDir(), []string{"setup"}); err == nil || !strings.Contains(err.Error(), "clone") {
+	if err := launch(t.TempDir(), []string{"setup"}); err == nil || !strings.Contains(err.Error(), "clone") {
 		t.Errorf("outside a clone: got %v", err)
 	}
 }

@@ -31,17 +31,12 @@ import (
 )
 
 func main() {
-	ctx, stop := interrupt.Context()
-	defer stop()
 	clone, err := os.Getwd()
 	if err == nil {
-		err = launch(ctx, clone, os.Args[1:])
+		err = launch(clone, os.Args[1:])
 	}
 	var ended exitStatus
 	switch {
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		fmt.Fprintln(os.Stderr, "⚠️  Interrupted. What is done stays; to go on, run the same again")
-		os.Exit(interrupt.Status(ctx))
 	case errors.As(err, &ended): // what happened has been said
 		os.Exit(int(ended))
 	case err != nil:
@@ -57,7 +52,7 @@ func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)
 
 var errUsage = errors.New("usage: launch setup | launch run NOTEBOOK | launch lab [NOTEBOOK] [ARGUMENT ...] | launch jupyter | launch kernel | launch unkernel | launch gopls | launch data | launch sync | launch refresh [NOTEBOOK]")
 
-func launch(ctx context.Context, clone string, args []string) error {
+func launch(clone string, args []string) error {
 	if len(args) == 1 && args[0] == "filter" { // git asks whether there is one
 		return nil
 	}
@@ -94,7 +89,18 @@ func launch(ctx context.Context, clone string, args []string) error {
 			return fmt.Errorf("there is no notebook %s", notebook)
 		}
 	}
-	s := &setup.Clone{Dir: clone}
+	ctx, stop := interrupt.Context()
+	defer stop()
+	err := do(ctx, &setup.Clone{Dir: clone}, command, notebook, forJupyter)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		fmt.Fprintln(os.Stderr, "⚠️  Interrupted. What is done stays; to go on, run the same again")
+		return exitStatus(interrupt.Status(ctx))
+	}
+	return err
+}
+
+// do is what a person calls this program for. It ends with ctx.
+func do(ctx context.Context, s *setup.Clone, command, notebook string, forJupyter []string) error {
 	setUp := func(install func(context.Context) error) error {
 		_, err := interrupt.Do(ctx, func() (any, error) { return nil, install(ctx) })
 		return err
@@ -112,12 +118,12 @@ func launch(ctx context.Context, clone string, args []string) error {
 		if err := compile(ctx, s); err != nil {
 			return err
 		}
-		return run(s, notebook)
+		return run(ctx, s, notebook)
 	case "lab":
 		if err := setUp(s.All); err != nil {
 			return err
 		}
-		return lab(s, notebook, forJupyter)
+		return lab(ctx, s, notebook, forJupyter)
 	case "jupyter":
 		return setUp(s.OwnJupyter)
 	case "kernel":
@@ -131,7 +137,7 @@ func launch(ctx context.Context, clone string, args []string) error {
 		}
 		return setUp(s.BuildGopls)
 	case "sync":
-		_, _, err := syncAll(clone)
+		_, _, err := syncAll(s.Dir)
 		return err
 	case "refresh":
 		if err := setUp(s.All); err != nil {
@@ -140,7 +146,7 @@ func launch(ctx context.Context, clone string, args []string) error {
 		if err := compile(ctx, s); err != nil {
 			return err
 		}
-		return refresh(s, notebook)
+		return refresh(ctx, s, notebook)
 	}
 	return errUsage
 }

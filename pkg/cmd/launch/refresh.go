@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -58,7 +59,7 @@ func syncAll(clone string) (training, others []string, err error) {
 // not train show what the others have trained: where one of those has failed,
 // they are not run, and keep their outputs. With only, the path of a notebook, it
 // is that one alone: one that compares or restores then finds nothing trained.
-func refresh(s *setup.Clone, only string) error {
+func refresh(ctx context.Context, s *setup.Clone, only string) error {
 	training, others, err := syncAll(s.Dir)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func refresh(s *setup.Clone, only string) error {
 			break
 		}
 		began := time.Now()
-		size, err := refreshOne(s, scratch, file)
+		size, err := refreshOne(ctx, s, scratch, file)
 		var ended exitStatus
 		if errors.As(err, &ended) { // interrupted
 			return err
@@ -106,7 +107,7 @@ func refresh(s *setup.Clone, only string) error {
 }
 
 // refreshOne runs a notebook and stores its outputs. It returns the file's size.
-func refreshOne(s *setup.Clone, scratch, file string) (size int64, err error) {
+func refreshOne(ctx context.Context, s *setup.Clone, scratch, file string) (size int64, err error) {
 	path, copied := filepath.Join(s.Dir, file), filepath.Join(scratch, file)
 	n, err := ipynb.Load(path)
 	if err != nil {
@@ -128,7 +129,7 @@ func refreshOne(s *setup.Clone, scratch, file string) (size int64, err error) {
 	cmd.Dir = scratch
 	cmd.Env = append(cmd.Env, notebook.ConfigVariable+"="+overrides, cell.RunDirVariable+"=")
 	cmd.Stdout, cmd.Stderr = &messages, &messages
-	interrupted, err := untilDone(cmd)
+	interrupted, err := untilDone(ctx, cmd)
 	if interrupted {
 		return 0, exitStatus(130)
 	}

@@ -65,7 +65,7 @@ mkdir -p $out
 sed 's/"execution_count": null/"execution_count": 1/; s/"outputs": \[\]/"outputs": [{"output_type": "stream", "name": "stdout", "text": ["trained\\n"]}]/' $last > $out/$(basename $last)`)
 
 	var err error
-	text := standin.Printed(t, func() { err = refresh(s, "") })
+	text := standin.Printed(t, func() { err = refresh(t.Context(), s, "") })
 	if !errors.Is(err, exitStatus(1)) {
 		t.Errorf("got %v, want exit status 1 for the notebook that failed", err)
 	}
@@ -113,7 +113,7 @@ sed 's/"execution_count": null/"execution_count": 1/; s/"outputs": \[\]/"outputs
 	if err := os.Remove(filepath.Join(s.Dir, bad)); err != nil {
 		t.Fatal(err)
 	}
-	text = standin.Printed(t, func() { err = refresh(s, "") })
+	text = standin.Printed(t, func() { err = refresh(t.Context(), s, "") })
 	if err != nil || strings.Index(text, "✅ "+other) < strings.Index(text, "✅ "+good) || len(loaded(t, s, other).Cells[1].Outputs) == 0 {
 		t.Errorf("got %v and %q, want all outputs stored, those of %s last", err, text, other)
 	}

@@ -32,7 +32,7 @@ const saving = 15 * time.Second
 
 // run executes all cells of a notebook without a browser, shows on the terminal
 // what they print, and says where the results are.
-func run(s *setup.Clone, file string) error {
+func run(ctx context.Context, s *setup.Clone, file string) error {
 	began := time.Now()
 	dir, remove, err := durable.Scratch(filepath.Join(s.Dir, "build"), "run")
 	if err != nil {
@@ -61,7 +61,7 @@ func run(s *setup.Clone, file string) error {
 
 	fmt.Printf("▶️  Running all cells of %s\n\n", file)
 	tail := follow(printed.Name(), os.Stdout)
-	interrupted, err := untilDone(cmd)
+	interrupted, err := untilDone(ctx, cmd)
 	waitForCells(printed)
 	tail.stop()
 	said, _ := os.ReadFile(printed.Name())
@@ -151,13 +151,16 @@ func compile(ctx context.Context, s *setup.Clone) error {
 // untilDone runs a program in a process group of its own. What would stop this
 // program interrupts that one instead, and is waited for. Where that one is killed, the
 // kernel that it has started is ended; it would wait for ever.
-func untilDone(cmd *exec.Cmd) (interrupted bool, err error) {
+func untilDone(ctx context.Context, cmd *exec.Cmd) (interrupted bool, err error) {
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // what has no parent any more becomes a child of this program
 	cmd.WaitDelay = time.Second                             // the kernel holds the other end of its output, too
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, interrupt.Signals()...)
 	defer signal.Stop(signals)
+	if ctx.Err() != nil { // before the line above
+		return true, ctx.Err()
+	}
 	if err := cmd.Start(); err != nil {
 		return false, err
 	}
@@ -196,10 +199,13 @@ func endChildren() {
 
 // passSignals runs a program that handles the terminal's signals itself, and
 // stays until it ends. It calls started when the program is.
-func passSignals(cmd *exec.Cmd, started func()) error {
+func passSignals(ctx context.Context, cmd *exec.Cmd, started func()) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, interrupt.Signals()...)
 	defer signal.Stop(signals)
+	if ctx.Err() != nil { // before the line above
+		return ctx.Err()
+	}
 	if err := cmd.Start(); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func trainOn(cfg config.Config, open opener) {
 	if lock.Warning != "" {
 		cell.Warn(lock.Warning)
 	}
-	err = trainLocked(ctx, cfg, exp, open)
+	err = trainLocked(ctx, cfg, exp, lock, open)
 	if errors.Is(err, errNotBegun) { // no failure, as an interruption of training is none
 		cell.Warn(err.Error())
 		err = nil
@@ -56,7 +56,7 @@ func trainOn(cfg config.Config, open opener) {
 	cell.Check(err)
 }
 
-func trainLocked(ctx context.Context, cfg config.Config, exp *experiment.Experiment, open opener) (err error) {
+func trainLocked(ctx context.Context, cfg config.Config, exp *experiment.Experiment, lock *experiment.Lock, open opener) (err error) {
 	var result *train.Result
 	chat := withTelegram(nil, exp, cfg)
 	defer func() {
@@ -92,7 +92,7 @@ func trainLocked(ctx context.Context, cfg config.Config, exp *experiment.Experim
 	patches := train.Data{Train: data.Train, Val: data.Val, Identity: &id}
 	chat.Reporter = progress.New(exp, cfg, engine.OnGPU()) // not before: what fails until here has nothing to show
 	reporter := withTensorBoard(chat, exp)
-	result, err = train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter})
+	result, err = train.Run(ctx, exp, cfg, patches, train.Options{Backend: engine.Backend, GPU: engine.OnGPU(), Devices: devices, Reporter: reporter, Lock: lock})
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func TestWhatFailsBeforeTrainingIsToldToo(t *testing.T) {
 		spoil(&cfg)
 		received := chat(t, 0)
 		printing(t)
-		err := trainLocked(t.Context(), cfg, exp, notebook.OpenData)
+		err := trainLocked(t.Context(), cfg, exp, nil, notebook.OpenData)
 		if texts := received(); err == nil || len(texts) != 1 || !strings.HasPrefix(texts[0], "❌") || !strings.Contains(texts[0], err.Error()) {
 			t.Errorf("%s: ended with %v, messages %q", name, err, texts)
 		}

@@ -117,7 +117,7 @@ const ceiling = 30 * time.Second
 const patience = 4 * time.Second
 
 func TestSignalsSaveAndEndNormally(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU} {
 		t.Run(signal.String(), func(t *testing.T) {
 			cfg := settings(t)
 			cmd := training(t, cfg, os.Args[0])
