@@ -18,7 +18,7 @@ import (
 // that, and then their pixels one after the other, 8-bit RGB. Numbers are
 // little-endian.
 const (
-	packMagic  = "rekindle pixels 2\n"
+	packMagic  = "rekindle pixels 3\n"
 	packEntry  = len(fileID{}) + 8
 	packEnding = ".pixels"
 )

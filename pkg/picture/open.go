@@ -159,8 +159,9 @@ func headerOf(f io.ReaderAt, size int64) (h header, err error) {
 		return h, fmt.Errorf("%w: BigTIFF; save it as a TIFF of less than 4 GB or as PNG", ErrKind)
 	case len(head) >= 12 && string(head[:4]) == "RIFF" && string(head[8:12]) == "WEBP":
 		h.Format = "webp"
-		h.readWebP(f, size)
-		h.config, err = config(webp.DecodeConfig)
+		if err = h.readWebP(f, size); err == nil {
+			h.config, err = config(webp.DecodeConfig)
+		}
 	case bytes.HasPrefix(head, []byte("BM")):
 		h.Format = "bmp"
 		h.config, err = config(bmp.DecodeConfig)
@@ -264,9 +265,10 @@ func (h *header) decode(f io.ReaderAt, size int64, max int) (im image.Image, err
 	case "jpeg":
 		im, err = jpeg.Decode(from)
 	case "tiff":
-		im, err = tiff.Decode(h.tiff.whole())
+		im, err = h.tiff.decode()
 	case "webp":
 		im, err = webp.Decode(from)
+		im = toRGB(im)
 	case "bmp":
 		im, err = bmp.Decode(from)
 	case "gif":

@@ -77,9 +77,6 @@ func put(c color.Color, i Info, dst []uint16) {
 	switch c := c.(type) {
 	case color.NRGBA:
 		n = color.NRGBA64{wide(c.R), wide(c.G), wide(c.B), wide(c.A)}
-	case color.NYCbCrA:
-		r, g, b := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
-		n = color.NRGBA64{wide(r), wide(g), wide(b), wide(c.A)}
 	default:
 		n = color.NRGBA64Model.Convert(c).(color.NRGBA64)
 		if !i.Deep { // dividing by alpha leaves values between those of 8 bits

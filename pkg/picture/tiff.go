@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"encoding/binary"
 	"fmt"
+	"image"
 	"image/color"
 	"io"
 	"slices"
@@ -19,6 +20,7 @@ const (
 	tagBits          = 258
 	tagCompression   = 259
 	tagPhotometric   = 262
+	tagFillOrder     = 266
 	tagStripOffsets  = 273
 	tagSamples       = 277
 	tagRowsPerStrip  = 278
@@ -26,6 +28,7 @@ const (
 	tagXResolution   = 282
 	tagYResolution   = 283
 	tagPlanar        = 284
+	tagFax3Options   = 292
 	tagUnit          = 296
 	tagPredictor     = 317
 	tagTileLength    = 323
@@ -39,6 +42,8 @@ const (
 	photometricCMYK  = 5
 	unassociated     = 2 // extra sample: alpha that colours were not multiplied by
 	compressionNone  = 1
+	compressionFax3  = 3
+	compressionFax4  = 4
 	compressionZlib  = 8
 	typeASCII        = 2
 	typeShort        = 3
@@ -101,6 +106,10 @@ func (h *header) readTIFF(f io.ReaderAt, size int64) error {
 		return errCMYK
 	case d.number(tagPlanar, 1) == 2 && d.number(tagSamples, 1) > 1:
 		return fmt.Errorf("%w: a TIFF with a plane for each colour; save it with the colours of a pixel together", ErrKind)
+	case d.number(tagCompression, compressionNone) == compressionFax3 && d.number(tagFax3Options, 0) != 0:
+		return fmt.Errorf("%w: a TIFF compressed as a fax in two dimensions or with filling; save it with another compression", ErrKind)
+	case !d.fax() && d.number(tagFillOrder, 1) == 2:
+		return fmt.Errorf("%w: a TIFF with the bits of each byte in reverse order; save it with the usual one", ErrKind)
 	}
 	h.tiff = d
 	h.turn = turnValue(uint16(d.number(orientationTag, 1)))
@@ -181,6 +190,24 @@ func (d *directory) number(id uint16, without uint32) uint32 {
 		return n[0]
 	}
 	return without
+}
+
+// fax says whether pixels are compressed as those of a fax, black and white.
+func (d *directory) fax() bool {
+	c := d.number(tagCompression, compressionNone)
+	return c == compressionFax3 || c == compressionFax4
+}
+
+// decode decodes the pixels. The decoder takes a fax's white for white, also where
+// the file says that the value which stands for it is black (TIFF 6.0, section 11).
+func (d *directory) decode() (image.Image, error) {
+	im, err := tiff.Decode(d.whole())
+	if grey, ok := im.(*image.Gray); ok && d.fax() && d.number(tagPhotometric, 0) == photometricGray {
+		for i := range grey.Pix {
+			grey.Pix[i] ^= 0xFF
+		}
+	}
+	return im, err
 }
 
 // whole is the file for the decoder.

@@ -58,4 +58,8 @@ run('cwebp','-quiet','-q','98','rgb.png','-o','lossy.webp'); run('cwebp','-quiet
 turn6.save('turned.webp',quality=98,exif=exif(6),icc_profile=icc)
 c.save('rgb.bmp'); g.save('grey.bmp'); run(cv,'rgba.png','-define','bmp:format=bmp4','rgba.bmp')
 q=c.quantize(64); q.save('frames.gif',save_all=True,append_images=[im('RGB',lambda x,y:(0,0,0)).quantize(2)])
-
+b=g.point(lambda v: 255*(v>99)).convert('1')
+b.save('fax3.tif',compression='group3'); b.save('fax4.tif',compression='group4') # 0 is black, unlike in a fax
+run('tiffcp','-c','g3:2d','fax4.tif','fax3_2d.tif'); run('tiffcp','-f','lsb2msb','fax4.tif','fax4_reversed.tif'); run('tiffcp','-f','lsb2msb','plain.tif','reversed.tif')
+a.save('lossy_alpha.webp',quality=98,exact=True)
+c.save('moving.webp',save_all=True,append_images=[im('RGB',lambda x,y:(0,0,0))],quality=50)
