@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
+
+	"rekindle/pkg/durable"
 )
 
 // Entry is one key of a JSON object with its value.
@@ -151,7 +152,7 @@ func Decode(raw []byte) (c Config, unread []string, err error) {
 
 // Load reads a config.json as [Decode] does; a value of another type is an error.
 func Load(path string) (Config, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := durable.ReadText(path)
 	if err != nil {
 		return Default(), fmt.Errorf("config: %w", err)
 	}

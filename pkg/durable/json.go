@@ -1,9 +1,12 @@
 package durable
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
+	"unicode/utf16"
 )
 
 // WriteJSON replaces path by v as indented JSON, all or nothing.
@@ -18,7 +21,7 @@ func WriteJSON(path string, v any) error {
 // ReadJSON reads v from a file. A file that is not there is fs.ErrNotExist, and v as
 // it was.
 func ReadJSON(path string, v any) error {
-	raw, err := os.ReadFile(path)
+	raw, err := ReadText(path)
 	if err != nil {
 		return err
 	}
@@ -26,4 +29,22 @@ func ReadJSON(path string, v any) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// ReadText reads a file as UTF-8 that a person may have saved with an editor: without
+// a byte order mark, and from UTF-16 where it has that mark, as PowerShell writes.
+func ReadText(path string) ([]byte, error) {
+	raw, err := os.ReadFile(path)
+	var order binary.ByteOrder = binary.LittleEndian
+	switch {
+	case bytes.HasPrefix(raw, []byte("\xFE\xFF")):
+		order = binary.BigEndian
+	case !bytes.HasPrefix(raw, []byte("\xFF\xFE")):
+		return bytes.TrimPrefix(raw, []byte("\xEF\xBB\xBF")), err
+	}
+	var units []uint16
+	for at := 2; at+1 < len(raw); at += 2 {
+		units = append(units, order.Uint16(raw[at:]))
+	}
+	return []byte(string(utf16.Decode(units))), err
 }

@@ -1,13 +1,16 @@
 package durable
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 func ExampleWriteJSON() {
@@ -43,5 +46,22 @@ func TestJSONThatIsNoneIsNamed(t *testing.T) {
 	}
 	if raw, _ := os.ReadFile(path); string(raw) != "[1, 2" {
 		t.Errorf("what cannot be written left %q", raw)
+	}
+}
+
+func TestTextsOfEditorsAreUTF8(t *testing.T) {
+	const want = "{\"ä\": \"🔥\"}"
+	le, be := []byte("\xFF\xFE"), []byte("\xFE\xFF")
+	for _, u := range utf16.Encode([]rune(want)) {
+		le, be = binary.LittleEndian.AppendUint16(le, u), binary.BigEndian.AppendUint16(be, u)
+	}
+	for name, raw := range map[string][]byte{"plain": []byte(want), "a mark": []byte("\xEF\xBB\xBF" + want), "UTF-16": le, "UTF-16, big-endian": be, "half a letter": append(slices.Clone(le), 'x')} {
+		path := filepath.Join(t.TempDir(), "text")
+		if err := os.WriteFile(path, raw, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ReadText(path); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }

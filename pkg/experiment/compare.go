@@ -3,6 +3,7 @@ package experiment
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"slices"
@@ -19,8 +20,9 @@ type Outcome struct {
 	History    *history.History // empty where no epoch is finished
 	Evaluation *Evaluation      // nil: not evaluated
 	Missing    []string         // what is not there or cannot be read, a sentence each
+	Damaged    []string         // those of Missing about what is there and cannot be read
 
-	configured bool
+	configured, recorded, counted bool // whether Config, History and Stats are known
 }
 
 // Gain is how many dB restoring gained over the degraded pictures, NaN where it
@@ -45,6 +47,29 @@ func (e *Evaluation) Gain() float64 {
 		}
 	}
 	return sum / n // NaN where there is none
+}
+
+// Network is what was trained. Of what cannot be read this and the next three make a dash.
+func (o *Outcome) Network() string { return known(o.configured, o.Config.Model) }
+
+// Corruption is what is to be removed.
+func (o *Outcome) Corruption() string { return known(o.configured, o.Config.Degradation) }
+
+// Epochs is how many are finished, and how many are planned.
+func (o *Outcome) Epochs() string {
+	return known(o.recorded, fmt.Sprint(o.History.Len())) + " of " + known(o.configured, fmt.Sprint(o.Config.NumEpochs))
+}
+
+// Ending is a status of [Stats].
+func (o *Outcome) Ending() string {
+	return known(o.counted, cmp.Or(o.Stats.Status, "no session has ended"))
+}
+
+func known(is bool, text string) string {
+	if !is {
+		return "–"
+	}
+	return text
 }
 
 // Compare reads what experiments have come to, the greatest gain first, then
@@ -88,7 +113,7 @@ func outcome(e *Experiment) *Outcome {
 		case errors.Is(err, fs.ErrNotExist):
 			o.Missing = append(o.Missing, absent)
 		case err != nil:
-			o.Missing = append(o.Missing, err.Error())
+			o.Missing, o.Damaged = append(o.Missing, err.Error()), append(o.Damaged, err.Error())
 		}
 	}
 	var err error
@@ -97,10 +122,15 @@ func outcome(e *Experiment) *Outcome {
 	o.configured = err == nil
 	o.Stats, err = e.LoadStats()
 	lacks(err, "")
-	o.Config = o.Stats.Applied(o.Config)
+	o.counted = err == nil
+	if o.configured {
+		o.Config = o.Stats.Applied(o.Config)
+	} else if own, _, from, err := e.Checkpoints().Settings(); err == nil && from.Path != "" {
+		o.Config, o.configured = own, true
+	}
 	h, err := history.Load(e.HistoryPath())
 	lacks(err, "no epoch is finished yet")
-	if err == nil {
+	if o.recorded = err == nil || errors.Is(err, fs.ErrNotExist); err == nil {
 		o.History = h
 	}
 	scores, err := LoadEvaluation(e.MetricsPath())

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -62,6 +63,36 @@ func TestOutcomesAreSortedAndSayWhatIsMissing(t *testing.T) {
 	}
 	if g := got[0].Gain(); g != 8 {
 		t.Errorf("the best gain is %g, want 8", g)
+	}
+}
+
+func TestWhatCannotBeReadIsNoNumber(t *testing.T) {
+	for name, file := range map[string]func(*Experiment) string{
+		"config":  func(e *Experiment) string { return e.ConfigPath() },
+		"history": func(e *Experiment) string { return e.HistoryPath() },
+		"stats":   func(e *Experiment) string { return e.StatsPath() },
+		"scores":  func(e *Experiment) string { return e.MetricsPath() },
+	} {
+		for _, text := range []string{"", "null", "[]", "{", "\x00\x00\x00"} {
+			e := measured(t, settings(t), 1, 3, 0.2)
+			if err := os.WriteFile(file(e), []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			o := Compare([]*Experiment{e})[0]
+			got := fmt.Sprint(o.Network(), "|", o.Epochs(), "|", o.Ending(), "|", o.Gain())
+			want := map[string]string{
+				"config":  "–|1 of –|no session has ended|3",
+				"history": "unet|– of 36|no session has ended|3",
+				"stats":   "unet|1 of 36|–|3",
+				"scores":  "unet|1 of 36|no session has ended|NaN",
+			}[name]
+			if name == "stats" && text == "null" { // as before the first session
+				continue
+			}
+			if got != want || len(o.Damaged) != 1 {
+				t.Errorf("%s %q: %s, want %s; damaged: %q", name, text, got, want, o.Damaged)
+			}
+		}
 	}
 }
 

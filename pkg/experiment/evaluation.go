@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
-	"os"
 	"strconv"
 
 	"rekindle/pkg/durable"
@@ -105,12 +105,16 @@ func (e *Evaluation) Save(path string) error {
 
 // LoadEvaluation reads an evaluation_metrics.json.
 func LoadEvaluation(path string) (*Evaluation, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := durable.ReadText(path)
 	if err != nil {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
 	e := &Evaluation{}
-	if err := json.Unmarshal(raw, e); err != nil {
+	err = json.Unmarshal(raw, e)
+	if err == nil && e.NImages == 0 && len(e.PerImage) == 0 {
+		err = errors.New("it has no pictures")
+	}
+	if err != nil {
 		return nil, fmt.Errorf("experiment: %s cannot be read: %w; evaluate again to replace it", path, err)
 	}
 	e.Summary.mend()

@@ -56,7 +56,7 @@ func (e *Experiment) origin() (m mark, ours bool) {
 		OOMPolicy *string `json:"oom_policy"` // in the files of all releases, and of nobody else
 		Name      string  `json:"experiment_name"`
 	}
-	if raw, err := os.ReadFile(e.ConfigPath()); err == nil && json.Unmarshal(raw, &file) == nil {
+	if raw, err := durable.ReadText(e.ConfigPath()); err == nil && json.Unmarshal(raw, &file) == nil {
 		switch {
 		case file.Mark != nil:
 			return *file.Mark, true

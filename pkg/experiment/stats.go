@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"rekindle/pkg/config"
@@ -41,7 +40,7 @@ var ErrInvalidStats = errors.New("training keeps it under another name and write
 // LoadStats reads an experiment's statistics; where there are none yet they are empty.
 func (e *Experiment) LoadStats() (Stats, error) {
 	var s Stats
-	raw, err := os.ReadFile(e.StatsPath())
+	raw, err := durable.ReadText(e.StatsPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -182,7 +181,7 @@ var pythonNumbers = regexp.MustCompile(`-?\b(NaN|Infinity)\b`)
 // cannot be continued is [ErrInvalid], wrapped with the reason. Columns
 // beyond the guide's seven may be missing: their values are then unmeasured.
 func Load(path string) (*History, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := durable.ReadText(path)
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
@@ -217,7 +216,7 @@ func Load(path string) (*History, error) {
 // Covers reports whether a history.json holds nothing that h does not: no other
 // number, no more epochs, and no key of a person's own.
 func (h *History) Covers(path string) (bool, error) {
-	raw, err := os.ReadFile(path)
+	raw, err := durable.ReadText(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}

@@ -106,7 +106,7 @@ func outcomesTable(all []*experiment.Outcome) cell.Table {
 		if o.Evaluation != nil && o.Evaluation.SelfEnsemble {
 			gain += " ×8"
 		}
-		t.Rows = append(t.Rows, []string{fmt.Sprint(i + 1), o.Name(), o.Config.Model, o.Config.Degradation, stateOf(o), fmt.Sprintf("%d of %d", o.History.Len(), o.Config.NumEpochs),
+		t.Rows = append(t.Rows, []string{fmt.Sprint(i + 1), o.Name(), o.Network(), o.Corruption(), stateOf(o), o.Epochs(),
 			epoch, figures.Loss(loss), figures.Decibels(psnr), figures.Loss(ssim), figures.Decibels(degraded), gain, trainingTime(o), weightsOf(o)})
 	}
 	return t

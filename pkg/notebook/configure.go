@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/notebook/cell"
 )
@@ -163,7 +164,7 @@ func (s *settings) rebase(exp *experiment.Experiment) error {
 		return err
 	}
 	if from.Path == "" {
-		raw, err := os.ReadFile(exp.ConfigPath())
+		raw, err := durable.ReadText(exp.ConfigPath())
 		if err == nil {
 			own, unread, err = config.Decode(raw)
 		}

@@ -11,6 +11,7 @@ package notify
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ import (
 	"unicode/utf16"
 
 	"github.com/go-telegram/bot"
+
+	"rekindle/pkg/durable"
 )
 
 // The variables that hold the credentials, in the environment or a .env file.
@@ -83,16 +86,15 @@ func Credentials(file string) (Account, error) {
 // readEnv reads lines NAME=value: "export" before, quotes around the value,
 // comments and empty lines are allowed.
 func readEnv(file string) (map[string]string, error) {
-	f, err := os.Open(file)
+	text, err := durable.ReadText(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	values := map[string]string{}
-	lines := bufio.NewScanner(f)
+	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
 		line := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export "))
 		name, value, ok := strings.Cut(line, "=")

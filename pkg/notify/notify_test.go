@@ -271,6 +271,18 @@ func TestCredentials(t *testing.T) {
 	if a, err := Credentials(file); err != nil || a.token != "12:ab-c_" || a.chat != "-100=0" {
 		t.Errorf("from the file: %q %q, %v", a.token, a.chat, err)
 	}
+	utf16 := "\xFF\xFE" // as PowerShell's echo writes
+	for _, c := range "TELEGRAM_BOT_TOKEN=12:ab-c_\r\nTELEGRAM_CHAT_ID=42\r\n" {
+		utf16 += string(c) + "\x00"
+	}
+	for _, text := range []string{"\xEF\xBB\xBFTELEGRAM_BOT_TOKEN=12:ab-c_\nTELEGRAM_CHAT_ID=42", utf16} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := Credentials(file); err != nil || a.token != "12:ab-c_" || a.chat != "42" {
+			t.Errorf("from a file of Windows: %q %q, %v", a.token, a.chat, err)
+		}
+	}
 	t.Setenv(ChatVariable, "7")
 	if a, err := Credentials(file); err != nil || a.token != "12:ab-c_" || a.chat != "7" {
 		t.Errorf("the environment comes first: %q %q, %v", a.token, a.chat, err)

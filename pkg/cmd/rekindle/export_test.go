@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -58,6 +59,13 @@ func TestExperimentsAreListedNewestFirst(t *testing.T) {
 		if !strings.HasPrefix(lines[i], want) {
 			t.Errorf("line %d is %q, want %q", i+1, lines[i], want)
 		}
+	}
+	damaged := filepath.Join(cfg.ExperimentsDir, cfg.Model, cfg.Degradation, "20260101_200000_bilinear", "history.json")
+	if err := os.WriteFile(damaged, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if status, out, messages := call(context.Background(), "list", "-dir", cfg.ExperimentsDir); status != 0 || !strings.Contains(out, "gaussian     – of 36") || !strings.Contains(messages, damaged) {
+		t.Errorf("with a damaged history: status %d, %q and %q", status, out, messages)
 	}
 	if status, _, messages := call(context.Background(), "list", "-dir", cfg.ExperimentsDir, "-experiment", "2027*"); status != 1 || !strings.Contains(messages, "2027*") {
 		t.Errorf("a pattern without a match: status %d, %q", status, messages)

@@ -42,8 +42,10 @@ func runList(_ context.Context, args []string, s streams) error {
 		if g := o.Gain(); !math.IsNaN(g) {
 			gain = fmt.Sprintf("%+.2f dB", g)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\t%s\n", o.Name(), o.Config.Model, o.Config.Degradation,
-			o.History.Len(), o.Config.NumEpochs, cmp.Or(o.Stats.Status, "no session has ended"), loss, gain, o.Dir)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.Name(), o.Network(), o.Corruption(), o.Epochs(), o.Ending(), loss, gain, o.Dir)
+		for _, damage := range o.Damaged {
+			fmt.Fprintf(s.messages, "⚠️  %s: %s\n", o.Name(), damage)
+		}
 	}
 	return w.Flush()
 }
