@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/scanner"
 	"go/token"
@@ -209,6 +210,21 @@ func (c *Cell) MarshalJSON() ([]byte, error) {
 		return plain(codeCell(*c))
 	}
 	return plain(markdownCell{c.Type, c.ID, c.Metadata, c.Source})
+}
+
+// UnmarshalJSON reads a notebook, without the nulls that nbformat does not know.
+func (n *Notebook) UnmarshalJSON(raw []byte) error {
+	type fields Notebook // without this method
+	if err := json.Unmarshal(raw, (*fields)(n)); err != nil {
+		return err
+	}
+	if slices.Contains(n.Cells, nil) {
+		return errors.New("one of its cells is null")
+	}
+	if n.Metadata == nil {
+		n.Metadata = map[string]any{}
+	}
+	return nil
 }
 
 func (c *Cell) UnmarshalJSON(raw []byte) error {
