@@ -31,7 +31,7 @@ func All(root string, say func(line string)) ([]*Experiment, error) {
 			return nil
 		case strings.HasPrefix(filepath.Base(path), ".") && path != root: // unfinished ones, and what belongs to other programs
 			return fs.SkipDir
-		case !stamped.MatchString(filepath.Base(path)) && !(&Experiment{path}).renamed():
+		case !(&Experiment{path}).begun() && !(&Experiment{path}).renamed():
 			return nil
 		}
 		// Two links may lead to one experiment.
@@ -51,6 +51,15 @@ func All(root string, say func(line string)) ([]*Experiment, error) {
 		return cmp.Or(cmp.Compare(b.Name(), a.Name()), cmp.Compare(a.Dir, b.Dir))
 	})
 	return found, nil
+}
+
+// begun reports whether a folder that bears a date holds anything of a run: file
+// servers keep folders of the same names for thumbnails and indexes.
+func (e *Experiment) begun() bool {
+	return stamped.MatchString(e.Name()) && slices.ContainsFunc([]string{e.ConfigPath(), e.HistoryPath(), e.CheckpointsDir()}, func(path string) bool {
+		_, err := os.Stat(path)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // renamed reports whether a folder that bears no date is an experiment all the same:

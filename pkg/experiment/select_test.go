@@ -113,3 +113,20 @@ func TestExperimentsBehindLinksAndUnderNamesOfAPersonsOwnAreFound(t *testing.T) 
 		t.Error("they cannot be compared")
 	}
 }
+
+func TestFoldersOfFileServersAreNoExperiments(t *testing.T) {
+	cfg := settings(t)
+	e := create(t, cfg, noon)
+	for _, name := range []string{"@eaDir", "#snapshot", "lost+found"} { // thumbnails and indexes of a Synology, for instance
+		index := filepath.Join(filepath.Dir(e.Dir), name, e.Name())
+		if err := os.MkdirAll(index, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(index, "config.json@SynoEAStream"), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := Select(cfg.ExperimentsDir, nil, e.Name()); err != nil || len(found) != 1 || found[0].Dir != e.Dir {
+		t.Errorf("the name means %v, %v", found, err)
+	}
+}

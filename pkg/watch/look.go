@@ -51,7 +51,7 @@ const preparing = 15 * time.Minute
 // View is a run at one moment.
 type View struct {
 	Exp      *experiment.Experiment
-	Config   config.Config
+	Config   config.Config // zero: not known
 	History  history.History
 	Stats    experiment.Stats
 	Progress experiment.Progress // zero unless Running or Silent, or Killed in the middle
@@ -84,7 +84,9 @@ func Look(exp *experiment.Experiment, before *View) *View {
 	under := err == nil
 	lacks(err)
 	v.Config, err = config.Load(exp.ConfigPath())
-	lacks(err)
+	if lacks(err); err != nil {
+		v.Config = config.Config{}
+	}
 	if h, err := history.Load(exp.HistoryPath()); err == nil {
 		v.History = *h
 	} else {
@@ -158,13 +160,16 @@ func (v *View) Left() time.Duration {
 	return max(time.Duration(v.Progress.SecondsLeft*float64(time.Second))-max(0, v.Now.Sub(v.Progress.Updated)), time.Second)
 }
 
-// Epochs returns how many are finished and how many are planned.
+// Epochs returns how many are finished and how many are planned, 0 where that is
+// not known.
 func (v *View) Epochs() (done, planned int) {
-	planned = v.Progress.NumEpochs
-	if planned == 0 {
-		planned = max(v.Config.NumEpochs, v.History.Len())
+	if done = v.History.Len(); done == 0 { // it cannot be read, or has just begun
+		done = v.Stats.EpochsCompleted
 	}
-	return v.History.Len(), planned
+	if planned = v.Progress.NumEpochs; planned == 0 && v.Config.NumEpochs > 0 {
+		planned = max(v.Config.NumEpochs, done)
+	}
+	return done, planned
 }
 
 // Fraction is how much of the whole run is done.

@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"math"
+	"path"
 	"strings"
 
 	"rekindle/pkg/figures"
@@ -12,7 +13,7 @@ import (
 // Name is the experiment with its model and degradation, as its folder lies under
 // the folder of all experiments.
 func (v *View) Name() string {
-	return strings.Join([]string{v.Config.Model, v.Config.Degradation, v.Exp.Name()}, "/")
+	return path.Join(v.Config.Model, v.Config.Degradation, v.Exp.Name())
 }
 
 // State says in a few words whether and where the run goes on.

@@ -248,6 +248,18 @@ func TestADamagedFileIsNoReasonToSeeNothing(t *testing.T) {
 	}
 }
 
+func TestADamagedConfigurationIsNotAnotherOne(t *testing.T) {
+	exp := run(t, 7)
+	must(t, exp.SaveStats(experiment.Stats{Status: "interrupted", EpochsCompleted: 7, Sessions: []experiment.Session{{}}}))
+	must(t, os.WriteFile(exp.ConfigPath(), []byte("{"), 0o666))
+	for range 2 {
+		if v := Look(exp, nil); v.Name() != exp.Name() || v.Where() != "7 epochs" || v.Problem == "" {
+			t.Errorf("got %q, %q, %q", v.Name(), v.Where(), v.Problem)
+		}
+		must(t, os.WriteFile(exp.HistoryPath(), nil, 0o666)) // and the history is damaged, too
+	}
+}
+
 func TestSparklines(t *testing.T) {
 	nan := math.NaN()
 	for _, c := range []struct {
