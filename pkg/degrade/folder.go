@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"rekindle/pkg/derived"
 	"rekindle/pkg/rgb"
@@ -19,6 +20,18 @@ var ErrNoPictures = errors.New("no PNG or JPEG pictures")
 // format is raised when a degradation begins to give other pictures for the
 // same seed, so that existing folders are made anew.
 const format = 1
+
+// formatOf is 2 where pictures may be among those whose colours were read wrong: lossy
+// WebP and faxes. Folders of others need not be made anew.
+func formatOf(items []derived.Item) int {
+	for _, item := range items {
+		switch strings.ToLower(filepath.Ext(item.Source)) {
+		case ".webp", ".tif", ".tiff":
+			return format + 1
+		}
+	}
+	return format
+}
 
 // Folder fills outDir with a degraded copy of every picture directly in
 // cleanDir, under the same stem, as PNG. What is done to a picture depends on
@@ -41,7 +54,7 @@ func Folder(ctx context.Context, cleanDir, outDir string, d Degradation, seed in
 	}
 	return derived.Fill(ctx, derived.Folder{
 		Dir:    outDir,
-		Recipe: derived.Recipe{Name: d.Name(), Seed: seed, Format: format},
+		Recipe: derived.Recipe{Name: d.Name(), Seed: seed, Format: formatOf(items)},
 		Items:  items,
 		Make: func(item derived.Item, source []byte, w io.Writer) error {
 			im, err := rgb.Decode(source)

@@ -8,11 +8,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"rekindle/pkg/derived"
 	"rekindle/pkg/rgb"
 
 	"rekindle/pkg/picture"
@@ -253,5 +255,32 @@ func TestAnotherSigmaSeedOrPictureIsNoticed(t *testing.T) {
 		fresh := t.TempDir()
 		fill(t, clean, fresh, Gaussian{Sigma: c.sigma}, c.seed)
 		assertSame(t, contents(t, out), contents(t, fresh))
+	}
+}
+
+// Copies that an earlier version made of a lossy WebP are of pictures with other
+// colours; those of PNGs are not made anew for that.
+func TestCopiesOfPicturesThatAreReadOtherwiseNowAreMadeAnew(t *testing.T) {
+	webp, err := os.ReadFile("../picture/testdata/lossy.webp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, anew := range map[string]int{"a.webp": 1, "a.png": 0} {
+		clean, out := t.TempDir(), t.TempDir()
+		if anew > 0 {
+			put(t, clean, name, string(webp))
+		} else {
+			savePicture(t, filepath.Join(clean, name), 100)
+		}
+		fill(t, clean, out, Gaussian{Sigma: 10}, 1)
+		manifest := filepath.Join(out, derived.ManifestName)
+		text, err := os.ReadFile(manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, out, derived.ManifestName, regexp.MustCompile(`"format": \d`).ReplaceAllString(string(text), `"format": 1`))
+		if n := fill(t, clean, out, Gaussian{Sigma: 10}, 1); n != anew {
+			t.Errorf("%s: %d copies are made anew, want %d", name, n, anew)
+		}
 	}
 }
