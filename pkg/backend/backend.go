@@ -9,9 +9,12 @@
 package backend
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -154,6 +157,29 @@ func start(config string) (engine compute.Backend, err error) {
 	if name == "xla" && !hasXLA {
 		return nil, fmt.Errorf("this program was built without cgo, so without XLA; install gcc if it is missing, and run \"make setup\" where XLA's plugin is, or set CGO_ENABLED=1")
 	}
+	if file := cutShort(config); file != "" {
+		return nil, fmt.Errorf("%s is cut short; delete it, and \"make setup\" fetches it again", file)
+	}
 	prepare(config)
 	return compute.NewWithConfig(config)
+}
+
+// cutShort returns a plugin of a configuration string that ends before its own table
+// of contents, "" if there is none: where it is mapped the system would end the process.
+func cutShort(config string) string {
+	_, options, _ := strings.Cut(config, ":")
+	plugin, _, _ := strings.Cut(options, ",")
+	files := append(machine.Plugins(), plugin)
+	for _, file := range files {
+		if file != plugin && !strings.Contains(filepath.Base(file), plugin) {
+			continue
+		}
+		f, err := elf.Open(file)
+		if err == nil {
+			f.Close()
+		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return file
+		}
+	}
+	return ""
 }

@@ -107,13 +107,21 @@ func TestABrokenPluginIsTheReason(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "pjrt_c_api_cpu_plugin.so"), []byte("no library"), 0o666); err != nil {
+	file := filepath.Join(dir, "pjrt_c_api_cpu_plugin.so")
+	self, err := os.ReadFile(os.Args[0]) // of the kind that the system maps
+	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
-	cmd.Env = append(os.Environ(), alone+"=1", "PJRT_PLUGIN_LIBRARY_PATH="+dir, "GOMLX_BACKEND=")
-	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), `Device is "cpu"; xla:cpu: a plugin file does not load`) {
-		t.Errorf("%v\n%s", err, out)
+	short := file + " is cut short; delete it"
+	for text, want := range map[string]string{"no library, but a page of a hotel": "a plugin file does not load", "": short, string(self[:100]): short, string(self[:len(self)/2]): short} {
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), alone+"=1", "PJRT_PLUGIN_LIBRARY_PATH="+dir, "GOMLX_BACKEND=")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), `Device is "cpu"; xla:cpu: `+want) {
+			t.Errorf("%d bytes: %v, want %q\n%s", len(text), err, want, out)
+		}
 	}
 }
 
