@@ -30,6 +30,10 @@ export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 # -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
 
+# A go.work in a folder above, and these two in an environment, are about other modules.
+export GOWORK := off
+export GO111MODULE := on
+
 # XLA on the CPU is faster with huge pages (docs/engines.md); a notebook's kernel sets the same for its cells.
 export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.hugetlb=1)
 

@@ -254,7 +254,7 @@ func corrected(info *buildinfo.BuildInfo) bool {
 // it with.
 func (s *Clone) correctedSource(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", gonbModule)
-	cmd.Dir, cmd.Env = s.Dir, s.Environ()
+	cmd.Dir, cmd.Env = s.Dir, append(s.Environ(), "GOWORK=off")
 	said, err := cmd.Output()
 	var module struct{ Dir, Error string }
 	if e := json.Unmarshal(said, &module); e != nil || module.Dir == "" {

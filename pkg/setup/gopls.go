@@ -39,7 +39,7 @@ func (s *Clone) BuildGopls(ctx context.Context) error {
 	if nice, err := exec.LookPath("nice"); err == nil {
 		name, args = nice, append([]string{"-n", "19", "go"}, args...)
 	}
-	if err := s.Logged(ctx, []string{"GOBIN=" + dir, "GOWORK=off", "GOFLAGS=-buildvcs=false", "GOEXPERIMENT="}, name, args...); err != nil {
+	if err := s.Logged(ctx, []string{"GOBIN=" + dir, "GOFLAGS=-buildvcs=false", "GOEXPERIMENT="}, name, args...); err != nil {
 		return err
 	}
 	if err := os.Rename(filepath.Join(dir, "gopls"), filepath.Join(s.bin(), "gopls")); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Debian's packages, of the classic Notebook 6, and pip's: the package "notebook"
@@ -51,11 +52,26 @@ func (s *Clone) workingJupyter(ctx context.Context) string {
 		candidates = append(candidates, filepath.Join(dir, "jupyter"))
 	}
 	for _, path := range candidates {
-		if isProgram(path) && exec.CommandContext(ctx, path, "nbconvert", "--version").Run() == nil {
+		if isProgram(path) && Answers(ctx, path, "nbconvert", "--version") {
 			return path
 		}
 	}
 	return ""
+}
+
+// patience is how long a program of Python's may take to say its version, from a slow
+// disk for the first time.
+var patience = time.Minute
+
+// Answers reports whether a program does what it is asked, and not never.
+func Answers(ctx context.Context, path string, args ...string) bool {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := exec.CommandContext(limited, path, args...).Run()
+	if limited.Err() != nil && ctx.Err() == nil {
+		fmt.Printf("⚠️  %s did not answer within %s and is passed over\n", path, patience)
+	}
+	return err == nil
 }
 
 func (s *Clone) venv() string { return filepath.Join(s.Dir, ".venv") }
@@ -88,6 +104,11 @@ func (s *Clone) installJupyter(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	for _, name := range []string{"PYTHONHOME", "PYTHONPATH"} {
+		if value := os.Getenv(name); value != "" {
+			problems = append(problems, fmt.Sprintf("%s is set, to %s, where another Python may keep what this one cannot use; to try without it: unset %s", name, value, name))
+		}
 	}
 	return fmt.Errorf("no Jupyter was found, and it could not be installed here; install it with \"pip install notebook\" or \"apt-get install %s\" and try again\n   %s",
 		strings.Join(debianPackages, " "), strings.Join(problems, "\n   "))

@@ -110,17 +110,17 @@ func (s *Clone) buildTool(ctx context.Context, name, pkg, module string) error {
 		return err
 	}
 	defer remove()
-	var env, corrections []string
+	var corrections []string
 	if pkg == gonbModule {
 		mod, err := s.correctedSource(ctx)
 		if err != nil {
 			return err
 		}
-		env, corrections = []string{"GOWORK=off"}, []string{"-modfile=" + mod, "-tags=" + correctionsTag()}
+		corrections = []string{"-modfile=" + mod, "-tags=" + correctionsTag()}
 	}
 	// It gets its name when it is whole: "go build" copies where TMPDIR is another disk.
 	built := filepath.Join(scratch, name)
-	if err := s.Logged(ctx, env, "go", slices.Concat([]string{"build", "-o", built}, corrections, []string{pkg})...); err != nil {
+	if err := s.Logged(ctx, nil, "go", slices.Concat([]string{"build", "-o", built}, corrections, []string{pkg})...); err != nil {
 		return err
 	}
 	return os.Rename(built, path)
@@ -149,7 +149,7 @@ func (s *Clone) kernelSpec() string {
 
 // kernelVariables are what of this program's environment a kernel needs, if it is set:
 // how cells are built, and where the modules and what was built before lie.
-var kernelVariables = []string{"GOEXPERIMENT", "GOFLAGS", "CGO_ENABLED", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOTOOLCHAIN"}
+var kernelVariables = []string{"GOEXPERIMENT", "GOFLAGS", "GOWORK", "GO111MODULE", "CGO_ENABLED", "GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOTOOLCHAIN"}
 
 // equipKernel writes into the kernel's specification the environment that it
 // needs, so that a front end which was not started from here, such as VS Code,
@@ -237,9 +237,11 @@ func (s *Clone) Environ() []string {
 		"PATH="+strings.Join(append(s.tools(), os.Getenv("PATH")), ":"),
 		"JUPYTER_PATH="+strings.Join(jupyterPath, ":"),
 		"GOEXPERIMENT="+withExperiment(os.Getenv("GOEXPERIMENT"), "simd"),
+		"GOWORK=auto", // the kernel writes one for its cells
+		"GO111MODULE=on",
 	)
-	// Cells that compute are linked in half the time without XLA.
-	if _, set := os.LookupEnv("CGO_ENABLED"); !set && !machine.XLAMayRun() {
+	// Cells that compute are linked in half the time without XLA, and only so where CC names no compiler.
+	if _, set := os.LookupEnv("CGO_ENABLED"); !set && !(machine.XLAMayRun() && s.hasCompiler()) {
 		env = append(env, "CGO_ENABLED=0")
 	}
 	// -mod=mod is refused in a workspace, which is how cells see this module.
@@ -302,7 +304,7 @@ func (s *Clone) logged(ctx context.Context, kill time.Duration, env []string, na
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = s.Dir
-	cmd.Env = append(s.Environ(), env...)
+	cmd.Env = append(append(s.Environ(), "GOWORK=off"), env...) // one above the clone is about other modules
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	signal := func(sig syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, sig) }
 	cmd.Cancel = func() error { return signal(syscall.SIGINT) }

@@ -122,7 +122,7 @@ func TestTheKernelBringsItsOwnEnvironment(t *testing.T) {
 	if err := json.Unmarshal(raw, &spec); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"PATH": s.bin() + ":" + tools + ":${PATH}:/usr/local/bin:/usr/bin:/bin", "GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0"}
+	want := map[string]string{"PATH": s.bin() + ":" + tools + ":${PATH}:/usr/local/bin:/usr/bin:/bin", "GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "GOWORK": "auto", "GO111MODULE": "on", "CGO_ENABLED": "0"}
 	if !maps.Equal(spec.Env, want) {
 		t.Errorf("the kernel's environment is %v, want %v", spec.Env, want)
 	}
@@ -187,12 +187,14 @@ func TestCellsAreLinkedWithXLAOnlyWhereItMayRun(t *testing.T) {
 		t.Skip("this machine has a GPU: cells are linked with XLA in any case")
 	}
 	s := clone(t)
-	for _, c := range []struct{ plugin, engine, cgo, want string }{
-		{"", "", "", "CGO_ENABLED=0"},
-		{"pjrt_c_api_cpu_plugin.so", "", "", ""},
-		{"", "xla:/some/plugin.so", "", ""},
-		{"", "", "1", "CGO_ENABLED=1"},
+	for _, c := range []struct{ plugin, engine, cgo, cc, want string }{
+		{"", "", "", "true", "CGO_ENABLED=0"},
+		{"pjrt_c_api_cpu_plugin.so", "", "", "true", ""},
+		{"pjrt_c_api_cpu_plugin.so", "", "", "/none/cc", "CGO_ENABLED=0"}, // of an environment that is gone
+		{"", "xla:/some/plugin.so", "", "true", ""},
+		{"", "", "1", "true", "CGO_ENABLED=1"},
 	} {
+		t.Setenv("CC", c.cc)
 		plugins := t.TempDir()
 		t.Setenv("PJRT_PLUGIN_LIBRARY_PATH", plugins)
 		t.Setenv("GOMLX_BACKEND", c.engine)
@@ -210,7 +212,7 @@ func TestCellsAreLinkedWithXLAOnlyWhereItMayRun(t *testing.T) {
 			}
 		}
 		if got != c.want {
-			t.Errorf("plugin %q, GOMLX_BACKEND %q, CGO_ENABLED %q: cells get %q, want %q", c.plugin, c.engine, c.cgo, got, c.want)
+			t.Errorf("plugin %q, GOMLX_BACKEND %q, CGO_ENABLED %q, CC %q: cells get %q, want %q", c.plugin, c.engine, c.cgo, c.cc, got, c.want)
 		}
 	}
 }
@@ -220,6 +222,8 @@ func TestCellsGetTheToolsTheKernelAndVectorCode(t *testing.T) {
 	t.Setenv("GOEXPERIMENT", "jsonv2")
 	t.Setenv("GOFLAGS", "-mod=mod -buildvcs=false")
 	t.Setenv("JUPYTER_PATH", "/opt/kernels")
+	t.Setenv("GOWORK", "off")
+	t.Setenv("GO111MODULE", "off")
 	last := map[string]string{}
 	for _, line := range s.Environ() {
 		key, value, _ := strings.Cut(line, "=")
@@ -228,7 +232,7 @@ func TestCellsGetTheToolsTheKernelAndVectorCode(t *testing.T) {
 	if !strings.HasPrefix(last["PATH"], s.bin()+":") {
 		t.Errorf("PATH is %s, want the clone's tools first", last["PATH"])
 	}
-	for key, want := range map[string]string{"GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "JUPYTER_PATH": s.Data() + ":/opt/kernels"} {
+	for key, want := range map[string]string{"GOEXPERIMENT": "jsonv2,simd", "GOFLAGS": "-buildvcs=false", "GOWORK": "auto", "GO111MODULE": "on", "JUPYTER_PATH": s.Data() + ":/opt/kernels"} {
 		if last[key] != want {
 			t.Errorf("%s is %q, want %q", key, last[key], want)
 		}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rekindle/pkg/internal/standin"
 )
@@ -144,6 +145,25 @@ esac
 	}
 	if _, err := os.Stat(filepath.Join(s.venv(), "notes.txt")); err != nil {
 		t.Error("what somebody had put into the folder is gone")
+	}
+}
+
+// The first Jupyter waits for something that never comes.
+func TestAJupyterThatHangsIsPassedOver(t *testing.T) {
+	was := patience
+	patience = 2 * time.Second
+	defer func() { patience = was }()
+	s, hangs, works := clone(t), t.TempDir(), t.TempDir()
+	standin.Write(t, filepath.Join(hangs, "jupyter"), "#!/bin/sh\nexec sleep 60\n", 0o755)
+	standin.Write(t, filepath.Join(works, "jupyter"), "#!/bin/sh\nexit 0\n", 0o755)
+	t.Setenv("PATH", hangs+":"+works+":/bin")
+	said := standin.Printed(t, func() {
+		if got, want := s.workingJupyter(t.Context()), filepath.Join(works, "jupyter"); got != want {
+			t.Errorf("found %q, want %q", got, want)
+		}
+	})
+	if want := filepath.Join(hangs, "jupyter") + " did not answer"; !strings.Contains(said, want) {
+		t.Errorf("said %q, want %q", said, want)
 	}
 }
 

@@ -193,7 +193,7 @@ func (s *Clone) inFolder(ctx context.Context, install func(dir string) error) er
 func (s *Clone) pip(ctx context.Context) (string, error) {
 	own := filepath.Join(s.venv(), "bin", "python")
 	for _, python := range []string{own, "python3"} {
-		if path, err := exec.LookPath(python); err == nil && exec.Command(path, "-m", "pip", "--version").Run() == nil {
+		if path, err := exec.LookPath(python); err == nil && Answers(ctx, path, "-m", "pip", "--version") {
 			return path, nil
 		}
 	}

@@ -34,8 +34,8 @@ func labArguments(args []string) (mine, forJupyter []string) {
 
 // frontEnd is what of Jupyter to start: what was asked for, else JupyterLab where it
 // is installed, else Notebook.
-func frontEnd(s *setup.Clone, asked string) (string, error) {
-	has := func(front string) bool { return exec.Command(s.Jupyter, front, "--version").Run() == nil }
+func frontEnd(ctx context.Context, s *setup.Clone, asked string) (string, error) {
+	has := func(front string) bool { return setup.Answers(ctx, s.Jupyter, front, "--version") }
 	switch {
 	case asked != "" && asked != "lab" && asked != "notebook":
 		return "", fmt.Errorf("there is no front end %q; %slab and %snotebook are known", asked, frontFlag, frontFlag)
@@ -65,7 +65,7 @@ func lab(ctx context.Context, s *setup.Clone, notebook string, forJupyter []stri
 		}
 		return false
 	})
-	front, err := frontEnd(s, asked)
+	front, err := frontEnd(ctx, s, asked)
 	if err != nil {
 		return err
 	}
