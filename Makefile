@@ -27,8 +27,8 @@ NOTEBOOK ?= notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb
 # Vector instructions make the engine in pure Go several times faster.
 export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 
-# -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at.
-export GOFLAGS := $(GOFLAGS) -buildvcs=false
+# -buildvcs=false: a clone in a container often belongs to another user, which git refuses to look at. -mod is about other modules.
+export GOFLAGS := $(filter-out -mod=%,$(GOFLAGS)) -buildvcs=false
 
 # A go.work in a folder above, and these two in an environment, are about other modules.
 export GOWORK := off
@@ -94,6 +94,7 @@ build/bin/launch: package := ./pkg/cmd/launch
 build/bin/rekindle: package := ./pkg/cmd/rekindle
 build/bin/launch build/bin/rekindle:
 	@command -v go >/dev/null || { echo "❌ Go is missing; install Go 1.26 from https://go.dev/dl and try again"; exit 1; }
+	@[ "$$(pwd | wc -l)" = 1 ] && { ! command -v iconv >/dev/null || pwd | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; } || { echo "❌ Go does not build in a folder whose path is no UTF-8 or has a line break in it; move this clone and try again"; exit 1; }
 	@dir=$${TMPDIR:-/tmp}; [ -d "$$dir" ] && [ -w "$$dir" ] || { echo "❌ TMPDIR is $$dir, where no files can be made; set TMPDIR to a folder on a disk of yours, for example: mkdir -p build/tmp && TMPDIR=$$PWD/build/tmp make run"; exit 1; }
 	@go build -o $@ $(package)
 

@@ -111,6 +111,28 @@ func (s *State) interrupted() error {
 	}
 `},
 
+	// Cleaners of temporary files take what nobody has touched for some days, such as the
+	// files of a kernel whose cell trains for weeks: systemd's passes over a folder that is
+	// locked. Where the folder is gone all the same, no cell could be written into it.
+	{"internal/goexec/goexec.go",
+		"	if s.preserveTempDir {\n		klog.Infof(\"Temporary work",
+		"	if fd, err := syscall.Open(s.TempDir, syscall.O_RDONLY|syscall.O_CLOEXEC, 0); err == nil {\n		_ = syscall.Flock(fd, syscall.LOCK_SH)\n	}\n	if s.preserveTempDir {\n		klog.Infof(\"Temporary work"},
+	{"internal/goexec/goexec.go", "	\"slices\"\n", "	\"slices\"\n	\"syscall\"\n"},
+	{"internal/goexec/goexec.go",
+		"// New returns an empty State",
+		`// CheckFolder says what to do where the folder for temporary files was removed.
+func (s *State) CheckFolder() error {
+	if _, err := os.Stat(path.Join(s.TempDir, "go.mod")); err != nil {
+		return errors.Errorf("❌ The folder of this kernel, %s, was removed, as programs that clean up temporary files do: nothing of this cell has run. Restart the kernel; what was trained is in experiments/", s.TempDir)
+	}
+	return nil
+}
+
+// New returns an empty State`},
+	{"internal/dispatcher/dispatcher.go",
+		"	var executionErr error\n\n	if specialCell, err := ",
+		"	executionErr := goExec.CheckFolder()\n\n	if executionErr != nil {\n	} else if specialCell, err := "},
+
 	// The value of an error, which papermill and nbclient show, was "exit status 1",
 	// and so was the last line under the cell. It is the sentences of the program,
 	// which mark themselves, and they appear once.

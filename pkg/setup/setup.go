@@ -48,6 +48,9 @@ func (s *Clone) All(ctx context.Context) error {
 	if err := checkTemp(); err != nil {
 		return err
 	}
+	if strings.Contains(s.Dir, ":") {
+		return fmt.Errorf("%s has a colon in its path, which ends a folder in PATH, so cells would not find their programs; move this clone and try again", s.Dir)
+	}
 	for _, dir := range []string{s.bin(), s.Data()} {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return err

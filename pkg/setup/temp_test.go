@@ -45,12 +45,34 @@ func TestMakeSaysWhatGoNeeds(t *testing.T) {
 		{"HOME=" + top, "where-home-is", top + "\n"},
 		{"GOWORK=/none/go.work", "build/bin/launch", ""}, // of other modules
 		{"GO111MODULE=off", "build/bin/launch", ""},
+		{"GOFLAGS=-mod=vendor", "build/bin/launch", ""},
 	} {
 		cmd := exec.Command("make", "--no-print-directory", "-C", top, c.target)
 		cmd.Env = append(os.Environ(), c.env)
 		out, err := cmd.CombinedOutput()
 		if failed := strings.HasPrefix(c.want, "❌"); !strings.Contains(string(out), c.want) || (err != nil) != failed {
 			t.Errorf("%s make %s: %v\n%s", c.env, c.target, err, out)
+		}
+	}
+}
+
+func TestAPathThatGoOrAShellCannotUseIsNamed(t *testing.T) {
+	colon := (&Clone{Dir: filepath.Join(t.TempDir(), "a:b")}).All(t.Context())
+	if colon == nil || !strings.Contains(colon.Error(), "a:b has a colon in its path") {
+		t.Errorf("a colon: %v", colon)
+	}
+	makefile, err := filepath.Abs("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"new\nline", "caf\xe9"} {
+		dir := filepath.Join(t.TempDir(), name)
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Skipf("the file system takes no such name: %v", err)
+		}
+		out, err := exec.Command("make", "-C", dir, "-f", makefile, "build/bin/launch").CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "❌ Go does not build in a folder whose path") {
+			t.Errorf("%q: %v\n%s", name, err, out)
 		}
 	}
 }

@@ -40,6 +40,7 @@ func TestScenarios(t *testing.T) {
 		{"cells that fail harm nothing", failuresHarmNothing},
 		{"two notebooks that begin together", twoTogether},
 		{"killed without a warning", killed},
+		{"the kernel's folder removed", folderRemoved},
 		{"the data cell interrupted", dataInterrupted},
 		{"pictures away, then elsewhere, then others to validate with", dataAway},
 		{"pictures added in the middle of an epoch", dataAdded},

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -140,6 +141,29 @@ func interruptedCompiling(t *testing.T, m *machine) {
 		n.says(all.of(cell), "is passed over; run this cell by itself to do it")
 	}
 	n.says(all.of("summary"), "TRAINING SUMMARY")
+}
+
+// folderRemoved plays a program that cleans up temporary files.
+func folderRemoved(t *testing.T, m *machine) {
+	n := open(t, m, tiny)
+	n.works(n.run("control", "environment"))
+	folders, _ := filepath.Glob(filepath.Join(n.top, "gonb_*", "go.mod"))
+	if len(folders) != 1 {
+		t.Fatalf("the kernel has %q, want one folder", folders)
+	}
+	dir := filepath.Dir(folders[0])
+	folder, err := os.Open(dir)
+	must(t, err)
+	defer folder.Close()
+	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
+		t.Error("systemd would take the folder for a forgotten one: it is not locked")
+	}
+	must(t, os.RemoveAll(dir))
+	for _, cell := range []string{"environment", "configuration"} {
+		n.fails(n.run(cell).of(cell), dir, "Restart the kernel")
+	}
+	n.restart()
+	n.works(n.run("control", "environment", "configuration"))
 }
 
 // killed plays kill -9 on the program of the training cell.
