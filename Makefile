@@ -96,7 +96,8 @@ build/bin/launch build/bin/rekindle:
 	@command -v go >/dev/null || { echo "❌ Go is missing; install Go 1.26 from https://go.dev/dl and try again"; exit 1; }
 	@[ "$$(pwd | wc -l)" = 1 ] && { ! command -v iconv >/dev/null || pwd | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; } || { echo "❌ Go does not build in a folder whose path is no UTF-8 or has a line break in it; move this clone and try again"; exit 1; }
 	@dir=$${TMPDIR:-/tmp}; [ -d "$$dir" ] && [ -w "$$dir" ] || { echo "❌ TMPDIR is $$dir, where no files can be made; set TMPDIR to a folder on a disk of yours, for example: mkdir -p build/tmp && TMPDIR=$$PWD/build/tmp make run"; exit 1; }
-	@go build -o $@ $(package)
+	@go build -o $@ $(package) || { mkdir -p $(@D) 2>/dev/null && [ -w $(@D) ] || echo "❌ What is built goes into $(CURDIR)/build, where you may not write; make a clone of your own: git clone $(CURDIR)"; exit 1; }
+	@[ -x $@ ] || { echo "❌ $(CURDIR) is on a disk where no programs can be started (it is mounted with noexec); move this clone to another one"; exit 1; }
 
 .PHONY: where-home-is
 where-home-is:

@@ -273,7 +273,8 @@ func TestRoomIsHalfOfWhatIsFreeAndOfWhatTheLimitLeaves(t *testing.T) {
 		{machine.Memory{}, 10, 0, math.MaxInt64}, // not known
 		{machine.Memory{Total: 100 * machine.MB, Available: 90 * machine.MB}, 20 * machine.MB, 60, 20 * machine.MB},
 		{machine.Memory{}, 70 * machine.MB, 60, 0},
-		{machine.Memory{Total: 100}, 0, 0, 0},
+		{machine.Memory{Total: 100, Available: 1}, 0, 0, 0},
+		{machine.Memory{Total: 100}, 0, 0, math.MaxInt64}, // what is free is not known
 	} {
 		if got := room(c.memory, c.held, c.limitMB); got != c.want {
 			t.Errorf("%+v: %d", c, got)

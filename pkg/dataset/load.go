@@ -19,7 +19,7 @@ func Room(limitMB int) int64 {
 
 func room(memory machine.Memory, held int64, limitMB int) int64 {
 	room := int64(math.MaxInt64)
-	if memory.Total > 0 { // else it is not known
+	if memory.Available > 0 { // else it is not known
 		room = memory.Available / 2
 	}
 	if limitMB > 0 {

@@ -69,7 +69,11 @@ type Memory struct{ Total, Available int64 }
 func MainMemory() Memory { return mainMemory("/proc", "/sys/fs/cgroup") }
 
 func mainMemory(proc, cgroup string) Memory {
-	m := Memory{kilobytes(filepath.Join(proc, "meminfo"), "MemTotal"), kilobytes(filepath.Join(proc, "meminfo"), "MemAvailable")}
+	of := func(name string) int64 { return kilobytes(filepath.Join(proc, "meminfo"), name) }
+	m := Memory{of("MemTotal"), of("MemAvailable")}
+	if m.Available == 0 { // old systems and WSL 1 do not tell; what is kept of files is about free
+		m.Available = of("MemFree") + of("Buffers") + max(0, of("Cached")-of("Shmem"))
+	}
 	for _, g := range controlGroups(proc, cgroup) {
 		limit := number(g.limit)
 		if limit <= 0 || m.Total > 0 && limit >= m.Total { // no limit is "max" in version 2, a huge number in version 1

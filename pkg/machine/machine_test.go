@@ -73,6 +73,21 @@ func TestAContainersLimitIsItsMemory(t *testing.T) {
 	}
 }
 
+func TestASystemThatDoesNotTellWhatIsAvailable(t *testing.T) {
+	for meminfo, want := range map[string]Memory{
+		"MemTotal: 1000 kB\nMemFree: 100 kB\nBuffers: 20 kB\nCached: 300 kB\nShmem: 50 kB\n": {1000 * 1024, 370 * 1024},
+		"MemTotal: 1000 kB\nMemFree: 100 kB\n":                                               {1000 * 1024, 100 * 1024},
+		"MemTotal: 1000 kB\n":                                                                {1000 * 1024, 0},
+		"":                                                                                   {},
+	} {
+		proc := t.TempDir()
+		write(t, proc, "meminfo", meminfo)
+		if got := mainMemory(proc, t.TempDir()); got != want {
+			t.Errorf("%q: got %+v, want %+v", meminfo, got, want)
+		}
+	}
+}
+
 // Trained for a while, a container of 8 GB is full of the pictures' files: 85 MB
 // were said to be free of it.
 func TestFilesKeptInMemoryAreFreeInAContainer(t *testing.T) {

@@ -25,10 +25,13 @@ func Environment() {
 	cell.Say("   GoMLX:   %s", versions("github.com/gomlx/gomlx", "github.com/gomlx/compute", "github.com/gomlx/go-xla"))
 	cell.Say("   Kernel:  %s", kernel())
 	cell.Say("   CPU:     %s, %d cores", machine.CPU(), runtime.GOMAXPROCS(0))
-	if memory.Total > 0 {
-		cell.Say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
-	} else {
+	switch {
+	case memory.Total == 0:
 		cell.Say("   Memory:  the system does not tell")
+	case memory.Available == 0:
+		cell.Say("   Memory:  %.1f GB; the system does not tell how much of it is free", gigabytes(memory.Total))
+	default:
+		cell.Say("   Memory:  %.1f GB, %.1f GB of it free", gigabytes(memory.Total), gigabytes(memory.Available))
 	}
 	cell.Say("   GPU:     %s", orNone(machine.GPUs()))
 	for _, m := range machine.GPUMemory() {

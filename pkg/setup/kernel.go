@@ -183,7 +183,7 @@ func (s *Clone) installUserKernel(insist bool) error {
 	if logo, err := os.ReadFile(filepath.Join(filepath.Dir(s.kernelSpec()), "logo-svg.svg")); err == nil {
 		_ = os.WriteFile(filepath.Join(dir, "logo-svg.svg"), logo, 0o666) // a front end without it shows a letter
 	}
-	if err := os.Chmod(script, 0o755); err != nil {
+	if err := os.Chmod(script, 0o755); err != nil && !isProgram(script) { // of another user, in a folder that is shared
 		return err
 	}
 	if insist || changed {

@@ -13,6 +13,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -51,14 +52,17 @@ func (s *Clone) All(ctx context.Context) error {
 	if strings.Contains(s.Dir, ":") {
 		return fmt.Errorf("%s has a colon in its path, which ends a folder in PATH, so cells would not find their programs; move this clone and try again", s.Dir)
 	}
-	for _, dir := range []string{s.bin(), s.Data()} {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return err
-		}
+	build := filepath.Join(s.Dir, "build")
+	err := errors.Join(os.MkdirAll(s.bin(), 0o777), os.MkdirAll(s.Data(), 0o777))
+	var unlock func()
+	if err == nil {
+		unlock, err = durable.LockFile(ctx, filepath.Join(build, "setup.lock"), func() {
+			fmt.Printf("⏳ Another process sets up %s; waiting for it\n", s.Dir)
+		})
 	}
-	unlock, err := durable.LockFile(ctx, filepath.Join(s.Dir, "build", "setup.lock"), func() {
-		fmt.Printf("⏳ Another process sets up %s; waiting for it\n", s.Dir)
-	})
+	if durable.MayOnlyRead(err) {
+		return fmt.Errorf("set-up and runs write into %s, where you may not; make a clone of your own: git clone %s", build, s.Dir)
+	}
 	if err != nil {
 		return err
 	}

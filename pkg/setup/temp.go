@@ -7,7 +7,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"rekindle/pkg/machine"
 )
+
+// cellRoom is what the largest cell takes while it is compiled: twice a program of 28 MB.
+const cellRoom = 64 * machine.MB
 
 // checkTemp tries what Go and the kernel need of the folder for temporary files:
 // cells are programs that are built and started there.
@@ -17,6 +22,9 @@ func checkTemp() error {
 		name = "TMPDIR is not set, so the folder for temporary files"
 	}
 	advice := "set TMPDIR to a folder on a disk of yours, for example: mkdir -p build/tmp && TMPDIR=$PWD/build/tmp make run"
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("%s is %s, which is another folder for the kernel than for this program; %s", name, dir, advice)
+	}
 	scratch, err := os.MkdirTemp(dir, "rekindle-*")
 	if err != nil {
 		return fmt.Errorf("%s is %s, where no files can be made (%w); %s", name, dir, err, advice)
@@ -32,6 +40,9 @@ func checkTemp() error {
 	}
 	if errors.Is(err, syscall.EACCES) {
 		return fmt.Errorf("%s is %s, where no programs can be started (it is mounted with noexec); %s", name, dir, advice)
+	}
+	if free, err := machine.FreeDisk(dir); err == nil && free < cellRoom {
+		return fmt.Errorf("%s is %s, where %d MB are free, and a cell that trains takes %d while it is compiled; make room or %s", name, dir, free/machine.MB, cellRoom/machine.MB, advice)
 	}
 	return nil
 }

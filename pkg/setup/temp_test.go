@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"rekindle/pkg/internal/disk"
+	"rekindle/pkg/internal/standin"
 )
 
 func TestAFolderForTemporaryFilesThatWillNotDoIsNamed(t *testing.T) {
@@ -19,6 +22,10 @@ func TestAFolderForTemporaryFilesThatWillNotDoIsNamed(t *testing.T) {
 	if err := checkTemp(); err == nil || !strings.HasPrefix(err.Error(), "TMPDIR is "+none+", where no files can be made") {
 		t.Errorf("a folder that is not there: %v", err)
 	}
+	t.Setenv("TMPDIR", ".")
+	if err := checkTemp(); err == nil || !strings.HasPrefix(err.Error(), "TMPDIR is ., which is another folder for the kernel") {
+		t.Errorf("a relative one: %v", err)
+	}
 	t.Setenv("TMPDIR", "")
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOEXEC, "size=1m"); err != nil {
@@ -28,6 +35,12 @@ func TestAFolderForTemporaryFilesThatWillNotDoIsNamed(t *testing.T) {
 	t.Setenv("TMPDIR", dir)
 	if err := checkTemp(); err == nil || !strings.Contains(err.Error(), "TMPDIR is "+dir+", where no programs can be started") {
 		t.Errorf("noexec: %v", err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_REMOUNT, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkTemp(); err == nil || !strings.Contains(err.Error(), "MB are free, and a cell that trains takes 64") {
+		t.Errorf("nearly full: %v", err)
 	}
 }
 
@@ -74,5 +87,37 @@ func TestAPathThatGoOrAShellCannotUseIsNamed(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), "❌ Go does not build in a folder whose path") {
 			t.Errorf("%q: %v\n%s", name, err, out)
 		}
+	}
+}
+
+func TestMakeSaysWhereNothingCanBeBuilt(t *testing.T) {
+	makefile, err := filepath.Abs("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	make := func(dir string) string {
+		out, err := exec.Command("make", "-C", dir, "-f", makefile, "build/bin/launch").CombinedOutput()
+		if err == nil {
+			t.Errorf("%s: no error", dir)
+		}
+		return string(out)
+	}
+	readOnly := standin.Clone(t)
+	disk.ReadOnly(t, readOnly)
+	if err := (&Clone{Dir: readOnly}).All(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "set-up and runs write into "+readOnly+"/build, where you may not") {
+		t.Errorf("another user's, built: %v", err)
+	}
+	if said := make(readOnly); !strings.Contains(said, "❌ What is built goes into "+readOnly+"/build, where you may not write; make a clone of your own") {
+		t.Errorf("another user's: %s", said)
+	}
+	noexec := t.TempDir()
+	if err := unix.Mount("tmpfs", noexec, "tmpfs", unix.MS_NOEXEC, "size=20m"); err != nil {
+		t.Skipf("a disk cannot be mounted here (%v): run the tests as root", err)
+	}
+	defer unix.Unmount(noexec, unix.MNT_DETACH)
+	standin.Write(t, filepath.Join(noexec, "go.mod"), "module small\n\ngo 1.26\n", 0o666)
+	standin.Write(t, filepath.Join(noexec, "pkg/cmd/launch/main.go"), "package main\n\nfunc main() {}\n", 0o666)
+	if said := make(noexec); !strings.Contains(said, "❌ "+noexec+" is on a disk where no programs can be started") {
+		t.Errorf("noexec: %s", said)
 	}
 }
