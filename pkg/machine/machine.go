@@ -20,6 +20,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rekindle/pkg/tree"
 )
 
 // MB is 2^20 bytes.
@@ -29,8 +31,7 @@ const MB = 1 << 20
 func HasGPU() bool { return len(devices("/dev")) > 0 }
 
 func devices(dev string) []string {
-	found, _ := filepath.Glob(filepath.Join(dev, "nvidia[0-9]*")) // the pattern is well formed
-	return found
+	return tree.Glob(dev, "nvidia[0-9]*")
 }
 
 // GPUs returns the model of each NVIDIA GPU, such as "NVIDIA H100 80GB HBM3",
@@ -39,8 +40,7 @@ func GPUs() []string { return gpus("/dev", "/proc") }
 
 func gpus(dev, proc string) []string {
 	var models []string
-	files, _ := filepath.Glob(filepath.Join(proc, "driver/nvidia/gpus/*/information"))
-	for _, file := range files {
+	for _, file := range tree.Glob(proc, "driver/nvidia/gpus/*/information") {
 		if model := field(file, "Model"); model != "" {
 			models = append(models, model)
 		}

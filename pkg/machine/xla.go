@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"rekindle/pkg/tree"
 )
 
 // PluginFolders are the folders where go-xla looks for XLA's plugins first: those
@@ -35,8 +37,7 @@ func Plugins() []string {
 	var found []string
 	for _, dir := range PluginFolders() {
 		for _, pattern := range []string{"pjrt_c_api_*_plugin.so", "pjrt-plugin-*.so", "pjrt_plugin_*.so"} {
-			files, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well formed
-			found = append(found, files...)
+			found = append(found, tree.Glob(dir, pattern)...)
 		}
 	}
 	return found

@@ -8,6 +8,7 @@ import (
 
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
+	"rekindle/pkg/tree"
 )
 
 // cuda is XLA's plugin for a major version of CUDA, as JAX publishes it on PyPI,
@@ -90,8 +91,7 @@ func (s *Clone) installWheels(ctx context.Context, c cuda, dir string) error {
 	if err := os.Mkdir(licences, 0o755); err != nil {
 		return err
 	}
-	described, _ := filepath.Glob(filepath.Join(scratch, "*.dist-info"))
-	for _, d := range described {
+	for _, d := range tree.Glob(scratch, "*.dist-info") {
 		if err := os.Rename(d, filepath.Join(licences, filepath.Base(d))); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"rekindle/pkg/durable"
+	"rekindle/pkg/tree"
 )
 
 //go:embed papermill/rekindle_papermill.py
@@ -15,8 +16,7 @@ var papermillModule string
 // papermill in the clone's .venv, if there is one: the module, and the few files by
 // which Python knows that it is installed. pip would need a network for the same.
 func (s *Clone) installTranslator() error {
-	found, _ := filepath.Glob(filepath.Join(s.venv(), "lib", "python3*", "site-packages", "papermill"))
-	for _, papermill := range found {
+	for _, papermill := range tree.Glob(s.venv(), "lib/python3*/site-packages/papermill") {
 		dir := filepath.Dir(papermill)
 		info := filepath.Join(dir, "rekindle_papermill-1.0.dist-info")
 		if err := os.MkdirAll(info, 0o777); err != nil {

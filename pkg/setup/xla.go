@@ -16,6 +16,7 @@ import (
 
 	"rekindle/pkg/durable"
 	"rekindle/pkg/machine"
+	"rekindle/pkg/tree"
 )
 
 // notAgain is for how long a download that failed is not tried again, unless
@@ -179,8 +180,7 @@ func (s *Clone) inFolder(ctx context.Context, install func(dir string) error) er
 	if err := durable.Lock(ctx, lock, func() { fmt.Printf("⏳ Another process installs in %s; waiting for it\n", dir) }); err != nil {
 		return err
 	}
-	killed, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")) // set-ups before us
-	for _, left := range killed {
+	for _, left := range tree.Glob(dir, durable.TempPrefix+"*") { // by set-ups that were killed
 		if err := os.RemoveAll(left); err != nil {
 			return err
 		}
@@ -231,7 +231,7 @@ func (s *Clone) installWheel(ctx context.Context, w wheel, dir string) error {
 	if err != nil {
 		return fmt.Errorf("pip could not fetch %s, see %s", w.name, s.Relative(s.Log()))
 	}
-	files, _ := filepath.Glob(filepath.Join(scratch, "*.whl"))
+	files := tree.Glob(scratch, "*.whl")
 	if len(files) != 1 {
 		return fmt.Errorf("pip fetched no wheel of %s, see %s", w.name, s.Relative(s.Log()))
 	}
@@ -295,7 +295,7 @@ func (s *Clone) installWithGoXLA(ctx context.Context, dir string) error {
 	if err := s.Logged(ctx, []string{"TMPDIR=" + scratch}, "go", "run", "./pkg/cmd/xlaplugin", scratch); err != nil {
 		return err
 	}
-	files, _ := filepath.Glob(filepath.Join(scratch, "pjrt_c_api_cpu_v*_plugin.so"))
+	files := tree.Glob(scratch, "pjrt_c_api_cpu_v*_plugin.so")
 	if len(files) != 1 {
 		return fmt.Errorf("go-xla's installer left %d plugins", len(files))
 	}

@@ -36,6 +36,17 @@ func Walk(root string, visit func(path string, info fs.FileInfo) error, passed f
 	return err
 }
 
+// Glob returns the paths of what lies in a folder under names that match a pattern
+// such as "*.whl", in the order of names. The folder's own name is no pattern, as it is
+// for filepath.Glob: people have folders called "photos [1]".
+func Glob(dir, pattern string) []string {
+	names, _ := fs.Glob(os.DirFS(dir), pattern) // a folder that is not there holds nothing
+	for i := range names {
+		names[i] = filepath.Join(dir, names[i])
+	}
+	return names
+}
+
 func walk(path string, info fs.FileInfo, around []fs.FileInfo, visit func(string, fs.FileInfo) error, passed func(error)) error {
 	for _, folder := range around {
 		if info.IsDir() && os.SameFile(info, folder) {

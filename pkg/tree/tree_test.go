@@ -81,3 +81,19 @@ func TestAFolderThatMayNotBeReadIsPassedOver(t *testing.T) {
 		}
 	})
 }
+
+func TestAFoldersNameIsNoPattern(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "photos [1]*")
+	for _, name := range []string{"b.whl", "a [2].whl", "c.txt", "sub/d.whl"} {
+		file(t, filepath.Join(dir, name))
+	}
+	if got, want := Glob(dir, "*.whl"), []string{filepath.Join(dir, "a [2].whl"), filepath.Join(dir, "b.whl")}; !slices.Equal(got, want) {
+		t.Errorf("found %q, want %q", got, want)
+	}
+	if got := Glob(dir, "s*/d.whl"); len(got) != 1 {
+		t.Errorf("found %q in a folder in it", got)
+	}
+	if got := Glob(filepath.Join(dir, "none"), "*"); len(got) > 0 {
+		t.Errorf("found %q where nothing is", got)
+	}
+}

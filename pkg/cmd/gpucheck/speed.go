@@ -103,7 +103,7 @@ func again(ctx context.Context, s setting) (string, error) {
 		took = append(took, turns.First)
 	}
 	answer := fmt.Sprintf("%.1f s without a cache, %.1f s filling it, %.1f s with it", took...)
-	if found, _ := filepath.Glob(filepath.Join(dir, "xla", "*")); len(found) == 0 {
+	if found, _ := os.ReadDir(filepath.Join(dir, "xla")); len(found) == 0 {
 		answer += "; but nothing is in the cache: the engine is not XLA on a GPU, or XLA_FLAGS names another"
 	}
 	return answer, nil

@@ -17,6 +17,7 @@ import (
 	"rekindle/pkg/durable"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/setup"
+	"rekindle/pkg/tree"
 )
 
 // frontFlag chooses what of Jupyter is started: "lab" or "notebook".
@@ -161,8 +162,7 @@ func waitForServer(s *setup.Clone, ctx context.Context, pid int) (found server, 
 			return server{}, false
 		case <-time.After(200 * time.Millisecond):
 		}
-		files, _ := filepath.Glob(filepath.Join(strings.TrimSpace(string(runtime)), "*server-*.json")) // jpserver, and nbserver of Notebook 6
-		for _, file := range files {
+		for _, file := range tree.Glob(strings.TrimSpace(string(runtime)), "*server-*.json") { // jpserver, and nbserver of Notebook 6
 			raw, err := os.ReadFile(file)
 			if err != nil || json.Unmarshal(raw, &found) != nil || found.PID != pid {
 				continue

@@ -24,6 +24,7 @@ import (
 	"rekindle/pkg/notebook"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/setup"
+	"rekindle/pkg/tree"
 )
 
 // saving is how long a cell may take to save after an interruption. GoNB kills
@@ -186,9 +187,8 @@ func untilDone(ctx context.Context, cmd *exec.Cmd) (interrupted bool, err error)
 // endChildren asks all children of this program to end: the kernel of one that was
 // killed, which tells its cell.
 func endChildren() {
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, list := range lists {
-		pids, _ := os.ReadFile(list)
+	for _, thread := range tree.Glob("/proc/self/task", "*") {
+		pids, _ := os.ReadFile(filepath.Join(thread, "children"))
 		for _, word := range strings.Fields(string(pids)) {
 			if pid, err := strconv.Atoi(word); err == nil {
 				_ = syscall.Kill(pid, syscall.SIGTERM)

@@ -1,6 +1,7 @@
 package documents
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -36,4 +37,19 @@ func TestNamesInTheArchitectureAreWhereItSays(t *testing.T) {
 			t.Errorf("%s is not in %s", n[0], n[1])
 		}
 	}
+}
+
+// filepath.Glob takes the name of a folder, "photos [1]", for a part of the pattern;
+// tree.Glob does not.
+func TestNoFoldersNameIsTakenForAPattern(t *testing.T) {
+	must(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if strings.Contains(string(source), "filepath."+"Glob(") {
+			t.Errorf("%s uses filepath.Glob", path)
+		}
+		return err
+	}))
 }

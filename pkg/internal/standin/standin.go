@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// Clone makes a folder that looks like a clone.
+// Clone makes a folder that looks like a clone, under a name that is a pattern too.
 func Clone(t *testing.T) (dir string) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = filepath.Join(t.TempDir(), "clone[1]")
 	Write(t, filepath.Join(dir, "go.mod"), "module rekindle\n\nrequire (\n\tgithub.com/janpfeifer/gonb v0.11.4\n)\n", 0o666)
 	Write(t, filepath.Join(dir, "n.ipynb"), "{}", 0o666)
 	for _, d := range []string{"pkg/cmd/launch", "build/bin", "build/jupyter"} {
