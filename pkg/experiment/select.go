@@ -122,30 +122,29 @@ func matching(all []*Experiment, root, pattern string) ([]*Experiment, error) {
 			return []*Experiment{e}, nil
 		}
 	}
-	var matches []*Experiment
-	for _, e := range all {
-		if e.Name() == pattern { // a name may have brackets
-			matches = append(matches, e)
-		}
-	}
-	if len(matches) > 0 {
-		return matches, nil
-	}
+	var named, matches []*Experiment
+	var bad error
 	for _, e := range all {
 		place, err := filepath.Rel(root, e.Dir)
 		if err != nil {
 			return nil, fmt.Errorf("experiment: %w", err)
 		}
-		for _, name := range []string{e.Name(), filepath.ToSlash(place)} {
-			ok, err := path.Match(pattern, name)
-			if err != nil {
-				return nil, fmt.Errorf("experiment: %q is no pattern of names: %w", pattern, err)
-			}
-			if ok {
-				matches = append(matches, e)
-				break
-			}
+		place = filepath.ToSlash(place)
+		if pattern == e.Name() || pattern == place { // either may have brackets
+			named = append(named, e)
 		}
+		byName, err := path.Match(pattern, e.Name())
+		byPlace, _ := path.Match(pattern, place)
+		if byName || byPlace {
+			matches = append(matches, e)
+		}
+		bad = err
+	}
+	switch {
+	case len(named) > 0:
+		return named, nil
+	case bad != nil:
+		return nil, fmt.Errorf("experiment: %q is no pattern of names: %w", pattern, bad)
 	}
 	return matches, nil
 }

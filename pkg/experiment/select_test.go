@@ -42,6 +42,17 @@ func TestExperimentsAreSelectedByNamePatternPlaceAndPath(t *testing.T) {
 			t.Errorf("%q means %v, want %s", c.patterns, names, c.want)
 		}
 	}
+	cfg.ExperimentsDir, cfg.ExperimentName = root, "[1]"
+	brackets := create(t, cfg, noon.Add(-time.Hour))
+	place, err := filepath.Rel(root, brackets.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{brackets.Name(), place, brackets.Dir} {
+		if got, err := Select(root, nil, pattern); err != nil || len(got) != 1 || got[0].Dir != brackets.Dir {
+			t.Errorf("%q means %v, %v", pattern, got, err)
+		}
+	}
 	var missing *NotFoundError
 	if _, err := Select(root, nil, made[1].Name()+"x"); !errors.As(err, &missing) || missing.Have[0] != made[1].Name() {
 		t.Errorf("a name that does not exist: got %v, want the nearest", err)
