@@ -48,11 +48,13 @@ func Diff(old, new Config) []Change {
 }
 
 func show(v any) string {
-	raw, err := json.Marshal(v)
-	if err != nil {
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false) // people read it
+	if err := e.Encode(v); err != nil {
 		return fmt.Sprint(v)
 	}
-	return string(raw)
+	return strings.TrimSuffix(text.String(), "\n")
 }
 
 // Keys lists the JSON names of all keys, in the order of the struct.

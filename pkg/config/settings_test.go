@@ -327,4 +327,7 @@ func TestFieldsAreThoseOfTheFile(t *testing.T) {
 			t.Errorf("got %v, want %v", f, list[i])
 		}
 	}
+	if got := show("<b> & 100%"); got != `"<b> & 100%"` { // for people, not for a page
+		t.Errorf("got %s", got)
+	}
 }
