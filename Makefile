@@ -24,6 +24,10 @@
 
 NOTEBOOK ?= notebooks/unet/gaussian/unet_gaussian_bilinear.ipynb
 
+# $(call given,IN,none) is what IN was set to as one word for the shell, whatever it is made of; $(call option,-in,IN) an option, where IN is set.
+given = $(if $(value $1),'$(subst ','\'',$(value $1))',$2)
+option = $(if $(value $2),$1 $(call given,$2))
+
 # Vector instructions make the engine in pure Go several times faster.
 export GOEXPERIMENT := $(if $(GOEXPERIMENT),$(GOEXPERIMENT),simd)
 
@@ -39,7 +43,7 @@ export GLIBC_TUNABLES := $(if $(GLIBC_TUNABLES),$(GLIBC_TUNABLES),glibc.malloc.h
 
 # Go keeps what it has built in the home folder. In a container there may be none, or one of somebody else.
 ifeq ($(shell [ -n "$$HOME" ] && [ -d "$$HOME" ] && [ -w "$$HOME" ] && echo yes),)
-export HOME := $(CURDIR)/.home
+export HOME := $(value CURDIR)/.home
 endif
 
 .PHONY: help run lab kernel unkernel jupyter gopls watch data setup photographs export list score notebooks sync peers test torture soak fuzz scenarios bench quality check vuln clean
@@ -48,10 +52,10 @@ help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
 
 run: build/bin/launch
-	@build/bin/launch run "$(NOTEBOOK)"
+	@build/bin/launch run $(call given,NOTEBOOK)
 
 lab: build/bin/launch
-	@build/bin/launch lab "$(NOTEBOOK)" $(if $(FRONT),--front=$(FRONT)) $(if $(PORT),--port=$(PORT)) $(ARGS)
+	@build/bin/launch lab $(call given,NOTEBOOK) $(if $(FRONT),--front=$(FRONT)) $(if $(PORT),--port=$(PORT)) $(ARGS)
 
 kernel unkernel jupyter gopls: build/bin/launch
 	@build/bin/launch $@
@@ -66,29 +70,29 @@ photographs: build/bin/rekindle
 	@build/bin/rekindle photographs
 
 export: build/bin/rekindle
-	@build/bin/rekindle export -experiment "$(or $(EXPERIMENT),latest)" -format "$(or $(FORMAT),onnx)" $(if $(OUT),-out "$(OUT)")
+	@build/bin/rekindle export -experiment $(call given,EXPERIMENT,latest) -format $(call given,FORMAT,onnx) $(call option,-out,OUT)
 
 list: build/bin/rekindle
-	@build/bin/rekindle list -experiment "$(or $(EXPERIMENT),*)"
+	@build/bin/rekindle list -experiment $(call given,EXPERIMENT,"*")
 
 watch: build/bin/rekindle
-	@build/bin/rekindle watch -experiment "$(or $(EXPERIMENT),latest)"
+	@build/bin/rekindle watch -experiment $(call given,EXPERIMENT,latest)
 
 restore: build/bin/rekindle
-	@build/bin/rekindle restore -in "$(IN)" -out "$(OUT)" -experiment "$(or $(EXPERIMENT),latest)" $(if $(OVERWRITE),-overwrite) \
-		$(if $(SHARD),-shard "$(SHARD)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(TILE),-tile "$(TILE)") $(if $(BGR),-bgr)
+	@build/bin/rekindle restore -in $(call given,IN,"") -out $(call given,OUT,"") -experiment $(call given,EXPERIMENT,latest) $(if $(OVERWRITE),-overwrite) \
+		$(call option,-shard,SHARD) $(call option,-sigma,SIGMA) $(call option,-network,NETWORK) $(call option,-tile,TILE) $(if $(BGR),-bgr)
 
 score: build/bin/rekindle
-	@build/bin/rekindle score -net "$(or $(NET),latest)" -set "$(SET)" -sigma "$(or $(SIGMA),25)" $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr) \
-		$(if $(SEED),-seed "$(SEED)") $(if $(EVERY),-every "$(EVERY)") $(if $(NETWORK),-network "$(NETWORK)") $(if $(OUT),-out "$(OUT)")
+	@build/bin/rekindle score -net $(call given,NET,latest) -set $(call given,SET,"") -sigma $(call given,SIGMA,25) $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr) \
+		$(call option,-seed,SEED) $(call option,-every,EVERY) $(call option,-network,NETWORK) $(call option,-out,OUT)
 
 notebooks: build/bin/launch
-	@build/bin/launch refresh $(if $(ONLY),"$(ONLY)")
+	@build/bin/launch refresh $(call given,ONLY)
 
 sync: build/bin/launch
 	@build/bin/launch sync
 
-# Go knows best whether it is up to date.
+# Go knows best whether it is up to date. In a clone that may only be read there is what its owner has built.
 .PHONY: build/bin/launch build/bin/rekindle
 build/bin/launch: package := ./pkg/cmd/launch
 build/bin/rekindle: package := ./pkg/cmd/rekindle
@@ -96,12 +100,12 @@ build/bin/launch build/bin/rekindle:
 	@command -v go >/dev/null || { echo "❌ Go is missing; install Go 1.26 from https://go.dev/dl and try again"; exit 1; }
 	@[ "$$(pwd | wc -l)" = 1 ] && { ! command -v iconv >/dev/null || pwd | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1; } || { echo "❌ Go does not build in a folder whose path is no UTF-8 or has a line break in it; move this clone and try again"; exit 1; }
 	@dir=$${TMPDIR:-/tmp}; [ -d "$$dir" ] && [ -w "$$dir" ] || { echo "❌ TMPDIR is $$dir, where no files can be made; set TMPDIR to a folder on a disk of yours, for example: mkdir -p build/tmp && TMPDIR=$$PWD/build/tmp make run"; exit 1; }
-	@go build -o $@ $(package) || { mkdir -p $(@D) 2>/dev/null && [ -w $(@D) ] || echo "❌ What is built goes into $(CURDIR)/build, where you may not write; make a clone of your own: git clone $(CURDIR)"; exit 1; }
-	@[ -x $@ ] || { echo "❌ $(CURDIR) is on a disk where no programs can be started (it is mounted with noexec); move this clone to another one"; exit 1; }
+	@[ -x $@ ] && ! [ -w $@ ] || go build -o $@ $(package) || { mkdir -p $(@D) 2>/dev/null && [ -w $(@D) ] || echo "❌ What is built goes into $$PWD/build, where you may not write; make a clone of your own: git clone $$PWD"; exit 1; }
+	@[ -x $@ ] || { echo "❌ $$PWD is on a disk where no programs can be started (it is mounted with noexec); move this clone to another one"; exit 1; }
 
 .PHONY: where-home-is
 where-home-is:
-	@echo $(HOME)
+	@echo "$$HOME"
 
 peers:
 	@.ci/peers
@@ -139,8 +143,8 @@ check:
 	REKINDLE_CHECK_NOTEBOOKS=1 go test -count=1 ./pkg/notebook/ipynb
 
 quality:
-	go run ./pkg/cmd/quality $(if $(NET),-net "$(NET)") $(if $(NAME),-name "$(NAME)") $(if $(SET),-set "$(SET)") $(if $(SIGMA),-sigma "$(SIGMA)") $(if $(EVERY),-every "$(EVERY)") \
-		$(if $(PEERS),-peers "$(PEERS)") $(if $(PYTHON),-python "$(PYTHON)") $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr)
+	go run ./pkg/cmd/quality $(call option,-net,NET) $(call option,-name,NAME) $(call option,-set,SET) $(call option,-sigma,SIGMA) $(call option,-every,EVERY) \
+		$(call option,-peers,PEERS) $(call option,-python,PYTHON) $(if $(CLIP),-clip) $(if $(GREY),-grey) $(if $(BGR),-bgr)
 
 vuln:
 	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...

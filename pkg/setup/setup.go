@@ -10,10 +10,10 @@ package setup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"debug/buildinfo"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -53,7 +53,7 @@ func (s *Clone) All(ctx context.Context) error {
 		return fmt.Errorf("%s has a colon in its path, which ends a folder in PATH, so cells would not find their programs; move this clone and try again", s.Dir)
 	}
 	build := filepath.Join(s.Dir, "build")
-	err := errors.Join(os.MkdirAll(s.bin(), 0o777), os.MkdirAll(s.Data(), 0o777))
+	err := cmp.Or(os.MkdirAll(s.bin(), 0o777), os.MkdirAll(s.Data(), 0o777))
 	var unlock func()
 	if err == nil {
 		unlock, err = durable.LockFile(ctx, filepath.Join(build, "setup.lock"), func() {
@@ -61,7 +61,7 @@ func (s *Clone) All(ctx context.Context) error {
 		})
 	}
 	if durable.MayOnlyRead(err) {
-		return fmt.Errorf("set-up and runs write into %s, where you may not; make a clone of your own: git clone %s", build, s.Dir)
+		return fmt.Errorf("set-up and runs write into %s, where you may not (%w); make a clone of your own: git clone %s", build, err, s.Dir)
 	}
 	if err != nil {
 		return err
