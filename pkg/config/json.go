@@ -150,18 +150,19 @@ func Decode(raw []byte) (c Config, unread []string, err error) {
 	return c, unread, nil
 }
 
-// Load reads a config.json as [Decode] does; a value of another type is an error.
+// Load reads a config.json as [Decode] does; a value of another type is an error. After
+// an error nothing is known: the configuration is empty.
 func Load(path string) (Config, error) {
 	raw, err := durable.ReadText(path)
 	if err != nil {
-		return Default(), fmt.Errorf("config: %w", err)
+		return Config{}, fmt.Errorf("config: %w", err)
 	}
 	c, unread, err := Decode(raw)
 	if err == nil && len(unread) > 0 {
 		err = errors.New("config: " + strings.Join(unread, "; "))
 	}
 	if err != nil {
-		return Default(), fmt.Errorf("%s: %w", path, err)
+		return Config{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }

@@ -15,7 +15,7 @@ import (
 // Outcome is what is known about one experiment beside others.
 type Outcome struct {
 	*Experiment
-	Config     config.Config // what its newest session used: config.json says what the first did
+	Config     config.Config // what its newest session used: config.json says what the first did; empty where that is not known
 	Stats      Stats
 	History    *history.History // empty where no epoch is finished
 	Evaluation *Evaluation      // nil: not evaluated

@@ -67,6 +67,12 @@ func TestExperimentsAreListedNewestFirst(t *testing.T) {
 	if status, out, messages := call(context.Background(), "list", "-dir", cfg.ExperimentsDir); status != 0 || !strings.Contains(out, "gaussian     – of 36") || !strings.Contains(messages, damaged) {
 		t.Errorf("with a damaged history: status %d, %q and %q", status, out, messages)
 	}
+	if err := os.Remove(filepath.Join(filepath.Dir(damaged), "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, out, _ := call(context.Background(), "list", "-dir", cfg.ExperimentsDir); !strings.Contains(out, "20260101_200000_bilinear  –        –            – of –   no session has ended") {
+		t.Errorf("without its config.json:\n%s", out)
+	}
 	if status, _, messages := call(context.Background(), "list", "-dir", cfg.ExperimentsDir, "-experiment", "2027*"); status != 1 || !strings.Contains(messages, "2027*") {
 		t.Errorf("a pattern without a match: status %d, %q", status, messages)
 	}
