@@ -159,6 +159,11 @@ func TestAFileThatCannotBeReadIsNotCalledDamaged(t *testing.T) {
 	}
 	check("cannot be read: too many levels of symbolic links; make it readable")
 	os.Remove(path)
+	if err := os.Symlink("/none/last", path); err != nil { // to a disk that is not mounted
+		t.Fatal(err)
+	}
+	check("cannot be read: it is a link to /none/last, which is not there; mount its disk")
+	os.Remove(path)
 	root, err := encode(sample(9, 0))
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +184,13 @@ func TestAFileThatCannotBeReadIsNotCalledDamaged(t *testing.T) {
 	}
 	if _, err := Load(Folder(dir).Path("none.pth")); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrDamaged) {
 		t.Errorf("a file that is not there: %v", err)
+	}
+	moved := filepath.Join(t.TempDir(), "checkpoints")
+	if err := os.Symlink("/none/checkpoints", moved); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Folder(moved).List(); err == nil || !strings.Contains(err.Error(), "a link to /none/checkpoints, which is not there") {
+		t.Errorf("a folder on a disk that is not mounted: %v", err)
 	}
 }
 

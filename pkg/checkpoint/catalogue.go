@@ -53,7 +53,7 @@ func (e Entry) Name() string { return filepath.Base(e.Path) }
 func (dir Folder) List() ([]Entry, error) {
 	files, err := os.ReadDir(string(dir))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, dangling(string(dir))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint: %w", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -50,6 +51,8 @@ func whyDamaged(err error) string {
 func unusable(path string, err error) error {
 	var errno syscall.Errno
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && dangling(path) != nil:
+		return dangling(path)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("checkpoint: %s: %w", path, fs.ErrNotExist)
 	case errors.As(err, &errno):
@@ -58,4 +61,14 @@ func unusable(path string, err error) error {
 		return fmt.Errorf("checkpoint: %s %w, or move it out of the folder to do without it", path, err)
 	}
 	return &damage{path, err}
+}
+
+// dangling is what is wrong with a link that leads nowhere, as when a disk is not
+// mounted: what it leads to may be the newest. It is nil for what is not there at all.
+func dangling(path string) error {
+	to, err := os.Readlink(path)
+	if err != nil {
+		return nil
+	}
+	return fmt.Errorf("checkpoint: %s cannot be read: it is a link to %s, which is not there; mount its disk, or move it out of the folder to do without it", path, to)
 }

@@ -98,7 +98,11 @@ type Folder struct {
 // and the others wait. All cores are used.
 func Fill(ctx context.Context, f Folder) (made int, err error) {
 	j := &job{Folder: f, known: &manifest{Recipe: f.Recipe, Pictures: map[string]entry{}}}
-	if err := os.MkdirAll(f.Dir, 0o777); err != nil {
+	err = os.MkdirAll(f.Dir, 0o777)
+	if durable.MayOnlyRead(err) {
+		return 0, fmt.Errorf("derived: %s cannot be made where one %w (%w): name another folder", f.Dir, ErrReadOnly, err)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("derived: %w", err)
 	}
 	// Without locks two processes write the same bytes under the same names: slower, not wrong.

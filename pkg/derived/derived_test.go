@@ -314,6 +314,11 @@ func TestAFolderThatMayOnlyBeReadIsLookedAt(t *testing.T) {
 		t.Errorf("copies of another recipe: %v", err)
 	}
 	p.recipe.Seed--
+	inside := p.folder(t)
+	inside.Dir = filepath.Join(p.dir, "not", "there")
+	if _, err := Fill(context.Background(), inside); !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), inside.Dir+" cannot be made") {
+		t.Errorf("a folder that cannot be made: %v", err)
+	}
 	writable()
 	remove(t, p.dir, "a02.out")
 	writable = disk.ReadOnly(t, p.dir)

@@ -20,8 +20,10 @@ type Draft struct {
 	Dir     string // for the restored pictures; empty at first
 	Warning string // as that of [Lock]
 	Kept    []string
-	exp     *Experiment
-	lock    *Lock
+
+	pictures string // the folder restored_images, where a link to it leads
+	exp      *Experiment
+	lock     *Lock
 }
 
 // Names beside restored_images, while pictures are made and while they are exchanged.
@@ -37,8 +39,12 @@ func (e *Experiment) Draft() (*Draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{Dir: e.RestoredDir() + draftSuffix, Warning: lock.Warning, exp: e, lock: lock}
-	if err = d.clean(); err == nil {
+	d := &Draft{Warning: lock.Warning, exp: e, lock: lock}
+	if d.pictures, err = followed(e.RestoredDir()); err == nil {
+		d.Dir = d.pictures + draftSuffix
+		err = d.clean()
+	}
+	if err == nil {
 		err = os.Mkdir(d.Dir, 0o777)
 	}
 	if err != nil {
@@ -46,6 +52,28 @@ func (e *Experiment) Draft() (*Draft, error) {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
 	return d, nil
+}
+
+// followed is where a link to a folder leads, and any other path itself: people put
+// large folders on another disk. Of the folder itself it may be the time of the
+// exchange, so it need not be there.
+func followed(path string) (string, error) {
+	end, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return end, err
+	}
+	to, err := os.Readlink(path)
+	if err != nil {
+		return path, nil
+	}
+	end = to
+	if !filepath.IsAbs(end) {
+		end = filepath.Join(filepath.Dir(path), end)
+	}
+	if _, err := os.Stat(filepath.Dir(end)); err != nil {
+		return "", fmt.Errorf("%s is a link to %s, which is not there: mount its disk, or remove the link", path, to)
+	}
+	return end, nil
 }
 
 // clean removes what a killed evaluation left: its own pictures. Those of somebody
@@ -56,7 +84,7 @@ func (d *Draft) clean() error {
 			return err
 		}
 	}
-	pictures, old := d.exp.RestoredDir(), d.exp.RestoredDir()+oldSuffix
+	pictures, old := d.pictures, d.pictures+oldSuffix
 	if _, err := os.Lstat(old); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -134,7 +162,7 @@ func (d *Draft) takeOver(old, pictures string, before *Evaluation) error {
 // them. A process killed in the middle leaves an experiment without scores, never
 // with those of other pictures.
 func (d *Draft) Commit(scores *Evaluation) error {
-	pictures, old := d.exp.RestoredDir(), d.exp.RestoredDir()+oldSuffix
+	pictures, old := d.pictures, d.pictures+oldSuffix
 	before, err := LoadEvaluation(d.exp.MetricsPath())
 	if err != nil {
 		before = scores // deleted, so that it is done again; the names are nearly always the same
@@ -161,7 +189,7 @@ func (d *Draft) Commit(scores *Evaluation) error {
 	if err := os.Rename(d.Dir, pictures); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
-	if err := durable.SyncDir(d.exp.Dir); err != nil {
+	if err := durable.SyncDir(filepath.Dir(pictures)); err != nil {
 		return fmt.Errorf("experiment: %w", err)
 	}
 	if err := os.Rename(csv, d.exp.ScoresCSVPath()); err != nil {

@@ -257,3 +257,49 @@ func TestAFullDiskLeavesTheEvaluationBefore(t *testing.T) {
 		t.Errorf("with room again %q are there, and %d scored", files, scored)
 	}
 }
+
+// People put large folders on another disk and leave a link.
+func TestRestoredPicturesMayLieBehindALink(t *testing.T) {
+	e := evaluated(t)
+	there := filepath.Join(disk.Small(t, "1m"), "there")
+	again := func() error {
+		d, err := e.Draft()
+		if err != nil {
+			return err
+		}
+		put(t, filepath.Join(d.Dir, "a.png"))
+		return errors.Join(d.Commit(&Evaluation{NImages: 1}), d.Close())
+	}
+	if err := os.CopyFS(there, os.DirFS(e.RestoredDir())); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(there, "mine.txt"))
+	if err := errors.Join(os.RemoveAll(e.RestoredDir()), os.Symlink(there, e.RestoredDir())); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := again(); err != nil {
+			t.Fatal(err)
+		}
+		if files, _ := pictures(t, e); !slices.Equal(files, []string{"a.png", "mine.txt"}) || !slices.Equal(names(t, there), files) {
+			t.Errorf("%q behind the link, %q at its end", files, names(t, there))
+		}
+	}
+	// Killed in the middle of the exchange.
+	if err := os.Rename(there, there+oldSuffix); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil || !slices.Equal(names(t, there), []string{"a.png", "mine.txt"}) || !slices.Equal(names(t, filepath.Dir(there)), []string{"there"}) {
+		t.Errorf("%v, %q", err, names(t, filepath.Dir(there)))
+	}
+	// The disk is not mounted.
+	if err := errors.Join(os.Remove(e.RestoredDir()), os.Symlink("/none/there", e.RestoredDir())); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err == nil || !strings.Contains(err.Error(), "is a link to /none/there, which is not there: mount its disk") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := LoadEvaluation(e.MetricsPath()); err != nil {
+		t.Errorf("the scores are gone: %v", err)
+	}
+}

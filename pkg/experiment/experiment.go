@@ -132,8 +132,8 @@ func createFrom(cfg config.Config, now time.Time, maker Maker, unused *Experimen
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return nil, fmt.Errorf("experiment: %w", err)
+	if err := makeIn(parent, parent, os.MkdirAll); err != nil {
+		return nil, err
 	}
 	// It is made beside its place and gets its name with all it needs: whoever is killed leaves no folder that is no experiment.
 	from := filepath.Join(parent, fmt.Sprintf("%s%x", durable.TempPrefix, rand.Uint64()))
@@ -141,8 +141,8 @@ func createFrom(cfg config.Config, now time.Time, maker Maker, unused *Experimen
 		from = unused.Dir
 	} else {
 		defer os.RemoveAll(from)
-		if err := os.Mkdir(from, 0o777); err != nil {
-			return nil, fmt.Errorf("experiment: %w", err)
+		if err := makeIn(parent, from, os.Mkdir); err != nil {
+			return nil, err
 		}
 	}
 	// What the clock on the wall shows, in a zone where no hour comes twice.
@@ -175,6 +175,18 @@ func createFrom(cfg config.Config, now time.Time, maker Maker, unused *Experimen
 		}
 		return e, e.makeSubfolders()
 	}
+}
+
+// makeIn makes a folder for a new experiment of those that lie in parent.
+func makeIn(parent, dir string, mkdir func(string, fs.FileMode) error) error {
+	err := mkdir(dir, 0o777)
+	if durable.MayOnlyRead(err) {
+		return fmt.Errorf("experiment: nothing can be made in %s (%w); name a folder of yours in ExperimentsDir", parent, err)
+	}
+	if err != nil {
+		return fmt.Errorf("experiment: %w", err)
+	}
+	return nil
 }
 
 // suffix is what follows the time in a folder's name.

@@ -540,3 +540,31 @@ func TestWhatMayOnlyBeReadIsNotLocked(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckpointsOnADiskThatIsNotMountedAreNotTakenForNone(t *testing.T) {
+	cfg := settings(t)
+	older, newer := create(t, cfg, noon), create(t, cfg, noon.Add(time.Hour))
+	put(t, filepath.Join(older.CheckpointsDir(), "last_checkpoint.pth"))
+	if err := errors.Join(os.Remove(newer.CheckpointsDir()), os.Symlink("/none/checkpoints", newer.CheckpointsDir())); err != nil {
+		t.Fatal(err)
+	}
+	cfg.ResumeExperiment = Latest
+	if got, err := Find(cfg); err != nil || got.Dir != newer.Dir {
+		t.Errorf("the latest is %v (%v), want %s", got, err, newer.Name())
+	}
+}
+
+func TestWhereNoExperimentCanBeMadeTheSettingIsNamed(t *testing.T) {
+	cfg := settings(t)
+	if err := os.MkdirAll(cfg.ExperimentsDir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the folder of all experiments, and one of those of the same kind
+		writable := disk.ReadOnly(t, cfg.ExperimentsDir)
+		if _, err := Create(cfg, noon); !durable.MayOnlyRead(err) || !strings.Contains(err.Error(), "name a folder of yours in ExperimentsDir") {
+			t.Errorf("got %v", err)
+		}
+		writable()
+		create(t, cfg, noon)
+	}
+}

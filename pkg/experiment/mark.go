@@ -91,8 +91,9 @@ func (e *Experiment) copyOf() string {
 // HasCheckpoint reports whether there is a State to go on with, as far as names tell.
 func (e *Experiment) HasCheckpoint() bool {
 	files, err := os.ReadDir(e.CheckpointsDir())
-	if err != nil {
-		return false
+	if err != nil { // a link to a disk that is not mounted is not known to be empty
+		_, err := os.Lstat(e.CheckpointsDir())
+		return err == nil
 	}
 	for _, f := range files {
 		if strings.HasSuffix(f.Name(), ".pth") && !strings.HasPrefix(f.Name(), ".") {

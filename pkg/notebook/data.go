@@ -16,6 +16,7 @@ import (
 	"rekindle/pkg/dataset/deadleaves"
 	"rekindle/pkg/degrade"
 	"rekindle/pkg/derived"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/interrupt"
 	"rekindle/pkg/notebook/cell"
@@ -269,13 +270,17 @@ func checkFolders(cfg config.Config) error {
 // name when it is complete: a folder of clean pictures is never half made.
 func drawLeaves(ctx context.Context, name, dir string, n, side int, seed int64) error {
 	cell.Say("🍂 %s: no photographs in %s; drawing the built-in set, %d pictures of %d x %d pixels", name, dir, n, side, side)
-	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+	err := os.MkdirAll(filepath.Dir(dir), 0o777)
+	if err != nil && durable.MayOnlyRead(err) {
+		return fmt.Errorf("no pictures can be drawn in %s (%w); put photographs into a folder of yours and name it, %sCleanDir = \"~/photos/%s\", for example", dir, err, name, strings.ToLower(name))
+	}
+	if err != nil {
 		return err
 	}
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
 	count := cell.NewCounter(name + ": drawn")
 	defer count.End()
-	err := deadleaves.Folder(ctx, unfinished, n, side, side, seed, count.Set)
+	err = deadleaves.Folder(ctx, unfinished, n, side, side, seed, count.Set)
 	if errors.Is(err, context.Canceled) {
 		return errUnfinished
 	}
@@ -297,7 +302,7 @@ func (p part) makeDegraded(ctx context.Context, d degrade.Degradation) error {
 	case errors.Is(err, derived.ErrForeign):
 		return p.useForeign(d)
 	case errors.Is(err, derived.ErrReadOnly):
-		return fmt.Errorf("%w: %sDegradedDir = %q, for example", err, p.name, filepath.Join("data", "copies", strings.ToLower(p.name)))
+		return fmt.Errorf("%w: %sDegradedDir = %q, for example", err, p.name, "~/copies/"+strings.ToLower(p.name))
 	case errors.Is(err, derived.ErrMixed):
 		return fmt.Errorf("%w; move them away to have copies made in their place, or put all degraded pictures of your own into another folder and name it: %sDegradedDir", err, p.name)
 	case ctx.Err() != nil:

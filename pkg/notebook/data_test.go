@@ -14,6 +14,8 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
 	"rekindle/pkg/degrade"
+	"rekindle/pkg/durable"
+	"rekindle/pkg/internal/disk"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/rgb"
 )
@@ -38,6 +40,26 @@ func TestWithoutPhotographsTheBuiltInSetIsDrawnOnce(t *testing.T) {
 	}
 	if err := showSamplesOf(t, cfg); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhereNoPicturesCanBeMadeTheSettingIsNamed(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.ReadOnly(t, dir)
+	t.Chdir(dir) // into what is mounted there now
+	if err := prepareData(context.Background(), cfg, small); !durable.MayOnlyRead(err) || !strings.Contains(err.Error(), "name it, TrainCleanDir = ") {
+		t.Errorf("the built-in set: %v", err)
+	}
+	cfg.TrainCleanDir = t.TempDir()
+	if err := rgb.New(64, 64).SavePNG(filepath.Join(cfg.TrainCleanDir, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	if err := prepareData(context.Background(), cfg, small); !durable.MayOnlyRead(err) || !strings.Contains(err.Error(), "name another folder: TrainDegradedDir = ") {
+		t.Errorf("degraded copies: %v", err)
 	}
 }
 

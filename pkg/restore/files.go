@@ -240,7 +240,8 @@ type FileDone struct {
 // Files restores files. A result that is there already stays, and nothing is done
 // for it, so that a second call goes on where the first was stopped; o.Overwrite
 // makes it anew. Each result is whole or not there. A picture that cannot be
-// restored does not keep the others from it: they are in failed. A full disk ends it.
+// restored does not keep the others from it: they are in failed. A disk that is full or
+// may only be read ends it.
 // The error is ctx's when it has ended; what was finished until then stays.
 func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (failed []FileDone, err error) {
 	report := func(d FileDone) {
@@ -297,6 +298,9 @@ func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (faile
 		}
 		if durable.Full(d.Err) { // for the next ones, too
 			return failed, fmt.Errorf("the disk of %s is full (%w); make room there: what is restored stays, and the same call goes on with the rest", filepath.Dir(w.To), d.Err)
+		}
+		if durable.MayOnlyRead(d.Err) { // what is to be read was opened above
+			return failed, fmt.Errorf("nothing can be written to %s (%w); name another place for the results", filepath.Dir(w.To), d.Err)
 		}
 		if done += w.pixels; o.Pixels != nil {
 			o.Pixels(done)

@@ -68,3 +68,22 @@ func TestAFullDiskWhileRestoring(t *testing.T) {
 		}
 	}
 }
+
+// One sentence before anything is computed, not one for each picture or after all of them.
+func TestWhereNothingMayBeWrittenAnotherPlaceIsAskedFor(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", "go")
+	net, in, out := weights(t), t.TempDir(), t.TempDir()
+	leaves(t, in)
+	disk.ReadOnly(t, out)
+	for _, args := range [][]string{
+		{"restore", "-in", in, "-out", out, "-experiment", net},
+		{"restore", "-in", in, "-out", filepath.Join(out, "new"), "-experiment", net},
+		{"restore", "-in", filepath.Join(in, "a.png"), "-out", filepath.Join(out, "x.png"), "-experiment", net},
+		{"score", "-set", in, "-out", filepath.Join(out, "scores"), "-net", net},
+	} {
+		status, done, said := call(context.Background(), args...)
+		if status != 1 || strings.Count(said, "❌") != 1 || !strings.Contains(said, "nothing can be written to "+out) || !strings.Contains(said, "name another place") || strings.Contains(done, "a.png") {
+			t.Errorf("%v: exit status %d\n%s%s", args, status, done, said)
+		}
+	}
+}

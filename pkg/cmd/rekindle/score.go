@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/score"
 )
 
@@ -63,9 +65,16 @@ func (o scoreOptions) run(ctx context.Context, s streams) error {
 		return fmt.Errorf("-every is %d; it must be at least 1", o.Every)
 	}
 	if o.out != "" {
-		if _, _, err := score.Paths(o.out); err != nil {
+		asJSON, _, err := score.Paths(o.out)
+		if err != nil {
 			return err
 		}
+		// Tried now: measuring may take hours.
+		f, err := durable.Create(asJSON)
+		if err != nil {
+			return fmt.Errorf("score: nothing can be written to %s (%w); name another place as OUT (-out)", filepath.Dir(asJSON), err)
+		}
+		f.Abort()
 	}
 	r, err := o.open(o.net, s)
 	if err != nil {
