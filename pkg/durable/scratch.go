@@ -1,6 +1,8 @@
 package durable
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,12 +32,17 @@ func Scratch(dir, name string) (path string, remove func(), err error) {
 			return "", nil, err
 		}
 		f, err := os.Open(path)
-		if err == nil {
-			free, _ := TryLock(f)
-			if _, err := os.Lstat(path); free && err == nil {
-				return path, func() { os.RemoveAll(path); f.Close() }, nil
-			}
-			f.Close() // another program came between, and has removed it
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another program came between, and has removed it
 		}
+		if err != nil {
+			os.Remove(path)
+			return "", nil, err
+		}
+		free, _ := TryLock(f)
+		if _, err := os.Lstat(path); free && err == nil {
+			return path, func() { os.RemoveAll(path); f.Close() }, nil
+		}
+		f.Close() // the same
 	}
 }

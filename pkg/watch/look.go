@@ -84,9 +84,7 @@ func Look(exp *experiment.Experiment, before *View) *View {
 	under := err == nil
 	lacks(err)
 	v.Config, err = config.Load(exp.ConfigPath())
-	if lacks(err); err != nil {
-		v.Config = config.Config{}
-	}
+	lacks(err)
 	if h, err := history.Load(exp.HistoryPath()); err == nil {
 		v.History = *h
 	} else {
