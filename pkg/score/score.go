@@ -115,6 +115,9 @@ func Folder(ctx context.Context, dir string, d Denoiser, o Options) (*Result, er
 	}
 	var chosen []string
 	for i := 0; i < len(names); i += max(o.Every, 1) {
+		if _, _, err := rgb.Size(filepath.Join(dir, names[i])); err != nil { // before hours of measuring
+			return nil, fmt.Errorf("score: %w", err)
+		}
 		chosen = append(chosen, names[i])
 	}
 	r := &Result{Set: filepath.Base(dir), Sigma: o.Sigma, Clip: o.Clip, Grey: o.Grey, Seed: o.Seed}

@@ -163,6 +163,13 @@ func TestWhatCannotBeScoredIsOneSentence(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(broken, "x.png"), []byte("no picture"), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	whole, err := os.ReadFile(filepath.Join(dir, "a.png"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(broken, "a.png"), whole, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	fails := errors.New("no memory")
 	for _, c := range []struct {
 		dir  string
@@ -172,7 +179,9 @@ func TestWhatCannotBeScoredIsOneSentence(t *testing.T) {
 	}{
 		{filepath.Join(dir, "none"), nothing, Options{Sigma: 25}, "there is no folder"},
 		{empty, nothing, Options{Sigma: 25}, "there is no picture in"},
-		{broken, nothing, Options{Sigma: 25}, "x.png"},
+		{broken, func(context.Context, Image, float64) (Image, error) {
+			return Image{}, errors.New("a.png was measured first")
+		}, Options{Sigma: 25}, "x.png"},
 		{dir, nothing, Options{Sigma: -1}, "0 to 255"}, {dir, nothing, Options{Sigma: math.NaN()}, "0 to 255"},
 		{dir, func(context.Context, Image, float64) (Image, error) { return Image{}, fails }, Options{}, "a.png: no memory"},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
+	"rekindle/pkg/rgb"
 	"rekindle/pkg/score"
 )
 
@@ -75,6 +76,9 @@ func (o scoreOptions) run(ctx context.Context, s streams) error {
 			return fmt.Errorf("score: nothing can be written to %s (%w); name another place as OUT (-out)", filepath.Dir(asJSON), err)
 		}
 		f.Abort()
+	}
+	for _, line := range rgb.Dangling(o.set) {
+		s.warn(line)
 	}
 	r, err := o.open(o.net, s)
 	if err != nil {

@@ -21,13 +21,19 @@ func TestANetworkIsScored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Symlink("/none/c.png", filepath.Join(set, "c.png")); err != nil {
+		t.Fatal(err)
+	}
 	args := []string{"score", "-net", weightsOf(t, "ffdnet"), "-set", set, "-sigma", "15,80", "-out", out}
 	status, said, messages := call(context.Background(), args...)
 	if status != 0 || strings.Count(said, "a.png") != 2 || strings.Count(said, "📏") != 2 || !strings.Contains(said, "2 pictures, sigma 80: ") {
 		t.Errorf("status %d:\n%s%s", status, said, messages)
 	}
-	if !strings.Contains(messages, "trained for noise levels of 0 to 75, and 80 is outside") || strings.Contains(messages, "15") {
+	if !strings.Contains(messages, "trained for noise levels of 0 to 75, and 80 is outside") || strings.Contains(messages, "and 15 is") {
 		t.Errorf("the warning: %s", messages)
+	}
+	if !strings.Contains(messages, "c.png is passed over: it is a link to /none/c.png") {
+		t.Errorf("a picture that is missing from the mean is not named: %s", messages)
 	}
 	raw, err := os.ReadFile(out)
 	if err != nil {
