@@ -215,6 +215,8 @@ func (p part) check(cfg config.Config) error {
 		return fmt.Errorf("%s: there is no folder %s; put PNG or JPEG photographs there, or set %s = %q for the built-in pictures", key, p.clean, key, p.usual)
 	case err != nil:
 		return fmt.Errorf("%s: %w", key, err)
+	case len(names) == 0 && len(rgb.Dangling(p.clean)) > 0:
+		return fmt.Errorf("%s: %s holds no picture but links that lead nowhere; mount their disk, or mend them: %s", key, p.clean, rgb.Dangling(p.clean)[0])
 	case len(names) == 0 && p.was == nil:
 		return fmt.Errorf("%s: the folder %s holds no PNG or JPEG pictures; put photographs there, or remove it and set %s = %q for the built-in pictures", key, p.clean, key, p.usual)
 	}

@@ -134,6 +134,10 @@ func TestAnEmptyFolderIsNamed(t *testing.T) {
 	wants(t, prepareData(context.Background(), cfg, small), "TrainCleanDir", cfg.TrainCleanDir, "no PNG or JPEG")
 	_, err := setUp(cfg, false, noon)
 	wants(t, err, "TrainCleanDir", cfg.TrainCleanDir)
+	if err := os.Symlink("/none/a.png", filepath.Join(cfg.TrainCleanDir, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, prepareData(context.Background(), cfg, small), "TrainCleanDir", "links that lead nowhere; mount their disk", "/none/a.png")
 }
 
 func TestManyPicturesThatAreTooSmallMakeFewWarnings(t *testing.T) {
