@@ -25,6 +25,11 @@ func All(root string, say func(line string)) ([]*Experiment, error) {
 	}
 	var found []*Experiment
 	var folders []fs.FileInfo
+	passed := func(why error) {
+		if say != nil {
+			say(fmt.Sprintf("passed over: %v", why))
+		}
+	}
 	err = tree.Walk(root, func(path string, info fs.FileInfo) error {
 		switch {
 		case !info.IsDir():
@@ -34,16 +39,16 @@ func All(root string, say func(line string)) ([]*Experiment, error) {
 		case !(&Experiment{path}).begun() && !(&Experiment{path}).renamed():
 			return nil
 		}
+		if err := (&Experiment{path}).closed(); err != nil { // else it would look as if nothing was ever trained there
+			passed(err)
+			return fs.SkipDir
+		}
 		// Two links may lead to one experiment.
 		if !slices.ContainsFunc(folders, func(other fs.FileInfo) bool { return os.SameFile(info, other) }) {
 			found, folders = append(found, &Experiment{path}), append(folders, info)
 		}
 		return fs.SkipDir
-	}, func(why error) {
-		if say != nil {
-			say(fmt.Sprintf("passed over: %v", why))
-		}
-	})
+	}, passed)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("experiment: %w", err)
 	}
@@ -60,6 +65,19 @@ func (e *Experiment) begun() bool {
 		_, err := os.Stat(path)
 		return !errors.Is(err, fs.ErrNotExist)
 	})
+}
+
+// closed is why somebody else's experiment cannot be looked at; nil where it can.
+func (e *Experiment) closed() error {
+	for _, dir := range []string{e.Dir, e.CheckpointsDir()} {
+		if _, err := os.ReadDir(dir); errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	if _, err := os.Stat(e.ConfigPath()); errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
 }
 
 // renamed reports whether a folder that bears no date is an experiment all the same:

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rekindle/pkg/internal/disk"
 )
 
 func TestExperimentsAreSelectedByNamePatternPlaceAndPath(t *testing.T) {
@@ -139,5 +141,26 @@ func TestFoldersOfFileServersAreNoExperiments(t *testing.T) {
 	}
 	if found, err := Select(cfg.ExperimentsDir, nil, e.Name()); err != nil || len(found) != 1 || found[0].Dir != e.Dir {
 		t.Errorf("the name means %v, %v", found, err)
+	}
+}
+
+// What is not known must not look as if nothing was trained.
+func TestAnExperimentThatMayNotBeLookedAtIsPassedOver(t *testing.T) {
+	cfg := settings(t)
+	older, newer := trained(t, create(t, cfg, noon)), trained(t, create(t, cfg, noon.Add(time.Hour)))
+	for _, dir := range []string{newer.Dir, newer.CheckpointsDir()} {
+		if err := os.Chmod(dir, 0); err != nil {
+			t.Fatal(err)
+		}
+		disk.AsSomebody(t, cfg.ExperimentsDir, func() {
+			var said []string
+			found, err := Select(cfg.ExperimentsDir, func(line string) { said = append(said, line) }, Latest)
+			if err != nil || len(found) != 1 || found[0].Dir != older.Dir || len(said) != 1 || !strings.Contains(said[0], "permission denied") {
+				t.Errorf("%s: found %v, %v, said %q", dir, found, err, said)
+			}
+		})
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // The network that is shipped restores pictures that it has not seen, at the ends
 // and in the middle of the noise it was trained for, and keeps those without any.
 func TestThePretrainedNetworkRestores(t *testing.T) {
-	path, err := Weights(t.TempDir(), "latest")
+	path, err := Weights(t.TempDir(), "latest", nil)
 	if err != nil || path != Pretrained {
 		t.Fatalf("before any training: %q, %v", path, err)
 	}

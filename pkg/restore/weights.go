@@ -19,7 +19,7 @@ const NothingTrained = "Nothing was trained here yet, so the network that comes 
 // Weights finds what to [Open]: the file or folder that which names, [Pretrained],
 // or an experiment under the folder experiments, by its name or "latest". While
 // nothing was trained there, "latest" is [Pretrained].
-func Weights(experiments, which string) (path string, err error) {
+func Weights(experiments, which string, say func(line string)) (path string, err error) {
 	if info, err := os.Stat(which); err == nil && !info.IsDir() {
 		return which, nil
 	}
@@ -29,7 +29,7 @@ func Weights(experiments, which string) (path string, err error) {
 	if which == Pretrained {
 		return Pretrained, nil
 	}
-	found, err := experiment.Select(experiments, nil, which)
+	found, err := experiment.Select(experiments, say, which)
 	if errors.Is(err, experiment.ErrNone) && which == experiment.Latest {
 		return Pretrained, nil
 	}

@@ -194,7 +194,8 @@ func Choose(root, name string) (*experiment.Experiment, error) {
 		}
 		return found[0], nil
 	}
-	all, err := experiment.All(root, nil)
+	hidden := ""
+	all, err := experiment.All(root, func(line string) { hidden = "; " + line })
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +218,7 @@ func Choose(root, name string) (*experiment.Experiment, error) {
 	if len(all) > 0 {
 		return all[0], nil
 	}
-	return nil, fmt.Errorf("%w under %s; train one first", experiment.ErrNone, root)
+	return nil, fmt.Errorf("%w under %s; train one first%s", experiment.ErrNone, root, hidden)
 }
 
 func (v *View) is(p Phase) bool { return v.Phase == p }

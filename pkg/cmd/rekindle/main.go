@@ -24,6 +24,21 @@ type streams struct {
 	out, messages io.Writer
 }
 
+// results is standard output. It remembers why something of it could not be written: a
+// full disk, for one.
+type results struct {
+	io.Writer
+	err error
+}
+
+func (r *results) Write(p []byte) (int, error) {
+	n, err := r.Writer.Write(p)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return n, err
+}
+
 // command is a sub-command. run returns [errUsage] after it has said what was
 // wrong with its arguments.
 type command struct {
@@ -61,10 +76,11 @@ func main() {
 // run is the program without its process; it returns the exit status: 0, 1 for
 // what failed, 2 for a wrong call, 128 and the signal's number for an interruption.
 func run(ctx context.Context, args []string, s streams) int {
-	name := ""
+	name, out := "", &results{Writer: s.out}
 	if len(args) > 0 {
 		name = args[0]
 	}
+	s.out = out
 	switch name {
 	case "help", "-h", "-help", "--help":
 		usage(s.out)
@@ -75,6 +91,9 @@ func run(ctx context.Context, args []string, s streams) int {
 			continue
 		}
 		_, err := interrupt.Do(ctx, func() (any, error) { return nil, c.run(ctx, args[1:], s) })
+		if err == nil {
+			err = out.err
+		}
 		switch {
 		case err == nil, errors.Is(err, flag.ErrHelp):
 			return 0

@@ -22,7 +22,7 @@ func (o *opening) flags(flags *flag.FlagSet) {
 
 // open opens what restores: "latest" and the like.
 func (o opening) open(which string, s streams) (*restore.Restorer, error) {
-	weights, err := restore.Weights(o.dir, which)
+	weights, err := restore.Weights(o.dir, which, s.warn)
 	if err != nil {
 		return nil, err
 	}

@@ -71,3 +71,26 @@ func TestAFolderIsRestoredAtALevel(t *testing.T) {
 		t.Error("the level makes no difference")
 	}
 }
+
+// A disk that is full, or a folder that may not be written, must not cost the numbers.
+func TestScoresThatNobodyGetsAreNoSuccess(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", "go")
+	set := t.TempDir()
+	if err := deadleaves.Image(24, 18, rand.New(rand.NewPCG(1, 2))).SavePNG(filepath.Join(set, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"score", "-net", weightsOf(t, "ffdnet"), "-set", set, "-sigma", "15"}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	var messages strings.Builder
+	if status := run(context.Background(), args, streams{full, &messages}); status != 1 || !strings.Contains(messages.String(), "no space left on device") {
+		t.Errorf("standard output on a full disk: status %d, %q", status, messages.String())
+	}
+	status, said, why := call(context.Background(), append(args, "-out", "/proc/scores")...)
+	if status != 1 || strings.Contains(said, "dB") || !strings.Contains(why, "nothing can be written to") {
+		t.Errorf("a folder that may not be written: status %d after\n%s%s", status, said, why)
+	}
+}

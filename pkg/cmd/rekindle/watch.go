@@ -43,7 +43,11 @@ func runWatch(ctx context.Context, args []string, s streams) error {
 		return err
 	}
 	v := watch.Look(exp, nil)
-	if f, ok := s.out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
+	out := s.out
+	if r, ok := out.(*results); ok {
+		out = r.Writer
+	}
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) && term.IsTerminal(int(os.Stdin.Fd())) {
 		v, err = watchOnScreen(ctx, v, f)
 	} else {
 		v, err = watchInLines(ctx, v, s.out)

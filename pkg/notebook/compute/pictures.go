@@ -44,7 +44,7 @@ func restoreWith(network, pictures, results string) error {
 		return err
 	}
 	root := config.Default().ExperimentsDir
-	weights, err := restore.Weights(root, network)
+	weights, err := restore.Weights(root, network, cell.Warn)
 	if err != nil {
 		return err
 	}
