@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"rekindle/pkg/internal/standin"
 )
@@ -105,6 +109,30 @@ func TestANotebookOutsideTheServersFolderHasNoAddress(t *testing.T) {
 	} {
 		if got := at.directions("lab", "/clone", notebook); !strings.Contains(got, want) {
 			t.Errorf("%q: got %q, want it to say %q", notebook, got, want)
+		}
+	}
+}
+
+// A supervisor's signal reaches this program alone; what Jupyter does with SIGUSR1, say,
+// is its own matter.
+func TestASignalToLabAloneEndsJupyter(t *testing.T) {
+	stdin := os.Stdin
+	defer func() { os.Stdin = stdin }()
+	none, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer none.Close()
+	os.Stdin = none
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGUSR1} {
+		ended := filepath.Join(t.TempDir(), "ended")
+		cmd := exec.Command("bash", "-c", `trap 'echo by TERM > "$0"; exit 3' TERM; trap '' USR1; while true; do sleep 0.05; done`, ended)
+		err := passSignals(t.Context(), cmd, func() {
+			time.AfterFunc(300*time.Millisecond, func() { _ = syscall.Kill(os.Getpid(), sig) })
+			time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		})
+		if said, _ := os.ReadFile(ended); !errors.Is(err, exitStatus(3)) || string(said) != "by TERM\n" {
+			t.Errorf("%v: ended with %v, %q", sig, err, said)
 		}
 	}
 }

@@ -153,8 +153,8 @@ func compile(ctx context.Context, s *setup.Clone) error {
 // program interrupts that one instead, and is waited for. Where that one is killed, the
 // kernel that it has started is ended; it would wait for ever.
 func untilDone(ctx context.Context, cmd *exec.Cmd) (interrupted bool, err error) {
-	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) // what has no parent any more becomes a child of this program
-	cmd.WaitDelay = time.Second                             // the kernel holds the other end of its output, too
+	adopt()
+	cmd.WaitDelay = time.Second // the kernel holds the other end of its output, too
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGINT}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, interrupt.Signals()...)
@@ -170,9 +170,7 @@ func untilDone(ctx context.Context, cmd *exec.Cmd) (interrupted bool, err error)
 	for {
 		select {
 		case err := <-done:
-			if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-				endChildren()
-			}
+			endOrphans(cmd.ProcessState)
 			return interrupted, err
 		case <-signals:
 			if !interrupted {
@@ -184,9 +182,14 @@ func untilDone(ctx context.Context, cmd *exec.Cmd) (interrupted bool, err error)
 	}
 }
 
-// endChildren asks all children of this program to end: the kernel of one that was
-// killed, which tells its cell.
-func endChildren() {
+// adopt makes what has lost its parent a child of this program.
+func adopt() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+
+// endOrphans asks the kernels of a program that was killed to end, and they their cells.
+func endOrphans(killed *os.ProcessState) {
+	if status, ok := killed.Sys().(syscall.WaitStatus); !ok || !status.Signaled() {
+		return
+	}
 	for _, thread := range tree.Glob("/proc/self/task", "*") {
 		pids, _ := os.ReadFile(filepath.Join(thread, "children"))
 		for _, word := range strings.Fields(string(pids)) {
@@ -197,8 +200,9 @@ func endChildren() {
 	}
 }
 
-// passSignals runs a program that handles the terminal's signals itself, and
-// stays until it ends. It calls started when the program is.
+// passSignals runs a program that handles Ctrl+C itself, and stays until it ends; any
+// other signal, and one that comes from no terminal, ends it. It calls started when the
+// program is.
 func passSignals(ctx context.Context, cmd *exec.Cmd, started func()) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, interrupt.Signals()...)
@@ -206,18 +210,20 @@ func passSignals(ctx context.Context, cmd *exec.Cmd, started func()) error {
 	if ctx.Err() != nil { // before the line above
 		return ctx.Err()
 	}
+	adopt()
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	started()
 	go func() {
 		for sig := range signals {
-			if sig != os.Interrupt { // Ctrl+C reaches the program by itself
-				_ = cmd.Process.Signal(sig)
+			if sig != os.Interrupt || !machine.IsTerminal(os.Stdin) { // Ctrl+C reaches the program by itself
+				_ = cmd.Process.Signal(syscall.SIGTERM)
 			}
 		}
 	}()
 	err := cmd.Wait()
+	endOrphans(cmd.ProcessState)
 	var ended *exec.ExitError
 	if errors.As(err, &ended) {
 		return exitStatus(max(1, ended.ExitCode()))
