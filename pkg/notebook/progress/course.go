@@ -1,7 +1,9 @@
 package progress
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,8 +74,11 @@ func (c *course) path(epoch int) string {
 // add keeps the crops of a validated epoch and draws the strip again.
 func (c *course) add(epoch int, crops Crops) error {
 	c.crops = crops
-	if err := os.MkdirAll(c.dir, 0o777); err != nil {
-		return err
+	// Not the experiment's folder: one that was renamed would have another beside it.
+	for _, dir := range []string{filepath.Dir(c.dir), c.dir} {
+		if err := os.Mkdir(dir, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	if err := stacked(crops.Restored).SavePNG(c.path(epoch)); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"image/png"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -101,5 +102,23 @@ func TestProgressKeepsWhatWasValidatedLast(t *testing.T) {
 	p.Close()
 	if _, err := os.Stat(p.course.strip); err != nil {
 		t.Errorf("a run that ends right after a validation: %v", err)
+	}
+}
+
+func TestTheCourseMakesNoSecondFolderOfARenamedExperiment(t *testing.T) {
+	exp := &experiment.Experiment{Dir: filepath.Join(t.TempDir(), "x")}
+	if err := os.Mkdir(exp.Dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	c := newCourse(exp)
+	if err := c.add(1, cropsAt(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(exp.Dir, exp.Dir+" renamed"); err != nil {
+		t.Fatal(err)
+	}
+	err := c.add(2, cropsAt(2))
+	if _, there := os.Stat(exp.Dir); err == nil || there == nil {
+		t.Errorf("got %v, and the folder of the old name is there: %v", err, there == nil)
 	}
 }
