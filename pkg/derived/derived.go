@@ -82,6 +82,17 @@ type Folder struct {
 	Report func(done, total int)
 }
 
+// Busy reports whether another process fills a folder at this moment: [Fill] would wait.
+func Busy(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, ".lock"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	free, _ := durable.TryLock(f)
+	return !free
+}
+
 // Fill brings a folder up to date and returns how many pictures it made. It
 // makes again what is missing, cut short, changed, made by another recipe, or
 // made from a source that has changed since, and removes pictures of its own

@@ -268,6 +268,13 @@ func checkFolders(cfg config.Config) error {
 	return nil
 }
 
+// sayIfBusy tells why nothing happens: another process may take long, or be stopped.
+func sayIfBusy(name, dir string) {
+	if derived.Busy(dir) {
+		cell.Say("⏳ %s: another process makes pictures in %s; waiting for it", name, dir)
+	}
+}
+
 // drawLeaves makes the built-in pictures in a folder beside dir, which gets its
 // name when it is complete: a folder of clean pictures is never half made.
 func drawLeaves(ctx context.Context, name, dir string, n, side int, seed int64) error {
@@ -280,6 +287,7 @@ func drawLeaves(ctx context.Context, name, dir string, n, side int, seed int64) 
 		return err
 	}
 	unfinished := filepath.Join(filepath.Dir(dir), ".unfinished-"+filepath.Base(dir))
+	sayIfBusy(name, unfinished)
 	count := cell.NewCounter(name + ": drawn")
 	defer count.End()
 	err = deadleaves.Folder(ctx, unfinished, n, side, side, seed, count.Set)
@@ -296,6 +304,7 @@ func drawLeaves(ctx context.Context, name, dir string, n, side int, seed int64) 
 }
 
 func (p part) makeDegraded(ctx context.Context, d degrade.Degradation) error {
+	sayIfBusy(p.name, p.degraded)
 	count := cell.NewCounter(p.name + ": degraded")
 	began := time.Now()
 	made, err := degrade.Folder(ctx, p.clean, p.degraded, d, p.seed, count.Set)

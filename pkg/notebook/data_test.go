@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/dataset"
@@ -357,5 +358,24 @@ func TestOnTheFlyTrainingNeedsNoCopiesAndValidationKeepsIts(t *testing.T) {
 	}
 	if !slices.Equal(patch(d.Train, 3, 5), patch(again.Train, 3, 5)) {
 		t.Error("a patch is another in another process")
+	}
+}
+
+// Whoever has the folder may be stopped, and then nothing happens for ever.
+func TestWaitingForWhoMakesCopiesIsSaid(t *testing.T) {
+	cfg, printed := kernelIn(t)
+	if err := prepareData(t.Context(), cfg, small); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := durable.LockFolder(t.Context(), cfg.TrainDegradedDir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	printed.Reset()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := prepareData(ctx, cfg, small); err == nil || !strings.Contains(printed.String(), "Train: another process makes pictures in "+cfg.TrainDegradedDir) {
+		t.Errorf("got %v, printed %q", err, printed)
 	}
 }
