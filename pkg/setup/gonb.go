@@ -129,6 +129,13 @@ func (s *State) CheckFolder() error {
 }
 
 // New returns an empty State`},
+	// It is removed while a cell is compiled: the kernel died of reading main.go.
+	{"internal/goexec/gonberror.go",
+		"		return nil\n	}\n	codeLines",
+		"		return &GonbError{errMsg: errorMsg, err: baseErr}\n	}\n	codeLines"},
+	{"internal/goexec/execcode.go",
+		"	newDecls.DropFuncInit() // These may be generated, we don't want to memorize these.\n	if err != nil {\n		return\n	}\n",
+		"	if err != nil {\n		return\n	}\n	newDecls.DropFuncInit() // These may be generated, we don't want to memorize these.\n"},
 	{"internal/dispatcher/dispatcher.go",
 		"	var executionErr error\n\n	if specialCell, err := ",
 		"	executionErr := goExec.CheckFolder()\n\n	if executionErr != nil {\n	} else if specialCell, err := "},

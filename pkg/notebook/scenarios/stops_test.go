@@ -164,6 +164,25 @@ func folderRemoved(t *testing.T, m *machine) {
 	}
 	n.restart()
 	n.works(n.run("control", "environment", "configuration"))
+
+	// And while a cell is compiled.
+	folders, _ = filepath.Glob(filepath.Join(n.top, "gonb_*", "main.go"))
+	if len(folders) != 1 {
+		t.Fatalf("the kernel has %q, want one folder", folders)
+	}
+	before, err := os.Stat(folders[0])
+	must(t, err)
+	n.edit("configuration", "%%\n", "%%\nprintln(\"compiled anew\")\n")
+	n.start("configuration")
+	for now := before; now.ModTime().Equal(before.ModTime()); time.Sleep(time.Millisecond) {
+		if now, err = os.Stat(folders[0]); err != nil {
+			now = before
+		}
+	}
+	time.Sleep(300 * time.Millisecond)
+	must(t, os.RemoveAll(filepath.Dir(folders[0])))
+	n.wait("configuration")
+	n.fails(n.run("environment").of("environment"), "Restart the kernel")
 }
 
 // killed plays kill -9 on the program of the training cell.
