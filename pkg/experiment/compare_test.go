@@ -96,6 +96,32 @@ func TestWhatCannotBeReadIsNoNumber(t *testing.T) {
 	}
 }
 
+func TestFilesThatAnEditorOfWindowsSavedAreRead(t *testing.T) {
+	e := measured(t, settings(t), 1, 3, 0.2)
+	if err := e.SaveStats(Stats{Status: "completed"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{e.ConfigPath(), e.HistoryPath(), e.StatsPath(), e.MetricsPath()} {
+		raw, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(path, append([]byte("\xEF\xBB\xBF"), raw...), 0o666)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := Compare([]*Experiment{e})[0]
+	if got := fmt.Sprint(o.Network(), "|", o.Epochs(), "|", o.Ending(), "|", o.Gain()); got != "unet|1 of 36|completed|3" || len(o.Missing) != 0 {
+		t.Errorf("%s; missing: %q", got, o.Missing)
+	}
+	if covered, err := o.History.Covers(e.HistoryPath()); err != nil || !covered {
+		t.Errorf("the same history counts as another one (%v)", err)
+	}
+	if _, ours := e.origin(); !ours {
+		t.Error("it is not known as ours")
+	}
+}
+
 func TestTheGainIsOverPicturesThatHaveItBeforeAndAfter(t *testing.T) {
 	inf, nan := math.Inf(1), math.NaN()
 	for _, c := range []struct {

@@ -13,10 +13,14 @@ const None = "–"
 
 func measured(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// Loss shows a loss or an SSIM: "0.4211".
+// Loss shows a loss or an SSIM: "0.4211", and what that has no place for as "1.4e+25"
+// or "3.0e-07".
 func Loss(v float64) string {
 	if !measured(v) {
 		return None
+	}
+	if a := math.Abs(v); a >= 1e5 || a > 0 && a < 5e-5 {
+		return fmt.Sprintf("%.1e", v)
 	}
 	return fmt.Sprintf("%.4f", v)
 }

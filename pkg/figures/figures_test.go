@@ -17,6 +17,16 @@ func TestWhatWasNotMeasuredIsADash(t *testing.T) {
 	}
 }
 
+func TestLossesOfAnySizeAreShortAndNoneIsZeroThatIsNot(t *testing.T) {
+	for v, want := range map[float64]string{
+		0: "0.0000", 0.42113: "0.4211", -0.5: "-0.5000", 99999: "99999.0000", 1.39e25: "1.4e+25", -1.7e308: "-1.7e+308", 3e-7: "3.0e-07", 1e-300: "1.0e-300",
+	} {
+		if got := Loss(v); got != want {
+			t.Errorf("%g: got %q, want %q", v, got, want)
+		}
+	}
+}
+
 func TestDurationsHaveTwoUnits(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0 s", 59*time.Second + 499*time.Millisecond: "59 s", 59*time.Second + 500*time.Millisecond: "1 min 0 s",

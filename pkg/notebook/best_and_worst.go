@@ -10,6 +10,7 @@ import (
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/plots"
 	"rekindle/pkg/rgb"
@@ -81,9 +82,9 @@ func extremes(images []experiment.ImageScores) (best, worst int) {
 
 func scores(s experiment.Scores) string {
 	if s.MSE == 0 && s.SSIM > 0 {
-		return fmt.Sprintf("identical, SSIM %.4f", float64(s.SSIM))
+		return "identical, SSIM " + figures.Loss(float64(s.SSIM))
 	}
-	return fmt.Sprintf("%.2f dB, SSIM %.4f", float64(s.PSNR), float64(s.SSIM))
+	return fmt.Sprintf("%s dB, SSIM %s", figures.Decibels(float64(s.PSNR)), figures.Loss(float64(s.SSIM)))
 }
 
 // trio reads a degraded picture, what was made of it, and the clean one. The

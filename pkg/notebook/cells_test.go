@@ -187,6 +187,13 @@ func TestSkippingTrainingCreatesNothing(t *testing.T) {
 	if got := mustSetUp(t, cfg, true); got.Dir != exp.Dir { // although ResumeFromCheckpoint is false
 		t.Errorf("got %s, want the existing %s", got.Dir, exp.Dir)
 	}
+	cfg.ExperimentName = "another"
+	for range 2 {
+		_, err := setUp(cfg, true, noon)
+		wants(t, err, "nothing to show yet", `named "another"`, exp.Name())
+		_, err = current(cfg)
+		wants(t, err, `named "another"`, exp.Name())
+	}
 }
 
 func TestAForkStartsFromItsParentsNewestCheckpoint(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/loss/vgg"
 	"rekindle/pkg/notebook/cell"
 )
@@ -51,10 +52,14 @@ func setUp(cfg config.Config, skipTraining bool, now time.Time) (*experiment.Exp
 	}
 	if skipTraining && errors.Is(err, experiment.ErrNone) {
 		folder, _ := experiment.Folder(cfg) // Find has got past it
-		if err := remember(memory{NoneUnder: folder}); err != nil {
+		where := "under " + cell.Short(folder)
+		if others, _ := experiment.List(cfg); len(others) > 0 {
+			where = fmt.Sprintf("named %q %s, where %s is the newest", cfg.ExperimentName, where, others[0])
+		}
+		if err := remember(memory{NoneUnder: where}); err != nil {
 			return nil, err
 		}
-		return nil, noneUnder(folder)
+		return nil, noneUnder(where)
 	}
 	if err != nil {
 		return nil, err
@@ -224,8 +229,8 @@ func forked(cfg config.Config) (parent *experiment.Experiment, paths []string, e
 	return parent, append(paths, entry.Path), nil
 }
 
-func noneUnder(folder string) error {
-	return fmt.Errorf("%w: no experiment under %s; set SKIP_TRAINING = false to train one", cell.ErrNothing, cell.Short(folder))
+func noneUnder(where string) error {
+	return fmt.Errorf("%w: no experiment %s; set SKIP_TRAINING = false to train one", cell.ErrNothing, where)
 }
 
 // progressSoFar says in one line how far an experiment has come.
@@ -239,7 +244,7 @@ func progressSoFar(exp *experiment.Experiment) string {
 	}
 	text := fmt.Sprintf("Epochs finished: %d", history.Len())
 	if epoch, loss, ok := history.Best(); ok {
-		text += fmt.Sprintf(", best epoch: %d (val_loss: %.4f)", epoch, loss)
+		text += fmt.Sprintf(", best epoch: %d (val_loss: %s)", epoch, figures.Loss(loss))
 	}
 	return text
 }

@@ -30,7 +30,7 @@ func LoadResults(cfg config.Config) {
 		cell.Say("✅ Loaded history from %s", cell.Short(exp.HistoryPath()))
 		cell.Say("   Total epochs: %d", history.Len())
 		if epoch, loss, ok := history.Best(); ok {
-			cell.Say("   Best epoch: %d (val_loss: %.4f)", epoch, loss)
+			cell.Say("   Best epoch: %d (val_loss: %s)", epoch, figures.Loss(loss))
 		} else {
 			cell.Say("   No epoch was validated yet")
 		}

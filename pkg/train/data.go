@@ -7,6 +7,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/dataset"
+	"rekindle/pkg/figures"
 )
 
 // compareData compares the pictures with those that the State was trained on. It
@@ -101,6 +102,6 @@ func (l *loop) measureBest(ctx context.Context) error {
 	if l.state.BestLoss = now; !isFinite(now) {
 		l.state.BestEpoch, l.state.BestLoss = 0, nan
 	}
-	l.report.Message("📐 Epoch %d, the best so far, measured on the validation pictures of now: val_loss %.4f (%.4f on those before)", best.Epoch, now, was)
+	l.report.Message("📐 Epoch %d, the best so far, measured on the validation pictures of now: val_loss %s (%s on those before)", best.Epoch, figures.Loss(now), figures.Loss(was))
 	return nil
 }

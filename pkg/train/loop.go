@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/history"
 	"rekindle/pkg/machine"
 	"rekindle/pkg/model"
@@ -80,7 +81,7 @@ func (l *loop) judge(ctx context.Context) error {
 	}
 	v, err := l.validate(ctx, 0)
 	if err == nil {
-		l.report.Message("   Before training: val_loss: %.4f (L1: %.4f, SSIM: %.4f, PSNR: %.2f dB)", mean(v.Partial, v.Loss), mean(v.Partial, v.L1), mean(v.Partial, v.SSIM), mean(v.Partial, v.psnr))
+		l.report.Message("   Before training: val_loss: %s (L1: %s, SSIM: %s, PSNR: %s dB)", figures.Loss(mean(v.Partial, v.Loss)), figures.Loss(mean(v.Partial, v.L1)), figures.Loss(mean(v.Partial, v.SSIM)), figures.Decibels(mean(v.Partial, v.psnr)))
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/history"
 	"rekindle/pkg/model"
 	"rekindle/pkg/schedule"
@@ -262,7 +263,7 @@ func (b *start) sayResumed(entry checkpoint.Entry) {
 		b.report.Message("   Batches are computed in parts of %d samples since memory ran out; OOMPolicy = \"stop\" ends that", b.state.MicroBatch)
 	}
 	if b.state.HasBest() {
-		b.report.Message("   Best so far: epoch %d (val_loss: %.4f)", b.state.BestEpoch, b.state.BestLoss)
+		b.report.Message("   Best so far: epoch %d (val_loss: %s)", b.state.BestEpoch, figures.Loss(b.state.BestLoss))
 	}
 	if was := b.state.Engine; was != "" && was != b.engine {
 		b.report.Message("   It was computed by %s, this run is by %s: sums are rounded otherwise, so losses differ in their last digits from those of a run that stays with one engine", was, b.engine)

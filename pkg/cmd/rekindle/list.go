@@ -10,6 +10,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 )
 
 const listHelp = `List experiments, the newest first: what was trained, how far, and how well.
@@ -37,7 +38,7 @@ func runList(_ context.Context, args []string, s streams) error {
 	for _, o := range all {
 		loss, gain := "", ""
 		if _, best, ok := o.History.Best(); ok {
-			loss = fmt.Sprintf("%.4f", best)
+			loss = figures.Loss(best)
 		}
 		if g := o.Gain(); !math.IsNaN(g) {
 			gain = fmt.Sprintf("%+.2f dB", g)

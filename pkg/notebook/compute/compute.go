@@ -20,6 +20,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/interrupt"
 	"rekindle/pkg/model"
 	"rekindle/pkg/notebook"
@@ -111,7 +112,7 @@ func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 		cell.Say("   To train on all the same, raise Patience")
 	}
 	if r.BestEpoch > 0 {
-		cell.Say("🏆 Best epoch: %d (val_loss: %.4f)", r.BestEpoch, r.BestLoss)
+		cell.Say("🏆 Best epoch: %d (val_loss: %s)", r.BestEpoch, figures.Loss(r.BestLoss))
 	}
 	cell.Say("📊 Training history saved to %s", cell.Short(exp.HistoryPath()))
 }

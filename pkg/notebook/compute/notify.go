@@ -9,6 +9,7 @@ import (
 
 	"rekindle/pkg/config"
 	"rekindle/pkg/experiment"
+	"rekindle/pkg/figures"
 	"rekindle/pkg/history"
 	"rekindle/pkg/notebook/cell"
 	"rekindle/pkg/notify"
@@ -68,8 +69,8 @@ func (n *notified) EpochDone(epoch int, e history.Epoch, bestEpoch int, bestLoss
 		return
 	}
 	if n.validations++; n.cfg.NotifyEvery > 0 && n.validations%n.cfg.NotifyEvery == 0 {
-		n.send("📈 %s: epoch %d of %d\ntrain_loss %.4f, val_loss %.4f, val_ssim %.4f\nbest: epoch %d, val_loss %.4f",
-			n.name, epoch, n.cfg.NumEpochs, e.TrainLoss, e.ValLoss, e.ValSSIM, bestEpoch, bestLoss)
+		n.send("📈 %s: epoch %d of %d\ntrain_loss %s, val_loss %s, val_ssim %s\nbest: epoch %d, val_loss %s",
+			n.name, epoch, n.cfg.NumEpochs, figures.Loss(e.TrainLoss), figures.Loss(e.ValLoss), figures.Loss(e.ValSSIM), bestEpoch, figures.Loss(bestLoss))
 	}
 }
 
@@ -91,7 +92,7 @@ func (n *notified) finish(ctx context.Context, r *train.Result, err error) {
 	case r.Outcome == train.LimitReached:
 		n.send("⏸️ %s: the limit of this session is reached after epoch %d, everything is saved", n.name, r.History.Len())
 	default:
-		n.send("✅ %s: %s after epoch %d\nbest: epoch %d, val_loss %.4f", n.name, r.Outcome, r.History.Len(), r.BestEpoch, r.BestLoss)
+		n.send("✅ %s: %s after epoch %d\nbest: epoch %d, val_loss %s", n.name, r.Outcome, r.History.Len(), r.BestEpoch, figures.Loss(r.BestLoss))
 	}
 	defer context.AfterFunc(ctx, func() { n.chat.Within(hastyGoodbye) })()
 	n.chat.Close(goodbye)
