@@ -56,7 +56,8 @@ func (a About) String() string {
 type Opening struct {
 	Network   string          // by name, where a file's tensors fit several
 	BlueFirst bool            // the network was trained on colours in the order blue, green, red, as OpenCV reads them
-	Backend   compute.Backend // computes; nil: the one that backend.Open("auto") gives, the same for all
+	Backend   compute.Backend // computes; nil: the one that backend.Open gives for Device
+	Device    string          // as in a configuration; "": "auto", one engine for all
 	Say       func(line string)
 }
 
@@ -82,11 +83,15 @@ func (o Opening) Open(path string) (*Restorer, error) {
 	about := found.about
 	engine := o.Backend
 	if engine == nil {
-		shared, err := sharedEngine()
+		open := sharedEngine
+		if o.Device != "" {
+			open = func() (*backend.Engine, error) { return backend.Open(o.Device) }
+		}
+		opened, err := open()
 		if err != nil {
 			return nil, fmt.Errorf("restore: %w", err)
 		}
-		engine, about.Engine = shared.Backend, shared.Choice
+		engine, about.Engine = opened.Backend, opened.Choice
 	}
 	about.Network, about.Options = found.network.Name, found.network.Options
 	if about.Levels == [2]float64{} {

@@ -114,3 +114,14 @@ func TestWhatHoldsNoWeightsIsRefused(t *testing.T) {
 		t.Errorf("another network: %v", err)
 	}
 }
+
+func TestTheDeviceThatIsNamedComputes(t *testing.T) {
+	t.Setenv("GOMLX_BACKEND", "")
+	r, err := Opening{Device: "go"}.Open(Pretrained)
+	if err != nil || r.About.Engine.Name != "go" {
+		t.Errorf(`Device "go": %v, %v`, r.About.Engine, err)
+	}
+	if _, err := (Opening{Device: "abacus"}).Open(Pretrained); err == nil || !strings.Contains(err.Error(), `"abacus"`) {
+		t.Errorf("an unknown device: %v", err)
+	}
+}

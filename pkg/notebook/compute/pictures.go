@@ -29,7 +29,7 @@ func RestorePictures(cfg config.Config, pictures, results string) {
 		return
 	}
 	exp := notebook.Experiment(cfg)
-	cell.Check(restorePictures(exp.Dir, pictures, results))
+	cell.Check(restorePictures(exp.Dir, cfg.Device, pictures, results))
 }
 
 // RestoreWith is [RestorePictures] with any network: "latest", the name or folder
@@ -57,7 +57,7 @@ func restoreWith(network, pictures, results string) error {
 			return err
 		}
 	}
-	return restorePictures(weights, pictures, results)
+	return restorePictures(weights, "", pictures, results)
 }
 
 // drawn makes two pictures with the noise that a network was trained for.
@@ -92,7 +92,7 @@ const slidersShown = 3
 // largestShown bounds the memory that showing a picture takes, in pixels.
 const largestShown = 50e6
 
-func restorePictures(weights, pictures, results string) error {
+func restorePictures(weights, device, pictures, results string) error {
 	for _, path := range []*string{&pictures, &results} {
 		expanded, err := config.ExpandPath(*path)
 		if err != nil {
@@ -107,7 +107,7 @@ func restorePictures(weights, pictures, results string) error {
 	for _, why := range passed {
 		cell.Warn(fmt.Sprintf("Passed over: %v", why))
 	}
-	r, err := restore.Opening{Say: cell.Warn}.Open(weights)
+	r, err := restore.Opening{Device: device, Say: cell.Warn}.Open(weights)
 	if err != nil {
 		return err
 	}
