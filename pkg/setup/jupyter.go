@@ -33,6 +33,9 @@ func (s *Clone) findJupyter(ctx context.Context) error {
 		return fmt.Errorf("%s was made elsewhere and cannot be mended (%w); remove it and try again", s.venv(), err)
 	}
 	if s.Jupyter = s.workingJupyter(ctx); s.Jupyter == "" {
+		if ctx.Err() != nil { // it may have been asked just now
+			return ctx.Err()
+		}
 		if err := s.installJupyter(ctx); err != nil {
 			return err
 		}
