@@ -88,7 +88,7 @@ type NotFoundError struct {
 
 func (e *NotFoundError) Error() string {
 	if len(e.Have) == 0 {
-		return fmt.Sprintf("experiment: %q: no such experiment, and none other under %s", e.Name, e.Folder)
+		return fmt.Sprintf("experiment: no such experiment as %q: there is none under %s yet; a notebook makes one, or \"make run\"", e.Name, e.Folder)
 	}
 	have := e.Have
 	if len(have) > 5 {

@@ -73,10 +73,15 @@ const (
 // became of the run.
 func watchInLines(ctx context.Context, v *watch.View, out io.Writer) (*watch.View, error) {
 	fmt.Fprintf(out, "👀 %s %s\n", v.Name(), v.State())
-	epochs, phase, said := -1, v.Phase, time.Time{}
+	epochs, phase, said, problem := -1, v.Phase, time.Time{}, ""
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
+		if v.Problem != problem {
+			if problem = v.Problem; problem != "" {
+				fmt.Fprintln(out, "⚠️  "+problem)
+			}
+		}
 		if v.Ended() {
 			fmt.Fprintln(out, v.Line())
 			return v, nil

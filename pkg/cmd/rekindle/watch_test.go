@@ -115,6 +115,18 @@ func TestWatchingEndsWithCtrlC(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeReadIsSaidOnceWhileWatching(t *testing.T) {
+	exp, root, lock := training(t)
+	if err := os.WriteFile(exp.ConfigPath(), []byte("{"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	ends(t, exp, lock, "completed")
+	_, out, _ := call(context.Background(), "watch", "-dir", root, "-experiment", exp.Name())
+	if strings.Count(out, "⚠️  "+exp.ConfigPath()) != 1 {
+		t.Errorf("printed\n%s", out)
+	}
+}
+
 func TestTheScreenFollowsTheRunUntilItIsOver(t *testing.T) {
 	exp, _, lock := training(t)
 	s := screen{view: watch.Look(exp, nil), columns: 80}
