@@ -234,13 +234,15 @@ type FileDone struct {
 	W, H    int
 	Seconds float64
 	Lost    string // what the format of To has no room for, in words
+	There   bool   // it was not restored: another call had made it meanwhile
 	Err     error
 }
 
 // Files restores files. A result that is there already stays, and nothing is done
 // for it, so that a second call goes on where the first was stopped; o.Overwrite
 // makes it anew. Each result is whole or not there. A picture that cannot be
-// restored does not keep the others from it: they are in failed. A disk that is full or
+// restored does not keep the others from it: they are in failed. Several calls at one
+// time do the work together. A disk that is full or
 // may only be read ends it.
 // The error is ctx's when it has ended; what was finished until then stays.
 func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (failed []FileDone, err error) {
@@ -251,6 +253,10 @@ func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (faile
 		if o.Done != nil {
 			o.Done(d)
 		}
+	}
+	isThere := func(w Work) bool {
+		_, err := os.Lstat(w.To)
+		return err == nil && !o.Overwrite
 	}
 	type sized struct {
 		Work
@@ -264,7 +270,7 @@ func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (faile
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if _, err := os.Lstat(w.To); err == nil && !o.Overwrite {
+		if isThere(w) {
 			there++
 			continue
 		}
@@ -288,11 +294,17 @@ func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (faile
 			swept[dir] = true
 			_ = durable.Sweep(dir) // of what a killed call left; whether anything can be written there shows below
 		}
-		d := r.file(ctx, w.Work, o.Overwrite, o.Tiles, func(of int64) {
-			if o.Pixels != nil {
-				o.Pixels(done + of)
-			}
-		})
+		d := FileDone{Work: w.Work, There: isThere(w.Work)}
+		if !d.There {
+			d = r.file(ctx, w.Work, o.Overwrite, o.Tiles, func(of int64) {
+				if o.Pixels != nil {
+					o.Pixels(done + of)
+				}
+			})
+		}
+		if errors.Is(d.Err, fs.ErrExist) && isThere(w.Work) {
+			d = FileDone{Work: w.Work, There: true}
+		}
 		if ctx.Err() != nil && errors.Is(d.Err, ctx.Err()) {
 			return failed, ctx.Err()
 		}

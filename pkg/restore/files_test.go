@@ -219,6 +219,47 @@ func TestASecondCallDoesTheRestAndOverwriteDoesAll(t *testing.T) {
 	}
 }
 
+// TestCallsAtOneTimeShareTheWork has another call finish a picture that this one has
+// begun, and one that it has not.
+func TestCallsAtOneTimeShareTheWork(t *testing.T) {
+	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	for _, name := range []string{"a.png", "b.png", "c.png"} {
+		write(t, in, name, nil)
+	}
+	work, _, err := Plan(in, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var restored, there []string
+	o := FileOptions{
+		Pixels: func(int64) {
+			if len(there) == 0 {
+				write(t, out, "a.png", []byte("another's"))
+				write(t, out, "c.png", []byte("another's"))
+			}
+		},
+		Done: func(d FileDone) {
+			if d.There {
+				there = append(there, filepath.Base(d.To))
+			} else {
+				restored = append(restored, filepath.Base(d.To))
+			}
+		},
+	}
+	failed, err := identity(t).Files(context.Background(), work, o)
+	if err != nil || len(failed) > 0 || !slices.Equal(there, []string{"a.png", "c.png"}) || !slices.Equal(restored, []string{"b.png"}) {
+		t.Errorf("restored %q, there were %q, failed %v (%v)", restored, there, failed, err)
+	}
+	for _, name := range []string{"a.png", "c.png"} {
+		if raw, _ := os.ReadFile(filepath.Join(out, name)); string(raw) != "another's" {
+			t.Errorf("%s was replaced", name)
+		}
+	}
+	if files, _ := os.ReadDir(out); len(files) != 3 {
+		t.Errorf("there are %v", files)
+	}
+}
+
 func TestLinksAreFollowedWhereTheyLeadToPictures(t *testing.T) {
 	in, disk, out := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "out")
 	write(t, in, "a.png", nil)

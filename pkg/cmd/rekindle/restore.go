@@ -148,6 +148,10 @@ func (o restoreOptions) files(ctx context.Context, s streams, r *restore.Restore
 			}
 			restored++
 			bar.Aside(func() {
+				if d.There {
+					fmt.Fprintf(s.out, "⏭️  %s was made meanwhile\n", d.To)
+					return
+				}
 				fmt.Fprintf(s.out, "✅ %s  %dx%d  %.1f s", d.To, d.W, d.H, d.Seconds)
 				if !bar.Terminal && restored < wanted {
 					fmt.Fprintf(s.out, "  %d of %d, %s left", restored, wanted, figures.Duration(bar.Left()))

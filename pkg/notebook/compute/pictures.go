@@ -131,6 +131,10 @@ func restorePictures(weights, device, pictures, results string) error {
 				return
 			}
 			count.End()
+			if d.There {
+				cell.Say("⏭️  %s was made meanwhile", cell.Short(d.To))
+				return
+			}
 			lost := ""
 			if d.Lost != "" {
 				lost = "  (" + d.Lost + ")"
