@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +126,28 @@ func TestTheSameCommandBeginsAnExperimentOnceAndThenGoesOn(t *testing.T) {
 	}
 	if again := mustSetUp(t, cfg, false); again.Dir != first.Dir {
 		t.Errorf("got %s, want %s", again.Dir, first.Dir)
+	}
+}
+
+func TestAJobThatIsStartedTwiceHasOneExperiment(t *testing.T) {
+	cfg, _ := kernelIn(t)
+	cfg.ResumeFromCheckpoint, cfg.ResumeExperiment, cfg.ExperimentName = true, experiment.Auto, "seed_1"
+	for i := range 5 {
+		cfg.Degradation = []string{"gaussian", "jpeg", "dithering", "salt_pepper", "poisson_gaussian"}[i]
+		found := make([]*experiment.Experiment, 8)
+		var all sync.WaitGroup
+		for j := range found {
+			all.Go(func() {
+				var err error
+				if found[j], _, err = choose(cfg, false, noon); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if names, err := experiment.List(cfg); err != nil || len(names) != 1 {
+			t.Errorf("started %d times at once there are %q (%v)", len(found), names, err)
+		}
 	}
 }
 

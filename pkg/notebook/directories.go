@@ -1,6 +1,7 @@
 package notebook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
+	"rekindle/pkg/durable"
 	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
 	"rekindle/pkg/loss/vgg"
@@ -142,13 +144,37 @@ func choose(cfg config.Config, skipTraining bool, now time.Time) (exp *experimen
 		return exp, true, err
 	}
 	if errors.Is(err, experiment.ErrNone) {
-		exp, err = begin(cfg, now)
-		return exp, false, err
+		defer alone(cfg)()
+		if exp, err = experiment.Find(cfg); errors.Is(err, experiment.ErrNone) {
+			exp, err = begin(cfg, now)
+			return exp, false, err
+		}
 	}
 	if err == nil && cfg.ForkExperiment != "" {
 		err = completeFork(cfg, exp)
 	}
 	return exp, true, err
+}
+
+// alone waits until no other process makes a job's own experiment, and keeps others out
+// until it is left: a scheduler may start a job twice, and both are to have the same.
+// Where that cannot be, making one says what is wrong.
+func alone(cfg config.Config) (leave func()) {
+	folder, err := experiment.Folder(cfg)
+	if err == nil {
+		err = os.MkdirAll(folder, 0o777)
+	}
+	if err != nil {
+		return func() {}
+	}
+	f, err := os.Open(folder)
+	if err == nil {
+		err = durable.Lock(context.Background(), f, nil)
+	}
+	if err != nil {
+		return func() {}
+	}
+	return func() { f.Close() }
 }
 
 // begin makes a new experiment, from another one's checkpoints where the
