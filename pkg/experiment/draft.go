@@ -79,6 +79,7 @@ func followed(path string) (string, error) {
 // clean removes what a killed evaluation left: its own pictures. Those of somebody
 // else that it had already moved away go back.
 func (d *Draft) clean() error {
+	_ = d.exp.Sweep() // whether anything can be written there shows below
 	for _, left := range []string{d.Dir, d.exp.ScoresCSVPath() + draftSuffix, d.exp.MetricsPath() + draftSuffix} {
 		if err := os.RemoveAll(left); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"rekindle/pkg/durable"
 	"rekindle/pkg/internal/disk"
 )
 
@@ -133,6 +134,14 @@ func TestAKilledEvaluationIsClearedAwayByTheNext(t *testing.T) {
 		}
 		put(t, filepath.Join(e.RestoredDir()+suffix, "half.png"))
 	}
+	var half []string // of scores, and of what another cell of the notebook was killed in
+	if err := os.MkdirAll(e.CourseDir(), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{e.Dir, e.CheckpointsDir(), e.SamplesDir(), e.CourseDir()} {
+		half = append(half, filepath.Join(dir, durable.TempPrefix+"half"))
+		put(t, half[len(half)-1])
+	}
 	d, err := e.Draft()
 	if err != nil {
 		t.Fatal(err)
@@ -142,6 +151,11 @@ func TestAKilledEvaluationIsClearedAwayByTheNext(t *testing.T) {
 	}
 	if _, err := os.Stat(e.RestoredDir() + oldSuffix); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the old pictures are still there: %v", err)
+	}
+	for _, path := range half {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there: %v", path, err)
+		}
 	}
 	_, err = e.Draft()
 	var locked *LockedError

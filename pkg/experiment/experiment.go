@@ -48,6 +48,9 @@ func (e *Experiment) Checkpoints() checkpoint.Folder { return checkpoint.Folder(
 // SamplesDir is for pictures of patches and comparisons.
 func (e *Experiment) SamplesDir() string { return filepath.Join(e.Dir, "samples") }
 
+// CourseDir is for what the network made of a few patches in the course of training.
+func (e *Experiment) CourseDir() string { return filepath.Join(e.SamplesDir(), "course") }
+
 // LogsDir is for TensorBoard's event files.
 func (e *Experiment) LogsDir() string { return filepath.Join(e.Dir, "logs", "tensorboard_logs") }
 
@@ -204,6 +207,17 @@ func (e *Experiment) makeSubfolders() error {
 		}
 	}
 	return nil
+}
+
+// Sweep removes the unfinished files that killed processes left.
+func (e *Experiment) Sweep() error {
+	var all error
+	for _, dir := range []string{e.Dir, e.CheckpointsDir(), e.SamplesDir(), e.CourseDir()} {
+		if err := durable.Sweep(dir); !errors.Is(err, fs.ErrNotExist) {
+			all = errors.Join(all, err)
+		}
+	}
+	return all
 }
 
 // List returns the names of the experiments of cfg's model and degradation,

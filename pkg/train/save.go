@@ -123,7 +123,7 @@ func (w *saver) preflight(s *checkpoint.State) error {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
-	if err := errors.Join(durable.Sweep(w.exp.Dir), durable.Sweep(dir)); err != nil {
+	if err := w.exp.Sweep(); err != nil {
 		return fmt.Errorf("train: the folder for checkpoints cannot be written: %w", err)
 	}
 	began := time.Now()

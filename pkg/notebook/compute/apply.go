@@ -49,6 +49,7 @@ func RestoreSamples(cfg config.Config) {
 	check(err)
 	png, err := plots.Grid("Validation patches", rows)
 	check(err)
+	_ = exp.Sweep() // whether anything can be written there shows below
 	path := filepath.Join(exp.SamplesDir(), "inference_results.png")
 	check(notebook.Picture(path, png, "Inference results"))
 	if err := tensorboard.AddImage(exp, "Samples/validation", state.Epoch, png); err != nil {

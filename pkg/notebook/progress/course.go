@@ -59,7 +59,7 @@ type course struct {
 }
 
 func newCourse(exp *experiment.Experiment) *course {
-	return &course{dir: filepath.Join(exp.SamplesDir(), "course"), strip: filepath.Join(exp.SamplesDir(), "training_course.png")}
+	return &course{dir: exp.CourseDir(), strip: filepath.Join(exp.SamplesDir(), "training_course.png")}
 }
 
 const (
