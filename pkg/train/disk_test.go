@@ -99,6 +99,13 @@ func TestAFolderIsRenamedOrRemovedWhileItIsTrained(t *testing.T) {
 			}
 			return now
 		}},
+		{"a folder above it renamed", "is called", func(t *testing.T, dir string) string {
+			above := filepath.Dir(filepath.Dir(dir))
+			if err := os.Rename(above, above+" of last year"); err != nil {
+				t.Fatal(err)
+			}
+			return filepath.Join(above+" of last year", filepath.Base(filepath.Dir(dir)), filepath.Base(dir))
+		}},
 		{"lock file removed", "", func(t *testing.T, dir string) string {
 			if err := os.Remove(filepath.Join(dir, ".lock")); err != nil {
 				t.Fatal(err)
@@ -131,8 +138,12 @@ func TestAFolderIsRenamedOrRemovedWhileItIsTrained(t *testing.T) {
 				}
 			}
 		}
-		if _, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w, Lock: lock}); err != nil {
-			t.Errorf("%s: %v", c.name, err)
+		r, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w, Lock: lock})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if r.Exp.Dir != now || filepath.Dir(filepath.Dir(r.Checkpoint)) != now {
+			t.Errorf("%s: the result is said to be in %s (%s), want %s", c.name, r.Exp.Dir, r.Checkpoint, now)
 		}
 		if err := lock.Release(); err != nil {
 			t.Error(err)

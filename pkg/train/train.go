@@ -96,6 +96,8 @@ type Result struct {
 	BestEpoch  int     // 0: never validated
 	BestLoss   float64 // NaN: never validated
 	Checkpoint string  // the file that resume will take
+
+	Exp *experiment.Experiment // where its folder lies now, see [saver.follow]
 }
 
 // ErrOutOfMemory is returned, wrapped, when a batch does not fit into memory.
@@ -149,7 +151,7 @@ func Run(ctx context.Context, exp *experiment.Experiment, cfg config.Config, dat
 	if e := l.saver.record(l.session, l.state); e != nil && err == nil {
 		err = e
 	}
-	return &Result{outcome, l.state.History, l.state.BestEpoch, l.state.BestLoss, l.saver.file}, err
+	return &Result{outcome, l.state.History, l.state.BestEpoch, l.state.BestLoss, l.saver.file, l.saver.exp}, err
 }
 
 // engineName says what computes a run. Runs of the same name are the same bit for bit.

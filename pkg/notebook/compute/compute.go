@@ -97,13 +97,13 @@ func trainLocked(ctx context.Context, cfg config.Config, exp *experiment.Experim
 	if err != nil {
 		return err
 	}
-	sayResult(cfg, exp, result)
+	sayResult(cfg, result)
 	return nil
 }
 
 var errNotBegun = errors.New("interrupted before training began; nothing was changed, so run the cell again when you like")
 
-func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
+func sayResult(cfg config.Config, r *train.Result) {
 	switch r.Outcome {
 	case train.Completed:
 		cell.Say("\n✅ Training completed: %d epochs", r.History.Len())
@@ -114,7 +114,7 @@ func sayResult(cfg config.Config, exp *experiment.Experiment, r *train.Result) {
 	if r.BestEpoch > 0 {
 		cell.Say("🏆 Best epoch: %d (val_loss: %s)", r.BestEpoch, figures.Loss(r.BestLoss))
 	}
-	cell.Say("📊 Training history saved to %s", cell.Short(exp.HistoryPath()))
+	cell.Say("📊 Training history saved to %s", cell.Short(r.Exp.HistoryPath()))
 }
 
 // interruptible returns a context that ends when somebody wants the program to
