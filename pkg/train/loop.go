@@ -31,6 +31,9 @@ type task struct {
 	now    func() time.Time
 }
 
+// working is a clock that stands still while the process is stopped, for durations.
+func (t *task) working() time.Time { return t.now().Add(-machine.Standstill()) }
+
 // loop advances a State epoch by epoch until the run is over.
 type loop struct {
 	task
@@ -146,14 +149,14 @@ func (l *loop) epoch(ctx context.Context) error {
 	}
 	validated := epoch%l.cfg.ValEvery == 0 || epoch == l.cfg.NumEpochs
 	if validated {
-		began := l.now()
+		began := l.working()
 		v, err := l.validate(ctx, epoch)
 		if err != nil {
 			return err
 		}
 		e.ValLoss, e.ValL1, e.ValSSIM, e.ValPSNR = mean(v.Partial, v.Loss), mean(v.Partial, v.L1), mean(v.Partial, v.SSIM), mean(v.Partial, v.psnr)
 		l.report.Validated(epoch, v.degraded, v.restored, v.clean)
-		e.InferenceTime = l.now().Sub(began).Seconds()
+		e.InferenceTime = l.working().Sub(began).Seconds()
 		e.EpochTime += e.InferenceTime
 	}
 	now, peak := l.device.memory.ofEpoch()
@@ -203,7 +206,7 @@ func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
 		if err != nil {
 			return err
 		}
-		began := l.now()
+		began := l.working()
 		var m step.Measures
 		err = l.retry.do(ctx, batch.N, func() (err error) {
 			m, err = l.device.step(ctx, batch, l.retry.atOnce(), l.state.Step+1, lr)
@@ -216,7 +219,7 @@ func (l *loop) train(ctx context.Context, epoch int, lr float64) error {
 			return err
 		}
 		batches.done(batch)
-		seconds := l.now().Sub(began).Seconds()
+		seconds := l.working().Sub(began).Seconds()
 		l.state.Partial.Seconds += seconds
 		number := (l.state.Position + l.cfg.SamplesPerStep() - 1) / l.cfg.SamplesPerStep()
 		l.report.Batch(epoch, number, mean(l.state.Partial, l.state.Partial.Loss), float64(batch.N)/seconds)

@@ -124,7 +124,7 @@ func (p *Display) Batch(epoch, batch int, loss, imagesPerSecond float64) {
 	p.update(func(r *running) {
 		r.epoch, r.batch, r.loss, r.speed, r.moved = epoch, batch, loss, smooth(r.speed, imagesPerSecond), p.now()
 		r.speeds[epoch] = r.speed
-		r.estimate(p.now())
+		r.estimate(p.now().Add(-machine.Standstill()))
 	}, (*textView).batch)
 }
 
@@ -134,7 +134,7 @@ func (p *Display) EpochDone(epoch int, e history.Epoch, bestEpoch int, bestLoss 
 		r.history.Resize(epoch - 1)
 		r.history.Append(e)
 		r.epoch, r.batch, r.bestEpoch, r.bestLoss = epoch, r.batches, bestEpoch, bestLoss
-		r.estimate(p.now())
+		r.estimate(p.now().Add(-machine.Standstill()))
 	}, (*textView).epochDone)
 }
 
