@@ -89,7 +89,7 @@ func (s *Clone) UnlessFailed(ctx context.Context, name string, there func() bool
 		_ = os.Remove(mark)
 		return nil
 	}
-	if info, err := os.Stat(mark); err == nil && !s.Insist && time.Since(info.ModTime()) < notAgain {
+	if info, err := os.Stat(mark); err == nil && !s.Insist && time.Since(info.ModTime()).Abs() < notAgain { // in days to come where the clock was set back
 		if said, err := os.ReadFile(mark); err == nil {
 			what, command, _ := strings.Cut(string(said), "\n")
 			return lack{what, command}
