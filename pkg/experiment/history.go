@@ -44,10 +44,11 @@ func (e *Experiment) SaveHistory(h *history.History) (kept string, err error) {
 
 // QuarantineHistory gives a history.json that no checkpoint goes with another name,
 // before training begins anew in the folder, and returns its new path; "" where
-// there is none, or none with an epoch in it.
+// there is none, or none with an epoch in it. One that cannot be read stays.
 func (e *Experiment) QuarantineHistory() (string, error) {
-	if h, err := e.History(); err == nil && h.Len() == 0 {
-		return "", nil
+	h, err := e.History()
+	if err == nil && h.Len() == 0 || err != nil && !errors.Is(err, history.ErrInvalid) {
+		return "", err
 	}
 	return durable.Quarantine(e.HistoryPath(), "before")
 }

@@ -1,12 +1,16 @@
 package experiment
 
 import (
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
-	"rekindle/pkg/history"
 	"strings"
 	"testing"
+
+	"rekindle/pkg/history"
+	"rekindle/pkg/internal/disk"
 )
 
 func TestAHistoryThatHoldsMoreIsKept(t *testing.T) {
@@ -62,4 +66,39 @@ func TestAHistoryThatHoldsMoreIsKept(t *testing.T) {
 	edit("{", "")
 	expect("no JSON any more", save(three), "history.json.before-4")
 	expect("all is well", save(three), "")
+}
+
+// What cannot be read may be whole: an unreadable file, of another user or on a failing
+// disk, in a folder that may be written.
+func TestWhatCannotBeReadIsNotReplaced(t *testing.T) {
+	e := trained(t, create(t, settings(t), noon))
+	h := history.History{}
+	h.Append(history.Epoch{TrainLoss: 1, ValLoss: 1, LR: 1})
+	before := Stats{Status: "completed", Sessions: []Session{{Status: "completed"}}}
+	if err := errors.Join(h.Save(e.HistoryPath()), e.SaveStats(before), os.Chmod(e.HistoryPath(), 0), os.Chmod(e.StatsPath(), 0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(e.Dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	disk.AsSomebody(t, filepath.Dir(e.Dir), func() {
+		if err := e.SaveStats(Stats{Status: "interrupted"}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), e.StatsPath()) {
+			t.Errorf("saving statistics: %v", err)
+		}
+		if _, err := e.SaveHistory(&history.History{}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), e.HistoryPath()) {
+			t.Errorf("saving the history: %v", err)
+		}
+		if kept, err := e.QuarantineHistory(); !errors.Is(err, fs.ErrPermission) || kept != "" {
+			t.Errorf("setting the history aside: %q, %v", kept, err)
+		}
+	})
+	if err := errors.Join(os.Chmod(e.HistoryPath(), 0o644), os.Chmod(e.StatsPath(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.History(); err != nil || got.Len() != 1 {
+		t.Errorf("the history of after: %v, %v", got, err)
+	}
+	if got, err := e.LoadStats(); err != nil || got.Status != "completed" || len(got.Sessions) != 1 {
+		t.Errorf("the statistics of after: %+v, %v", got, err)
+	}
 }

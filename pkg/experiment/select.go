@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"rekindle/pkg/durable"
 	"rekindle/pkg/tree"
 )
 
@@ -36,8 +37,13 @@ func All(root string, say func(line string)) ([]*Experiment, error) {
 			return nil
 		case strings.HasPrefix(filepath.Base(path), ".") && path != root: // unfinished ones, and what belongs to other programs
 			return fs.SkipDir
-		case !(&Experiment{path}).begun() && !(&Experiment{path}).renamed():
-			return nil
+		case !(&Experiment{path}).begun():
+			if ours, err := (&Experiment{path}).renamed(); !ours {
+				if err != nil { // it may be one
+					passed(err)
+				}
+				return nil
+			}
 		}
 		if err := (&Experiment{path}).closed(); err != nil { // else it would look as if nothing was ever trained there
 			passed(err)
@@ -81,13 +87,15 @@ func (e *Experiment) closed() error {
 }
 
 // renamed reports whether a folder that bears no date is an experiment all the same:
-// a person has given it a name.
-func (e *Experiment) renamed() bool {
+// a person has given it a name. Where what says so cannot be read, err is why.
+func (e *Experiment) renamed() (ours bool, err error) {
 	if !isExperiment(e) {
-		return false
+		return false, nil
 	}
-	_, ours := e.origin()
-	return ours
+	if _, ours = e.origin(); !ours {
+		_, err = durable.ReadText(e.ConfigPath())
+	}
+	return ours, err
 }
 
 // Select returns the experiments under root that any of the patterns means, the

@@ -164,3 +164,21 @@ func TestAnExperimentThatMayNotBeLookedAtIsPassedOver(t *testing.T) {
 		}
 	}
 }
+
+// A folder without a date is an experiment if its files say so. Where none of them can be
+// read it is not taken for a folder of something else.
+func TestAnExperimentUnderAnotherNameThatCannotBeReadIsPassedOverWithALine(t *testing.T) {
+	e := create(t, settings(t), noon)
+	root := filepath.Dir(e.Dir)
+	mine := &Experiment{filepath.Join(root, "mine")}
+	if err := errors.Join(os.Rename(e.Dir, mine.Dir), os.Chmod(mine.ConfigPath(), 0)); err != nil {
+		t.Fatal(err)
+	}
+	disk.AsSomebody(t, root, func() {
+		var said []string
+		found, err := All(root, func(line string) { said = append(said, line) })
+		if err != nil || len(found) != 0 || len(said) != 1 || !strings.Contains(said[0], mine.ConfigPath()) {
+			t.Errorf("found %v, %v, said %q", found, err, said)
+		}
+	})
+}

@@ -54,12 +54,15 @@ func (e *Experiment) LoadStats() (Stats, error) {
 }
 
 // SaveStats writes an experiment's statistics, all or nothing. A damaged file of
-// the name is set aside first: its sessions may still be legible to a person.
+// the name is set aside first: its sessions may still be legible to a person. One
+// that cannot be read may be whole, and is not replaced.
 func (e *Experiment) SaveStats(s Stats) error {
-	if _, err := e.LoadStats(); errors.Is(err, ErrInvalidStats) {
-		if _, err := durable.Quarantine(e.StatsPath(), durable.Invalid); err != nil {
-			return err
-		}
+	_, err := e.LoadStats()
+	if errors.Is(err, ErrInvalidStats) {
+		_, err = durable.Quarantine(e.StatsPath(), durable.Invalid)
+	}
+	if err != nil {
+		return err
 	}
 	if err := durable.WriteJSON(e.StatsPath(), s); err != nil {
 		return fmt.Errorf("experiment: %w", err)

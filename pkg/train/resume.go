@@ -11,6 +11,7 @@ import (
 	"rekindle/pkg/checkpoint"
 	"rekindle/pkg/config"
 	"rekindle/pkg/durable"
+	"rekindle/pkg/experiment"
 	"rekindle/pkg/figures"
 	"rekindle/pkg/history"
 	"rekindle/pkg/model"
@@ -35,6 +36,9 @@ type start struct {
 // when resuming, a fresh one otherwise.
 func find(t task, net *model.Network) (*start, error) {
 	b := &start{task: t, net: net}
+	if _, err := t.exp.LoadStats(); err != nil && !errors.Is(err, experiment.ErrInvalidStats) { // this session could not be added to it
+		return nil, fmt.Errorf("train: %w", err)
+	}
 	found, entry, err := t.exp.Checkpoints().Recover(func(line string) { t.report.Message("⚠️  %s", line) })
 	switch {
 	case err != nil:
@@ -68,7 +72,9 @@ func find(t task, net *model.Network) (*start, error) {
 		if err := b.takeUpHistory(); err != nil {
 			return nil, err
 		}
-		b.takeUpBest()
+		if err := b.takeUpBest(); err != nil {
+			return nil, err
+		}
 		b.sayResumed(entry)
 		if t.cfg.InitialWeights != "" {
 			t.report.Message("ℹ️  InitialWeights is not read again: this checkpoint is newer")
@@ -237,14 +243,19 @@ func (b *start) takeUpHistory() error {
 // takeUpBest asks best_model.pth for the best loss where the State does not know
 // it: of the original's files only that one says so. Otherwise the next
 // validation would replace it, however bad.
-func (b *start) takeUpBest() {
+func (b *start) takeUpBest() error {
 	s := b.state
 	if s.HasBest() || s.Config.Model != "" {
-		return
+		return nil
 	}
 	best, err := checkpoint.Load(b.exp.Checkpoints().Path(checkpoint.Best))
-	if err != nil || !best.HasBest() || best.BestEpoch > s.Epoch {
-		return // missing, damaged, or a copy of some other checkpoint
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, checkpoint.ErrDamaged):
+		return nil
+	case err != nil:
+		return fmt.Errorf("train: %w", err)
+	case !best.HasBest() || best.BestEpoch > s.Epoch:
+		return nil // a copy of some other checkpoint
 	}
 	s.BestEpoch, s.BestLoss = best.BestEpoch, best.BestLoss
 	for _, loss := range s.History.ValLoss[best.BestEpoch:] {
@@ -252,6 +263,7 @@ func (b *start) takeUpBest() {
 			s.Patience++
 		}
 	}
+	return nil
 }
 
 func (b *start) sayResumed(entry checkpoint.Entry) {

@@ -187,8 +187,10 @@ func (w *saver) grace() time.Duration {
 // record adds a call of training that ended with s to the experiment's statistics.
 func (w *saver) record(call experiment.Session, s *checkpoint.State) error {
 	stats, err := w.exp.LoadStats()
-	if err != nil {
+	if errors.Is(err, experiment.ErrInvalidStats) {
 		w.report.Message("⚠️  %v", err)
+	} else if err != nil {
+		return fmt.Errorf("train: %w", err)
 	}
 	stats.Status, stats.EpochsCompleted, stats.BestEpoch, stats.BestValLoss = call.Status, s.Epoch, s.BestEpoch, nil
 	if s.HasBest() {

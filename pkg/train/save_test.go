@@ -2,6 +2,7 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -254,5 +255,45 @@ func TestWhatKilledRunsLeftUnfinishedIsRemoved(t *testing.T) {
 		if left, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")); len(left) > 0 {
 			t.Errorf("%q is left", left)
 		}
+	}
+}
+
+// The statistics of the sessions before may be whole: a run does not begin where they
+// cannot be read, and one that comes to its end there saves its State and says so.
+func TestStatisticsThatCannotBeReadAreNotReplaced(t *testing.T) {
+	cfg := tiny(t)
+	exp := newExperiment(t, cfg)
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	path := exp.StatsPath()
+	unread := func() {
+		if err := errors.Join(os.Rename(path, path+".whole"), os.Symlink(path, path)); err != nil { // a link to itself
+			t.Error(err)
+		}
+	}
+	cfg.ResumeFromCheckpoint, cfg.NumEpochs = true, cfg.NumEpochs+1
+	w := &watch{}
+	w.onBatch = func(int, int) {
+		if w.batches == 1 {
+			unread()
+		}
+	}
+	for _, moment := range []string{"in the middle", "before"} {
+		_, err := Run(context.Background(), exp, cfg, load(t, cfg), Options{Backend: goEngine(t), Reporter: w})
+		if err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v", moment, err)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSymlink == 0 {
+			t.Fatalf("%s: it was replaced (%v)", moment, err)
+		}
+		if s := newest(t, exp); s.Epoch != cfg.NumEpochs {
+			t.Errorf("%s: epoch %d is saved, want %d", moment, s.Epoch, cfg.NumEpochs)
+		}
+	}
+	if err := os.Rename(path+".whole", path); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, context.Background(), exp, cfg, Options{})
+	if stats, err := exp.LoadStats(); err != nil || len(stats.Sessions) != 2 || stats.EpochsCompleted != cfg.NumEpochs {
+		t.Errorf("of after: %+v, %v", stats, err)
 	}
 }
