@@ -43,33 +43,36 @@ func TestMain(m *testing.M) {
 func TestAProgramThatHangsEndsAllTheSame(t *testing.T) {
 	for _, how := range []string{"", "INTERRUPT_TEST_AT_ONCE=1"} {
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU} {
-			dir := t.TempDir()
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), "INTERRUPT_TEST_HANGS_IN="+dir, how)
-			out, err := cmd.StdoutPipe()
-			if err == nil {
-				err = cmd.Start()
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			lines := bufio.NewScanner(out)
-			lines.Scan()
-			if left, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")); lines.Text() != "hangs <nil>" || len(left) != 1 {
-				t.Fatalf("it says %q and has begun %q", lines.Text(), left)
-			}
-			began := time.Now()
-			cmd.Process.Signal(signal)
-			cmd.Process.Signal(signal) // a second one changes nothing
-			lines.Scan()
-			_ = cmd.Wait()
-			took := time.Since(began)
-			if status := cmd.ProcessState.ExitCode(); status != 128+int(signal) || lines.Text() != "context canceled true" || took > 30*time.Second {
-				t.Errorf("%v %s: exit status %d, %q, after %v", signal, how, status, lines.Text(), took)
-			}
-			if left, _ := os.ReadDir(dir); len(left) > 0 {
-				t.Errorf("%v %s: it leaves %v", signal, how, left)
-			}
+			t.Run(fmt.Sprint(signal, " ", how), func(t *testing.T) {
+				t.Parallel() // most of it is waiting
+				dir := t.TempDir()
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), "INTERRUPT_TEST_HANGS_IN="+dir, how)
+				out, err := cmd.StdoutPipe()
+				if err == nil {
+					err = cmd.Start()
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines := bufio.NewScanner(out)
+				lines.Scan()
+				if left, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")); lines.Text() != "hangs <nil>" || len(left) != 1 {
+					t.Fatalf("it says %q and has begun %q", lines.Text(), left)
+				}
+				began := time.Now()
+				cmd.Process.Signal(signal)
+				cmd.Process.Signal(signal) // a second one changes nothing
+				lines.Scan()
+				_ = cmd.Wait()
+				took := time.Since(began)
+				if status := cmd.ProcessState.ExitCode(); status != 128+int(signal) || lines.Text() != "context canceled true" || took > 30*time.Second {
+					t.Errorf("exit status %d, %q, after %v", status, lines.Text(), took)
+				}
+				if left, _ := os.ReadDir(dir); len(left) > 0 {
+					t.Errorf("it leaves %v", left)
+				}
+			})
 		}
 	}
 }

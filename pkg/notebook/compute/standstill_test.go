@@ -26,7 +26,7 @@ func TestTimeThatARunWasStoppedIsNotCounted(t *testing.T) {
 		t.Fatalf("experiments: %q, %v", names, err)
 	}
 	exp := &experiment.Experiment{Dir: filepath.Join(cfg.ExperimentsDir, cfg.Model, cfg.Degradation, names[0])}
-	const stop = 15 * time.Second
+	const stop = 10 * time.Second
 	cmd.Process.Signal(syscall.SIGSTOP)
 	began := time.Now()
 	time.Sleep(stop)
