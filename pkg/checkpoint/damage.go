@@ -51,9 +51,10 @@ func whyDamaged(err error) string {
 func unusable(path string, err error) error {
 	var errno syscall.Errno
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && dangling(path) != nil:
-		return dangling(path)
 	case errors.Is(err, fs.ErrNotExist):
+		if err := dangling(path); err != nil {
+			return err
+		}
 		return fmt.Errorf("checkpoint: %s: %w", path, fs.ErrNotExist)
 	case errors.As(err, &errno):
 		return fmt.Errorf("checkpoint: %s cannot be read: %w; make it readable, or move it out of the folder to do without it", path, errno)

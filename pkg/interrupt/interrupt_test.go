@@ -40,6 +40,23 @@ func TestMain(m *testing.M) {
 	os.Exit(Status(ctx))
 }
 
+// hang starts a program that hangs with an unfinished file in dir, and waits for its
+// first line, which is the one scanned of those returned.
+func hang(t *testing.T, cmd *exec.Cmd, dir, how string) *bufio.Scanner {
+	t.Helper()
+	cmd.Env = append(os.Environ(), "INTERRUPT_TEST_HANGS_IN="+dir, how)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	lines.Scan()
+	return lines
+}
+
 func TestAProgramThatHangsEndsAllTheSame(t *testing.T) {
 	for _, how := range []string{"", "INTERRUPT_TEST_AT_ONCE=1"} {
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGXCPU} {
@@ -47,16 +64,7 @@ func TestAProgramThatHangsEndsAllTheSame(t *testing.T) {
 				t.Parallel() // most of it is waiting
 				dir := t.TempDir()
 				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), "INTERRUPT_TEST_HANGS_IN="+dir, how)
-				out, err := cmd.StdoutPipe()
-				if err == nil {
-					err = cmd.Start()
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-				lines := bufio.NewScanner(out)
-				lines.Scan()
+				lines := hang(t, cmd, dir, how)
 				if left, _ := filepath.Glob(filepath.Join(dir, durable.TempPrefix+"*")); lines.Text() != "hangs <nil>" || len(left) != 1 {
 					t.Fatalf("it says %q and has begun %q", lines.Text(), left)
 				}
@@ -80,16 +88,7 @@ func TestAProgramThatHangsEndsAllTheSame(t *testing.T) {
 func TestWhoIsToOutliveItsTerminalDoes(t *testing.T) {
 	for trap, want := range map[string]string{"": "hangup", `trap "" HUP;`: "terminated"} {
 		cmd := exec.Command("sh", "-c", trap+` exec "$0"`, os.Args[0])
-		cmd.Env = append(os.Environ(), "INTERRUPT_TEST_HANGS_IN="+t.TempDir(), "INTERRUPT_TEST_AT_ONCE=1")
-		out, err := cmd.StdoutPipe()
-		if err == nil {
-			err = cmd.Start()
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		lines.Scan()
+		hang(t, cmd, t.TempDir(), "INTERRUPT_TEST_AT_ONCE=1")
 		cmd.Process.Signal(syscall.SIGHUP)
 		time.Sleep(100 * time.Millisecond)
 		cmd.Process.Signal(syscall.SIGTERM)

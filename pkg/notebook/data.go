@@ -280,7 +280,7 @@ func sayIfBusy(name, dir string) {
 func drawLeaves(ctx context.Context, name, dir string, n, side int, seed int64) error {
 	cell.Say("🍂 %s: no photographs in %s; drawing the built-in set, %d pictures of %d x %d pixels", name, dir, n, side, side)
 	err := os.MkdirAll(filepath.Dir(dir), 0o777)
-	if err != nil && durable.MayOnlyRead(err) {
+	if durable.MayOnlyRead(err) {
 		return fmt.Errorf("no pictures can be drawn in %s (%w); put photographs into a folder of yours and name it, %sCleanDir = \"~/photos/%s\", for example", dir, err, name, strings.ToLower(name))
 	}
 	if err != nil {

@@ -242,8 +242,7 @@ type FileDone struct {
 // for it, so that a second call goes on where the first was stopped; o.Overwrite
 // makes it anew. Each result is whole or not there. A picture that cannot be
 // restored does not keep the others from it: they are in failed. Several calls at one
-// time do the work together. A disk that is full or
-// may only be read ends it.
+// time do the work together. A disk that is full or may only be read ends it.
 // The error is ctx's when it has ended; what was finished until then stays.
 func (r *Restorer) Files(ctx context.Context, work []Work, o FileOptions) (failed []FileDone, err error) {
 	report := func(d FileDone) {

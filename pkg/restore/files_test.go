@@ -179,7 +179,9 @@ func TestFilesThatFailDoNotKeepTheOthersFromIt(t *testing.T) {
 	}
 }
 
-func TestASecondCallDoesTheRestAndOverwriteDoesAll(t *testing.T) {
+// three is the work of restoring a.png, b.png and c.png of a folder into another one.
+func three(t *testing.T) (work []Work, out string) {
+	t.Helper()
 	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	for _, name := range []string{"a.png", "b.png", "c.png"} {
 		write(t, in, name, nil)
@@ -188,6 +190,11 @@ func TestASecondCallDoesTheRestAndOverwriteDoesAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return work, out
+}
+
+func TestASecondCallDoesTheRestAndOverwriteDoesAll(t *testing.T) {
+	work, out := three(t)
 	mine := write(t, out, "b.png", []byte("mine"))
 	r := identity(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -222,14 +229,7 @@ func TestASecondCallDoesTheRestAndOverwriteDoesAll(t *testing.T) {
 // TestCallsAtOneTimeShareTheWork has another call finish a picture that this one has
 // begun, and one that it has not.
 func TestCallsAtOneTimeShareTheWork(t *testing.T) {
-	in, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
-	for _, name := range []string{"a.png", "b.png", "c.png"} {
-		write(t, in, name, nil)
-	}
-	work, _, err := Plan(in, out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	work, out := three(t)
 	var restored, there []string
 	o := FileOptions{
 		Pixels: func(int64) {
